@@ -1,0 +1,17 @@
+{
+  "variables": { "node_shared_openssl%": "false", "asan%": 0 },
+  "targets": [
+    {
+      "target_name": "ocvpn",
+      "sources": [ "<!@(cd <(module_root_dir) && find src -name '*.cc' | LC_ALL=C sort)" ],
+      "include_dirs": [ "src", "<!(node -p \"require('node-addon-api').include_dir\")" ],
+      "defines": [ "NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NAPI_DISABLE_CPP_EXCEPTIONS" ],
+      "cflags_cc": [ "-std=c++17", "-O2", "-g1", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fno-exceptions", "-fvisibility=hidden" ],
+      "cflags_cc!": [ "-std=gnu++20", "-fno-rtti" ],
+      "conditions": [
+        [ "node_shared_openssl=='true'", { "libraries": [ "-lssl", "-lcrypto" ] } ],
+        [ "asan==1", { "cflags_cc": [ "-fsanitize=address,undefined", "-fno-omit-frame-pointer" ], "ldflags": [ "-fsanitize=address,undefined" ] } ]
+      ]
+    }
+  ]
+}

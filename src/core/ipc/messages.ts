@@ -1,0 +1,594 @@
+/**
+ * Every IPC message of the three roles, once, in the order of a session's life. Names are ocserv's where
+ * ocserv has the message. Everything else (types, codec, permissions, redaction, docs/ipc.md, generators) is
+ * derived from these declarations.
+ *
+ * `client` is the handle that main gave to one accepted connection; all state is keyed by it, never by socket
+ * or process, so that one worker may serve one client or many.
+ *
+ * `when` names the states of the *receiver's* table for that client in which the message is legal
+ * (see states.ts); without it the message is legal whenever the peer has said HELLO. A violation closes
+ * the peer, is counted and logged.
+ */
+import {
+  type BodyOf,
+  bool,
+  bytes,
+  type Fields,
+  ip,
+  list,
+  oneOf,
+  opt,
+  str,
+  struct,
+  u8,
+  u16,
+  u32,
+  u64,
+  unixSecs,
+} from './fields.js';
+
+export type Role = 'main' | 'secmod' | 'worker';
+
+export interface MessageSpec<F extends Fields = Fields> {
+  readonly id: number;
+  readonly from: Role | readonly Role[];
+  readonly to: Role | readonly Role[];
+  readonly body: F;
+  /** Name of the reply message; a request without an answer in time fails at the caller. */
+  readonly reply?: string;
+  /** This message only ever answers a request. */
+  readonly isReply?: boolean;
+  /** Descriptors carried: exact number, or range. */
+  readonly fds?: number | readonly [number, number];
+  readonly when?: readonly string[];
+  /** At most once per client. */
+  readonly once?: boolean;
+  /** Fields that no log may show and that are wiped after handling. */
+  readonly secret?: readonly string[];
+  /** Largest body in bytes; default 16 KiB. */
+  readonly maxBytes?: number;
+  readonly doc: string;
+}
+
+const message = <const S extends MessageSpec>(spec: S): S => spec;
+
+const MAX_NAME = 64;
+const sid = () => bytes(32);
+const client = () => u32();
+const byteCounts = { bytesIn: u64(), bytesOut: u64() };
+
+/** Disconnect reasons with ocserv's numbers as order (1-based). */
+export const discReason = () =>
+  oneOf(
+    'unspecified',
+    'user-disconnect',
+    'server-disconnect',
+    'idle-timeout',
+    'dpd-timeout',
+    'error',
+    'session-timeout',
+    'temporary-disconnect',
+    'health-probe',
+  );
+
+/** group_cfg: per-session configuration, vhost defaults already merged with group and user. null: not set. */
+export const groupConfig = () =>
+  struct({
+    routes: list(str(64), 512),
+    noRoutes: list(str(64), 512),
+    iroutes: list(str(64), 64),
+    dns: list(ip(), 16),
+    nbns: list(ip(), 16),
+    splitDns: list(str(255), 128),
+    tunnelAllDns: bool(),
+    noUdp: bool(),
+    denyRoaming: bool(),
+    clientBypassProtocol: bool(),
+    restrictUserToRoutes: bool(),
+    restrictUserToPorts: str(1024),
+    dpdSec: u32(),
+    mobileDpdSec: u32(),
+    keepaliveSec: u32(),
+    idleTimeoutSec: u32(),
+    mobileIdleTimeoutSec: u32(),
+    sessionTimeoutSec: u32(),
+    statsReportTimeSec: u32(),
+    mtu: u32(),
+    rxBytesPerSec: u64(),
+    txBytesPerSec: u64(),
+    netPriority: u32(),
+    maxSameClients: u32(),
+    ipv4Network: str(45),
+    ipv4Netmask: str(45),
+    ipv6Network: str(64),
+    ipv6SubnetPrefix: u8(),
+    explicitIpv4: str(45),
+    explicitIpv6: str(64),
+    hostname: str(MAX_NAME),
+    defaultDomain: str(255),
+    banner: str(256),
+    xmlConfigFile: str(1024),
+  });
+
+export const messages = {
+  // ------------------------------------------------------------ start
+  HELLO: message({
+    id: 1,
+    from: ['main', 'worker'],
+    to: ['main', 'secmod'],
+    reply: 'HELLO_REP',
+    body: { role: oneOf('main', 'worker'), version: u16() },
+    doc: 'First message on every connection. The acceptor checks it against SO_PEERCRED: role main needs the uid of the acceptor or root.',
+  }),
+  HELLO_REP: message({
+    id: 3,
+    from: ['main', 'secmod'],
+    to: ['main', 'worker'],
+    isReply: true,
+    body: { version: u16(), pid: u32() },
+    doc: 'Accepted.',
+  }),
+  WORKER_CONFIG: message({
+    id: 20,
+    from: 'main',
+    to: 'worker',
+    maxBytes: 1 << 20,
+    body: { json: str(1 << 20), secmodPath: str(108) },
+    doc: 'Configuration of all vhosts, worker-scoped options only (WorkerConfig as JSON); again after a reload, for new connections.',
+  }),
+  WORKER_STARTUP: message({
+    id: 21,
+    from: 'main',
+    to: 'worker',
+    fds: [0, 1],
+    body: {
+      client: client(),
+      remoteIp: ip(),
+      remotePort: u16(),
+      ourIp: ip(),
+      ourPort: u16(),
+      origRemoteIp: ip(),
+      sessionStartTime: unixSecs(),
+      hmac: bytes(32),
+    },
+    doc: 'A connection to serve: its TCP descriptor (absent if the worker already holds it, after WORKER_ADOPT) and the HMAC that secmod verifies in SEC_AUTH_INIT.',
+  }),
+  WORKER_ADOPT: message({
+    id: 22,
+    from: 'worker',
+    to: 'main',
+    body: { remoteIp: ip(), remotePort: u16(), ourIp: ip(), ourPort: u16() },
+    doc: 'A worker that was started with an inherited connection (vpn worker --fd N) asks main for a client handle; main answers with WORKER_STARTUP without descriptor.',
+  }),
+  SECM_STARTUP: message({
+    id: 230,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_STARTUP_REPLY',
+    secret: ['hmacKey'],
+    body: { hmacKey: bytes(32), workerUid: u32() },
+    doc: 'Key for WORKER_STARTUP HMACs and the uid that workers run as; sent by main after every HELLO.',
+  }),
+  SECM_STARTUP_REPLY: message({
+    id: 231,
+    from: 'secmod',
+    to: 'main',
+    isReply: true,
+    body: { vhosts: list(str(255), 256) },
+    doc: 'Keys and back ends are loaded.',
+  }),
+
+  // ------------------------------------------------------------ keys
+  SEC_GET_PK: message({
+    id: 127,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_GET_PK_REP',
+    body: { vhost: str(255) },
+    doc: 'Public certificate chains of a vhost, in keyIndex order.',
+  }),
+  SEC_GET_PK_REP: message({
+    id: 129,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    maxBytes: 256 * 1024,
+    body: { chains: list(bytes(1, 64 * 1024), 8) },
+    doc: 'PEM, leaf first.',
+  }),
+  SEC_SIGN_DATA: message({
+    id: 125,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_SIGN_DATA_REP',
+    body: { vhost: str(255), keyIndex: u8(), scheme: u16(), data: bytes(1, 1024) },
+    doc: 'Sign a TLS handshake message. secmod checks that data has the form of a TLS 1.2 ServerKeyExchange or a TLS 1.3 server CertificateVerify, so a taken-over worker has no general signing oracle.',
+  }),
+  SEC_SIGN_DATA_REP: message({
+    id: 130,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    body: { signature: opt(bytes(1, 1024)) },
+    doc: 'null: refused.',
+  }),
+
+  // ------------------------------------------------------------ authenticate
+  SEC_AUTH_INIT: message({
+    id: 120,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_AUTH_REPLY',
+    when: ['NONE', 'FAILED'],
+    body: {
+      client: client(),
+      vhost: str(255),
+      userName: str(MAX_NAME),
+      groupName: str(MAX_NAME),
+      tlsAuthOk: bool(),
+      certUserName: str(MAX_NAME),
+      certGroupNames: list(str(MAX_NAME), 64),
+      remoteIp: ip(),
+      ourIp: ip(),
+      origRemoteIp: ip(),
+      sessionStartTime: unixSecs(),
+      hmac: bytes(32),
+      userAgent: str(64),
+      devicePlatform: str(64),
+      deviceType: str(64),
+    },
+    doc: 'Start a login; secmod assigns the SID. A wrong or stale HMAC is refused.',
+  }),
+  SEC_AUTH_CONT: message({
+    id: 121,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_AUTH_REPLY',
+    when: ['INIT', 'CONT'],
+    secret: ['password'],
+    body: { client: client(), sid: sid(), password: bytes(0, 4096) },
+    doc: 'The next password (or token) of the login.',
+  }),
+  SEC_AUTH_REPLY: message({
+    id: 122,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    secret: ['sid'],
+    body: {
+      reply: oneOf('OK', 'MSG', 'FAILED'),
+      sid: opt(sid()),
+      userName: str(MAX_NAME),
+      message: str(1024),
+      passwdCounter: u8(),
+      banner: str(256),
+    },
+    doc: 'MSG: another round with this prompt (empty: standard text). OK: sid is the cookie.',
+  }),
+
+  // ------------------------------------------------------------ open session
+  AUTH_COOKIE_REQ: message({
+    id: 4,
+    from: 'worker',
+    to: 'main',
+    reply: 'AUTH_COOKIE_REP',
+    when: ['INACTIVE'],
+    once: true,
+    secret: ['cookie'],
+    body: {
+      client: client(),
+      cookie: bytes(32),
+      hostname: str(MAX_NAME),
+      ipv4: bool(),
+      ipv6: bool(),
+    },
+    doc: 'CONNECT arrived; ipv4/ipv6: families that the client accepts.',
+  }),
+  AUTH_COOKIE_REP: message({
+    id: 2,
+    from: 'main',
+    to: 'worker',
+    isReply: true,
+    fds: [0, 1],
+    secret: ['sid'],
+    maxBytes: 128 * 1024,
+    body: {
+      reply: oneOf('OK', 'FAILED'),
+      reason: str(256),
+      session: opt(
+        struct({
+          /** DTLS app-id / session id, random per CONNECT. */
+          dtlsSessionId: bytes(32),
+          sid: sid(),
+          safeId: str(28),
+          vname: str(16),
+          userName: str(MAX_NAME),
+          groupName: str(MAX_NAME),
+          vhost: str(255),
+          ipv4: opt(ip()),
+          ipv4Local: opt(ip()),
+          ipv4Netmask: opt(ip()),
+          ipv6: opt(ip()),
+          ipv6Local: opt(ip()),
+          ipv6Prefix: u8(),
+          ipv6Network: str(64),
+          sessionStartTime: unixSecs(),
+          udpPort: u16(),
+          tunVnetHdr: bool(),
+          tunTso: bool(),
+          tunUso: bool(),
+          linkMtu: u32(),
+          config: groupConfig(),
+        }),
+      ),
+    },
+    doc: 'OK carries the tun descriptor.',
+  }),
+  SECM_SESSION_OPEN: message({
+    id: 240,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_SESSION_REPLY',
+    secret: ['sid'],
+    body: { client: client(), sid: sid(), remoteIp: ip() },
+    doc: 'Cookie presented at CONNECT: must exist, be COMPLETED and not expired. in_use + 1.',
+  }),
+  SECM_SESSION_REPLY: message({
+    id: 242,
+    from: 'secmod',
+    to: 'main',
+    isReply: true,
+    secret: ['sid'],
+    maxBytes: 128 * 1024,
+    body: {
+      reply: oneOf('OK', 'FAILED'),
+      reason: str(256),
+      session: opt(
+        struct({
+          sid: sid(),
+          safeId: str(28),
+          userName: str(MAX_NAME),
+          groupName: str(MAX_NAME),
+          vhost: str(255),
+          /** Client address at authentication. */
+          ip: ip(),
+          ipv4Seed: u32(),
+          tlsAuthOk: bool(),
+          userAgent: str(64),
+          devicePlatform: str(64),
+          deviceType: str(64),
+          sessionStartTime: unixSecs(),
+          config: groupConfig(),
+        }),
+      ),
+    },
+    doc: 'Merged configuration of the session.',
+  }),
+  SECM_SESSION_ADDRESSES: message({
+    id: 244,
+    from: 'main',
+    to: 'secmod',
+    secret: ['sid'],
+    body: { sid: sid(), ipv4: str(45), ipv6: str(64) },
+    doc: 'Leased addresses of an open session, for accounting.',
+  }),
+
+  // ------------------------------------------------------------ tunnel
+  SESSION_INFO: message({
+    id: 13,
+    from: 'worker',
+    to: 'main',
+    when: ['COMPLETED'],
+    body: {
+      client: client(),
+      tlsCiphersuite: str(128),
+      dtlsCiphersuite: str(128),
+      cstpCompr: str(16),
+      dtlsCompr: str(16),
+    },
+    doc: 'What was negotiated; again whenever DTLS comes up or goes down.',
+  }),
+  TUN_MTU: message({
+    id: 11,
+    from: 'worker',
+    to: 'main',
+    when: ['COMPLETED'],
+    body: { client: client(), mtu: u32() },
+    doc: 'Set the tun MTU, 68..16384.',
+  }),
+  UDP_FD: message({
+    id: 10,
+    from: 'main',
+    to: 'worker',
+    fds: 1,
+    maxBytes: 66 * 1024,
+    body: { client: client(), hello: bool(), data: bytes(1, 65535) },
+    doc: 'Connected UDP socket and the first datagram.',
+  }),
+  CLI_STATS: message({
+    id: 23,
+    from: 'worker',
+    to: 'main',
+    when: ['COMPLETED'],
+    body: { client: client(), ...byteCounts, packetsIn: u64(), packetsOut: u64(), dtlsActive: bool() },
+    doc: 'Interim counters (only grow).',
+  }),
+  SEC_CLI_STATS: message({
+    id: 128,
+    from: 'worker',
+    to: 'secmod',
+    secret: ['sid'],
+    body: { sid: sid(), ...byteCounts, discReason: discReason() },
+    doc: 'Interim and final statistics for accounting; values only grow.',
+  }),
+  BAN_IP: message({
+    id: 16,
+    from: 'worker',
+    to: 'main',
+    reply: 'BAN_IP_REPLY',
+    body: { client: client(), score: u16() },
+    doc: 'Add ban points to the address of this client.',
+  }),
+  BAN_IP_REPLY: message({
+    id: 17,
+    from: 'main',
+    to: 'worker',
+    isReply: true,
+    body: { allowed: bool() },
+    doc: 'false: disconnect.',
+  }),
+
+  // ------------------------------------------------------------ close
+  TERMINATE: message({
+    id: 12,
+    from: 'main',
+    to: 'worker',
+    body: { client: client(), how: oneOf('disconnect', 'drop'), reason: discReason() },
+    doc: 'End this client. disconnect: tell it not to come back; drop: close TCP, it may reconnect.',
+  }),
+  CLIENT_CLOSED: message({
+    id: 24,
+    from: 'worker',
+    to: 'main',
+    body: {
+      client: client(),
+      reason: discReason(),
+      detail: str(256),
+      ...byteCounts,
+      packetsIn: u64(),
+      packetsOut: u64(),
+    },
+    doc: 'Last message about a client; its handle is dead.',
+  }),
+  SECM_SESSION_CLOSE: message({
+    id: 241,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_CLI_STATS',
+    secret: ['sid'],
+    body: { sid: sid(), ...byteCounts, discReason: discReason(), serverDisconnected: bool() },
+    doc: 'in_use − 1; lifetime rules of protocol.md §14.',
+  }),
+  SECM_CLI_STATS: message({
+    id: 245,
+    from: 'secmod',
+    to: 'main',
+    isReply: true,
+    body: { ...byteCounts, discReason: discReason(), uptimeSec: u64() },
+    doc: 'Totals of the session for the disconnect script.',
+  }),
+
+  // ------------------------------------------------------------ bans, statistics, administration
+  SECM_BAN_IP: message({
+    id: 243,
+    from: 'secmod',
+    to: 'main',
+    reply: 'SECM_BAN_IP_REPLY',
+    body: { ip: ip(), score: u16() },
+    doc: 'Wrong password points.',
+  }),
+  SECM_BAN_IP_REPLY: message({
+    id: 239,
+    from: 'main',
+    to: 'secmod',
+    isReply: true,
+    body: { allowed: bool() },
+    doc: 'false: fail the login.',
+  }),
+  SECM_STATS: message({
+    id: 248,
+    from: 'secmod',
+    to: 'main',
+    body: {
+      clientEntries: u32(),
+      tlsDbEntries: u32(),
+      authFailures: u32(),
+      avgAuthTimeMs: u32(),
+      maxAuthTimeMs: u32(),
+    },
+    doc: 'Periodic figures for show status.',
+  }),
+  SECM_LIST_COOKIES: message({
+    id: 246,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_LIST_COOKIES_REPLY',
+    body: {},
+    doc: 'For show sessions.',
+  }),
+  SECM_LIST_COOKIES_REPLY: message({
+    id: 247,
+    from: 'secmod',
+    to: 'main',
+    isReply: true,
+    maxBytes: 16 << 20,
+    body: {
+      cookies: list(
+        struct({
+          safeId: str(28),
+          sessionIsOpen: bool(),
+          tlsAuthOk: bool(),
+          created: unixSecs(),
+          expires: unixSecs(),
+          userName: str(MAX_NAME),
+          groupName: str(MAX_NAME),
+          vhost: str(255),
+          userAgent: str(64),
+          remoteIp: ip(),
+          status: oneOf('pre-auth', 'auth failed', 'authenticating', 'authenticated'),
+          inUse: u32(),
+        }),
+        65535,
+      ),
+    },
+    doc: 'All sessions that secmod knows.',
+  }),
+  SECM_RELOAD: message({
+    id: 249,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_RELOAD_REPLY',
+    body: {},
+    doc: 'Read the configuration and keys again.',
+  }),
+  SECM_RELOAD_REPLY: message({
+    id: 250,
+    from: 'secmod',
+    to: 'main',
+    isReply: true,
+    body: { ok: bool(), reason: str(4096) },
+    doc: '',
+  }),
+  SECM_TERMINATE_USER_SESSIONS: message({
+    id: 251,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_TERMINATE_REPLY',
+    body: { userName: str(MAX_NAME) },
+    doc: 'Invalidate all cookies of a user.',
+  }),
+  SECM_TERMINATE_SESSION: message({
+    id: 253,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_TERMINATE_REPLY',
+    body: { safeId: str(28) },
+    doc: 'Invalidate one cookie.',
+  }),
+  SECM_TERMINATE_REPLY: message({
+    id: 254,
+    from: 'secmod',
+    to: 'main',
+    isReply: true,
+    body: { count: u32() },
+    doc: 'How many were invalidated.',
+  }),
+} as const;
+
+export type Messages = typeof messages;
+export type MessageName = keyof Messages;
+export type Body<N extends MessageName> = BodyOf<Messages[N]['body']>;
+export type ReplyOf<N extends MessageName> = Messages[N] extends { reply: infer R extends MessageName }
+  ? R
+  : never;

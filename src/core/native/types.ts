@@ -1,0 +1,346 @@
+/**
+ * The contract between TypeScript and the C++ addon (native/src/napi).
+ *
+ * Theory of operation. Three groups of primitives, each as thin as it can be:
+ *
+ * - `io`: system calls that Node does not offer (descriptor passing, tun, netlink, packet-info UDP,
+ *   peer credentials, privilege drop) and one event source (`Poller`, a uv_poll on a descriptor).
+ *   Listeners and IPC channels are TypeScript on top of these.
+ * - `TlsServerContext` / `TlsConnection`: TLS server side on the OpenSSL inside `node`. The connection owns
+ *   the TCP descriptor from the first byte, polls it on the libuv loop, and asks for signatures through
+ *   `onSign`: the private key is in secmod, never here.
+ * - `Dataplane`: one epoll thread per process. `open()` moves a TLS connection into it; from then on no
+ *   packet touches JavaScript. Only rare events come back.
+ *
+ * Descriptors are plain numbers. A function that takes ownership of one says so. Every failing system call
+ * throws an Error with `code` (errno name, e.g. 'EADDRINUSE') and `syscall`.
+ */
+
+// ---------------------------------------------------------------- io
+
+/** Bit mask for `Poller`. */
+export const READABLE = 1;
+export const WRITABLE = 2;
+
+export interface Poller {
+  /** Events to wait for (READABLE | WRITABLE, 0 pauses). */
+  set(events: number): void;
+  /** Stops watching. Does not close the descriptor. Idempotent. */
+  close(): void;
+  /** Whether the poller keeps the process alive (default true). */
+  ref(): void;
+  unref(): void;
+}
+
+export interface SocketAddress {
+  /** Textual IPv4 or IPv6 address without zone, IPv4-mapped addresses already unmapped; '' for unix sockets. */
+  address: string;
+  port: number;
+}
+
+export interface Accepted {
+  fd: number;
+  remote: SocketAddress;
+  local: SocketAddress;
+}
+
+export interface ReceivedDatagram {
+  data: Buffer;
+  remote: SocketAddress;
+  /** Local address that was hit (IP_PKTINFO / IPV6_PKTINFO); port of the listening socket. */
+  local: SocketAddress;
+}
+
+export interface PeerCredentials {
+  pid: number;
+  uid: number;
+  gid: number;
+}
+
+export interface TunOptions {
+  /** Name pattern, e.g. 'vpns%d' (kernel picks the number) or an exact name. */
+  name: string;
+  /** uid that may attach to it; omitted: root only. */
+  owner?: number;
+  /** Ask for IFF_VNET_HDR and these offloads; each is probed and dropped when the kernel refuses. */
+  vnetHdr: boolean;
+  tso: boolean;
+  uso: boolean;
+}
+
+export interface TunDevice {
+  fd: number;
+  name: string;
+  ifindex: number;
+  /** What was granted. */
+  vnetHdr: boolean;
+  tso: boolean;
+  uso: boolean;
+}
+
+export interface InterfaceConfig {
+  ifindex: number;
+  mtu: number;
+  up: boolean;
+  /** Point-to-point IPv4: local -> peer, or null. */
+  ipv4: { local: string; peer: string } | null;
+  /** IPv6: local/128 and a route to peer/prefix through the device, or null. */
+  ipv6: { local: string; peer: string; prefix: number } | null;
+}
+
+export interface PrivilegeDrop {
+  uid?: number;
+  gid?: number;
+  /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, empty capability sets and supplementary groups. */
+  lockdown: boolean;
+  /** Signal number delivered when the parent dies (PR_SET_PDEATHSIG), 0 for none. */
+  parentDeathSignal?: number;
+}
+
+export interface NativeIo {
+  createPoller(fd: number, onEvents: (events: number) => void): Poller;
+  close(fd: number): void;
+  /** AF_UNIX SOCK_STREAM pair, both ends non-blocking and close-on-exec. */
+  socketpair(): [number, number];
+  /** Bound and listening unix stream socket; the path is created with the given mode. Stale socket files are the caller's affair. */
+  listenUnix(path: string, mode: number): number;
+  connectUnix(path: string): number;
+  listenTcp(address: string, port: number, backlog: number): number;
+  /** null when nothing waits (EAGAIN). Works on TCP and unix listeners; the new descriptor is non-blocking, close-on-exec, TCP_NODELAY. */
+  accept(fd: number): Accepted | null;
+  /** Addresses of a connected socket (for descriptors that somebody else accepted). */
+  socketAddresses(fd: number): { remote: SocketAddress; local: SocketAddress };
+  peerCredentials(fd: number): PeerCredentials;
+  /** Unconnected UDP listener with packet info. */
+  bindUdp(address: string, port: number): number;
+  /** null on EAGAIN. Datagrams over 64 KiB cannot occur. */
+  receiveDatagram(fd: number): ReceivedDatagram | null;
+  /** New UDP socket bound to `local` (SO_REUSEADDR so that it shares the listener's port) and connected to `remote`. */
+  connectUdp(local: SocketAddress, remote: SocketAddress): number;
+  /**
+   * One sendmsg of `data` with at most 8 descriptors. Returns the bytes written (0 on EAGAIN).
+   * Descriptors travel with the first byte; they are not closed here.
+   */
+  sendMessage(fd: number, data: Uint8Array, fds: readonly number[]): number;
+  /** One recvmsg into a fresh buffer of at most `max` bytes. null on EAGAIN; data.length 0 is end of stream. */
+  receiveMessage(fd: number, max: number): { data: Buffer; fds: number[] } | null;
+  openTun(options: TunOptions): TunDevice;
+  /** Netlink: MTU, addresses, route, link state. */
+  configureInterface(config: InterfaceConfig): void;
+  setInterfaceMtu(ifindex: number, mtu: number): void;
+  /** IPV6/IPv4 path MTU and MSS of a TCP socket from TCP_INFO: the smaller of pmtu and MSS + headers, bytes. */
+  tcpPathMtu(fd: number): number;
+  dropPrivileges(drop: PrivilegeDrop): void;
+  /** SO_PRIORITY / IP_TOS etc. */
+  setNetPriority(fd: number, priority: number): void;
+  /** What this kernel offers: probed once. */
+  probeOffloads(): {
+    tunVnetHdr: boolean;
+    tunTso: boolean;
+    tunUso: boolean;
+    udpSegment: boolean;
+    udpGro: boolean;
+  };
+}
+
+// ---------------------------------------------------------------- TLS
+
+export interface TlsContextOptions {
+  /** Certificate chains in PEM (leaf first), one per key; index = `keyIndex` of onSign. RSA and EC (and Ed25519). */
+  certificateChains: readonly Uint8Array[];
+  /** e.g. 'TLSv1.2'. */
+  minVersion: 'TLSv1.2' | 'TLSv1.3';
+  maxVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** OpenSSL cipher list for TLS 1.2, suites for 1.3, groups; undefined: our defaults of today. */
+  cipherList?: string;
+  cipherSuites?: string;
+  groups?: string;
+  clientCertificate: 'none' | 'request' | 'require';
+  /** PEM bundle to verify client certificates, with `clientCertificate` other than none. */
+  ca?: Uint8Array;
+}
+
+export interface TlsServerContext {
+  /** Adds the context that serves this SNI name (vhost). The connection's `vhost` then is `vhost`. */
+  addServerName(serverName: string, context: TlsServerContext, vhost: string): void;
+}
+
+export interface TlsInfo {
+  /** 'TLSv1.3' */
+  version: string;
+  /** OpenSSL's name of the suite, e.g. 'TLS_AES_256_GCM_SHA384', 'ECDHE-RSA-AES256-GCM-SHA384'. */
+  cipher: string;
+  /** 'X25519', 'secp256r1', … as OpenSSL names them; '' if none. */
+  group: string;
+  /** Signature scheme of the server's CertificateVerify/ServerKeyExchange as in the TLS registry, e.g. 0x0804; 0 if resumed. */
+  signatureScheme: number;
+  serverName: string;
+  vhost: string;
+  resumed: boolean;
+  /** RFC 5746 secure renegotiation. */
+  secureRenegotiation: boolean;
+  /** DER of the client certificate, null without one or when it did not verify; `verifyError` says why. */
+  peerCertificate: Buffer | null;
+  verifyError: string;
+}
+
+export interface TlsHandlers {
+  /**
+   * A private-key operation is wanted; answer with `completeSign(requestId, …)` at any later time.
+   * `scheme` is the TLS SignatureScheme (RFC 8446 4.2.3; for TLS 1.2 the same code points), `data` the exact
+   * bytes to be signed (TLS 1.3: 64 spaces + context + hash; TLS 1.2: randoms + ServerKeyExchange params).
+   */
+  onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;
+  /** Handshake finished. */
+  onSecure(info: TlsInfo): void;
+  onData(data: Buffer): void;
+  /** Peer sent close_notify or FIN after the handshake. */
+  onEnd(): void;
+  /** Output buffer has drained below the low-water mark. */
+  onDrain(): void;
+  /** Last call-back, always exactly once. `error` null for a clean end; `bytesRead` 0 means a TCP health probe. */
+  onClose(error: Error | null, bytesRead: number): void;
+}
+
+export interface TlsConnection {
+  completeSign(requestId: number, signature: Uint8Array | null): void;
+  /** Queues plaintext. false: above the high-water mark, wait for onDrain. */
+  write(data: Uint8Array): boolean;
+  pause(): void;
+  resume(): void;
+  /** Flushes, close_notify, FIN. */
+  end(): void;
+  /** Flushes what was written, sends a fatal alert (49 access_denied) and closes. */
+  endWithAlert(alert: number): void;
+  /** Closes at once. */
+  destroy(): void;
+  info(): TlsInfo;
+}
+
+// ---------------------------------------------------------------- data plane
+
+export interface OffloadSwitches {
+  /** Segment vnet super-packets, one record per segment, all in one sendmsg with UDP_SEGMENT. */
+  udpSegment: boolean;
+  udpGro: boolean;
+  /** Coalesce decrypted TCP (and UDP, where USO is there) segments into one vnet-header write. */
+  tunCoalesce: boolean;
+  /** Batch CSTP records into few writes. */
+  tlsBatch: boolean;
+}
+
+export interface DtlsOptions {
+  /** 'psk': PSK-NEGOTIATE, key from the TLS exporter; 'legacy': resumption of X-DTLS-Master-Secret. */
+  mode: 'psk' | 'legacy';
+  /** OpenSSL cipher list (psk) or the one suite's OpenSSL name (legacy). */
+  ciphers: string;
+  /** legacy only: 48 and 32 bytes. */
+  masterSecret?: Uint8Array;
+  sessionId?: Uint8Array;
+}
+
+export interface TunnelOptions {
+  /** Takes ownership. */
+  tunFd: number;
+  tunVnetHdr: boolean;
+  tunTso: boolean;
+  tunUso: boolean;
+  /** Inner packet limit, bytes (X-CSTP-MTU). */
+  dataMtu: number;
+  /** Absolute limit to which DPD probes may raise the MTU. */
+  maxDataMtu: number;
+  dtls: DtlsOptions | null;
+  dpdSec: number;
+  keepaliveSec: number;
+  idleTimeoutSec: number;
+  /** Seconds from now until the session ends, 0 none. */
+  sessionTimeoutSec: number;
+  switchToTcpSec: number;
+  /** Rekey: 0 off. */
+  rekeySec: number;
+  /** Bytes per second, 0 unlimited; rx is from the client. */
+  rxBytesPerSec: number;
+  txBytesPerSec: number;
+  offloads: OffloadSwitches;
+  /** Addresses that this client may use as inner source; null: any. Others are dropped and counted. */
+  clientIpv4: string | null;
+  clientIpv6: { address: string; prefix: number } | null;
+  /** Address of the inner gateway, source of ICMP errors. */
+  localIpv4: string | null;
+  localIpv6: string | null;
+}
+
+/** Disconnect reasons, numbered as ocserv's (reference ipc-and-processes §10). */
+export type CloseReason =
+  | 'unspecified'
+  | 'user-disconnect'
+  | 'server-disconnect'
+  | 'idle-timeout'
+  | 'dpd-timeout'
+  | 'error'
+  | 'session-timeout'
+  | 'temporary-disconnect'
+  | 'health-probe';
+
+export type DataplaneEvent =
+  | { type: 'dtls-up'; id: number; version: string; cipher: string; milliseconds: number }
+  | { type: 'dtls-down'; id: number; detail: string }
+  /** UDP hand-over by address was adopted (roaming) or refused. */
+  | { type: 'roamed'; id: number; accepted: boolean }
+  | { type: 'mtu'; id: number; mtu: number }
+  | { type: 'closed'; id: number; reason: CloseReason; detail: string; counters: TunnelCounters };
+
+/** All counts since open; bytes are inner packet bytes. */
+export interface TunnelCounters {
+  rxBytes: number;
+  rxPackets: number;
+  txBytes: number;
+  txPackets: number;
+  rxTlsPackets: number;
+  rxDtlsPackets: number;
+  txTlsPackets: number;
+  txDtlsPackets: number;
+  dropsTooBig: number;
+  dropsMalformed: number;
+  dropsSource: number;
+  dropsRateLimit: number;
+  dropsTunFull: number;
+  dropsReplay: number;
+  tunReads: number;
+  tunSuperPackets: number;
+  tunWrites: number;
+  tunCoalesced: number;
+  udpSends: number;
+  udpSegmented: number;
+  udpReceives: number;
+  udpGroReceives: number;
+  tlsWrites: number;
+  /** Milliseconds since the last data packet either way (ICMP and IGMP not counted). */
+  idleMs: number;
+  /** 1 while DTLS carries the data to the client. */
+  dtlsActive: number;
+}
+
+export interface Dataplane {
+  /**
+   * Moves the connection (TLS state, TCP descriptor) into the data-plane thread; the JavaScript object is dead
+   * afterwards and its onClose is not called. `head` is plaintext that JavaScript had read beyond the request.
+   * `response` is the CONNECT reply, written as the first TLS data. Returns the tunnel's id.
+   */
+  open(connection: TlsConnection, response: Uint8Array, head: Uint8Array, options: TunnelOptions): number;
+  /** Takes ownership of `fd`. `hello`: the datagram is a ClientHello; otherwise a record of a roamed client. */
+  attachUdp(id: number, fd: number, hello: boolean, datagram: Uint8Array): void;
+  /** 'disconnect': CSTP DISCONNECT then close; 'drop': close TCP without it, so that the client reconnects. */
+  terminate(id: number, how: 'disconnect' | 'drop', reason: CloseReason): void;
+  counters(id: number): TunnelCounters;
+  /** Ends all tunnels as 'drop' and joins the thread. */
+  close(): void;
+}
+
+export interface NativeBinding {
+  io: NativeIo;
+  createTlsContext(options: TlsContextOptions): TlsServerContext;
+  /** Takes ownership of `fd`. */
+  acceptTls(context: TlsServerContext, fd: number, handlers: TlsHandlers): TlsConnection;
+  createDataplane(onEvent: (event: DataplaneEvent) => void): Dataplane;
+}
