@@ -27,6 +27,66 @@ export const catalogue = {
     say: '{protocol} port {port} on {address} is already in use.',
     mend: 'Stop the other server or choose another port with --port.',
   },
+  OCS_LISTEN: {
+    fatalFor: 'process',
+    say: '{protocol} port {port} on {address} cannot be opened: {reason}.',
+    mend: 'Check listen-host and udp-listen-host.',
+  },
+  OCS_NO_IPV6: {
+    fatalFor: 'request',
+    say: 'This machine has no IPv6; listening on IPv4 only.',
+    mend: 'Set listen-host to an IPv4 address to silence this notice.',
+  },
+  OCS_NO_NFT: {
+    fatalFor: 'request',
+    say: 'Forwarding and NAT are off: {reason}.',
+    mend: 'Install nftables ("apt-get install nftables"), or set up NAT yourself and set "nat" to false.',
+  },
+  OCS_RUN_DIR: {
+    fatalFor: 'process',
+    say: 'The run directory {path} cannot be used: {reason}.',
+    mend: 'Choose another one with --run-dir.',
+  },
+  OCS_RUN_DIR_IN_USE: {
+    fatalFor: 'process',
+    say: 'Another server (process {pid}) uses the run directory {path}.',
+    mend: 'Stop it with "vpn ctl stop --run-dir {path}", or choose another directory with --run-dir.',
+  },
+  OCS_USER_UNKNOWN: {
+    fatalFor: 'process',
+    say: 'There is no {kind} "{name}" on this machine.',
+    mend: 'Correct run-as-user and run-as-group.',
+  },
+  OCS_SECMOD_START: {
+    fatalFor: 'process',
+    say: 'The secmod process did not start: {detail}.',
+    mend: 'Its own message is above.',
+  },
+  OCS_WORKER_START: {
+    fatalFor: 'process',
+    say: 'The worker processes do not start: {detail}.',
+    mend: 'Their own messages are above.',
+  },
+  OCS_CTL_UNREACHABLE: {
+    fatalFor: 'request',
+    say: 'No server answers at {path}: {reason}.',
+    mend: 'Start it with "vpn serve", or name its run directory with --run-dir.',
+  },
+  OCS_CTL_DENIED: {
+    fatalFor: 'request',
+    say: 'The control socket {path} is for root only.',
+    mend: 'Use sudo.',
+  },
+  OCS_CTL_REQUEST: {
+    fatalFor: 'request',
+    say: 'The control request was refused: {detail}.',
+    mend: 'Client and server may be of different versions.',
+  },
+  OCS_CTL_NOT_FOUND: {
+    fatalFor: 'request',
+    say: '{what} not found.',
+    mend: 'See "vpn ctl show users".',
+  },
   OCS_IPC_VIOLATION: {
     fatalFor: 'client',
     say: 'The {peer} process broke the protocol: {detail}.',
