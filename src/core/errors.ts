@@ -103,6 +103,47 @@ export const catalogue = {
     mend: 'See the log of that process.',
   },
   OCS_CONFIG: { fatalFor: 'process', say: '{detail}', mend: 'Correct the configuration and try again.' },
+  OCS_FILE: {
+    fatalFor: 'process',
+    say: 'The {what} {path} cannot be used: {reason}.',
+    mend: 'Check that the file exists, that its name is right and that it may be read and written.',
+  },
+  OCS_KEY_COUNT: {
+    fatalFor: 'process',
+    say: 'Virtual host {vhost} has {certs} server-cert and {keys} server-key.',
+    mend: 'Give every certificate its private key, in the same order.',
+  },
+  OCS_KEY_MISMATCH: {
+    fatalFor: 'process',
+    say: 'The private key {key} does not belong to the certificate {cert}.',
+    mend: 'Give server-cert and server-key in the same order.',
+  },
+  OCS_KEY_TYPE: {
+    fatalFor: 'process',
+    say: 'The private key {key} is of the type {type}, which cannot be used for TLS here.',
+    mend: 'Use an RSA key of at least 2048 bits, an EC key on P-256, P-384 or P-521, or an Ed25519 key.',
+  },
+  OCS_PLUGIN: {
+    fatalFor: 'process',
+    say: 'The plugin {plugin} cannot be loaded: {reason}.',
+    mend: 'Install or build it again, or remove it from "oclif.plugins" in package.json.',
+  },
+  OCS_PASSWD_LOCKED: {
+    fatalFor: 'request',
+    say: 'The password file {path} is locked: {lock} exists.',
+    mend: 'Another program is changing it; if none is running, remove the lock file.',
+  },
+  OCS_USER_UNKNOWN: {
+    fatalFor: 'request',
+    say: 'There is no user {user} in {path}.',
+    mend: 'See the names with "vpn passwd list".',
+  },
+  OCS_USER_NAME: {
+    fatalFor: 'request',
+    say: '{what} {name} cannot be stored: {reason}.',
+    mend: 'Choose another name.',
+  },
+  OCS_PASSWORD: { fatalFor: 'request', say: '{reason}.', mend: 'Give a password and try again.' },
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof catalogue;
