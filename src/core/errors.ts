@@ -52,7 +52,7 @@ export const catalogue = {
     say: 'Another server (process {pid}) uses the run directory {path}.',
     mend: 'Stop it with "vpn ctl stop --run-dir {path}", or choose another directory with --run-dir.',
   },
-  OCS_USER_UNKNOWN: {
+  OCS_RUN_AS: {
     fatalFor: 'process',
     say: 'There is no {kind} "{name}" on this machine.',
     mend: 'Correct run-as-user and run-as-group.',

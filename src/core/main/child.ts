@@ -65,4 +65,5 @@ export const describeExit = ({ code, signal }: Exit): string =>
   signal === null ? `exit status ${code}` : `signal ${signal}`;
 
 /** Delay before attempt `failures + 1` of something that keeps failing: 100 ms, doubling, at most 5 s. */
-export const backoffMs = (failures: number): number => (failures === 0 ? 0 : Math.min(100 * 2 ** (failures - 1), 5000));
+export const backoffMs = (failures: number): number =>
+  failures === 0 ? 0 : Math.min(100 * 2 ** (failures - 1), 5000);

@@ -13,8 +13,8 @@ import {
   formatNetwork,
   lowMask,
   maskTo,
-  netmaskOf,
   type Network,
+  netmaskOf,
   parseIp,
   parseNetwork,
   widthOf,
@@ -178,7 +178,12 @@ export class LeaseTable {
   }
 
   /** A free piece of `network` of length `prefix`, its index within [low, high]. */
-  #pick(network: Network, prefix: number, [low, high]: [bigint, bigint], seeds: Iterable<bigint>): string | null {
+  #pick(
+    network: Network,
+    prefix: number,
+    [low, high]: [bigint, bigint],
+    seeds: Iterable<bigint>,
+  ): string | null {
     if (high < low) return null;
     const { family, base } = network;
     const step = BigInt(widthOf(family) - prefix);

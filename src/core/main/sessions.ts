@@ -61,7 +61,11 @@ export class Sessions {
     const sid = Uint8Array.from(request.cookie);
     let reply: Body<'SECM_SESSION_REPLY'>;
     try {
-      reply = await this.#options.secmod.openSession({ client: client.id, sid, remoteIp: client.remote.address });
+      reply = await this.#options.secmod.openSession({
+        client: client.id,
+        sid,
+        remoteIp: client.remote.address,
+      });
     } catch (error) {
       log.warn({ client: client.id, err: error }, 'secmod did not answer; the session is not opened');
       return this.#refuse(client, 'secmod is not available');
@@ -75,7 +79,8 @@ export class Sessions {
       return this.#complete(client, request, reply.session);
     } catch (error) {
       this.#closeAtSecmod(sid, 'error', ZERO, false);
-      if (!(error instanceof Refused)) log.error({ client: client.id, err: error }, 'the tunnel cannot be set up');
+      if (!(error instanceof Refused))
+        log.error({ client: client.id, err: error }, 'the tunnel cannot be set up');
       return this.#refuse(client, error instanceof Refused ? error.message : 'the tunnel cannot be set up');
     }
   }
@@ -102,7 +107,15 @@ export class Sessions {
     stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
     this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
     log.info(
-      { client: client.id, user: session.userName, ip: client.remote.address, reason, detail, seconds, ...session.counters },
+      {
+        client: client.id,
+        user: session.userName,
+        ip: client.remote.address,
+        reason,
+        detail,
+        seconds,
+        ...session.counters,
+      },
       'session closed',
     );
   }
@@ -195,7 +208,13 @@ export class Sessions {
 
   #openTun(): TunDevice {
     const { io, device, workerUid, offload } = this.#options;
-    return io.openTun({ name: `${device}%d`, owner: workerUid, vnetHdr: offload, tso: offload, uso: offload });
+    return io.openTun({
+      name: `${device}%d`,
+      owner: workerUid,
+      vnetHdr: offload,
+      tso: offload,
+      uso: offload,
+    });
   }
 
   #configureTun(tun: TunDevice, lease: Lease): void {
@@ -222,18 +241,16 @@ export class Sessions {
 
   /** The same cookie came again: the older connection ends without telling its client to stop. */
   #dropOlder(older: Client): void {
-    this.#options.log.info({ client: older.id, user: older.session?.userName }, 'session moved to a new connection');
+    this.#options.log.info(
+      { client: older.id, user: older.session?.userName },
+      'session moved to a new connection',
+    );
     if (older.session) this.#retireTun(older.session);
     older.ending = { reason: 'unspecified', stolen: true };
     older.worker.sendTerminate(older.id, 'drop', 'unspecified');
   }
 
-  #session(
-    request: Body<'AUTH_COOKIE_REQ'>,
-    opened: OpenedSession,
-    lease: Lease,
-    tun: TunDevice,
-  ): Session {
+  #session(request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession, lease: Lease, tun: TunDevice): Session {
     return {
       sid: Uint8Array.from(opened.sid),
       safeId: opened.safeId,
@@ -260,7 +277,11 @@ export class Sessions {
   #accept(session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
     const { secmod } = this.#options;
     const { ipv4, ipv6 } = session.lease;
-    secmod.sessionAddresses({ sid: Uint8Array.from(session.sid), ipv4: ipv4?.address ?? '', ipv6: ipv6?.address ?? '' });
+    secmod.sessionAddresses({
+      sid: Uint8Array.from(session.sid),
+      ipv4: ipv4?.address ?? '',
+      ipv6: ipv6?.address ?? '',
+    });
     const { config, sessionStartTime } = opened;
     return {
       reply: 'OK',
@@ -298,7 +319,12 @@ export class Sessions {
     return failed(reason);
   }
 
-  #closeAtSecmod(sid: Uint8Array, discReason: CloseReason, counters: Counters, serverDisconnected: boolean): void {
+  #closeAtSecmod(
+    sid: Uint8Array,
+    discReason: CloseReason,
+    counters: Counters,
+    serverDisconnected: boolean,
+  ): void {
     const { bytesIn, bytesOut } = counters;
     const body = { sid: Uint8Array.from(sid), bytesIn, bytesOut, discReason, serverDisconnected };
     this.#options.secmod.closeSession(body);
@@ -307,7 +333,11 @@ export class Sessions {
 
 const ZERO: Counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
 
-const failed = (reason: string): CookieReply => ({ reply: 'FAILED', reason: reason.slice(0, 256), session: null });
+const failed = (reason: string): CookieReply => ({
+  reply: 'FAILED',
+  reason: reason.slice(0, 256),
+  session: null,
+});
 
 function raise(known: Counters, reported: Counters): void {
   known.bytesIn = Math.max(known.bytesIn, reported.bytesIn);

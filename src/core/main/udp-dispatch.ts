@@ -69,7 +69,8 @@ export class UdpDispatch {
       log.debug({ ip: datagram.remote.address, hello }, 'datagram of no known session');
       return 'unknown';
     }
-    if (client.state !== 'COMPLETED' || client.ending !== null || client.session?.config.noUdp) return 'not-open';
+    if (client.state !== 'COMPLETED' || client.ending !== null || client.session?.config.noUdp)
+      return 'not-open';
     if (!this.#mayHandOver(client, datagram.remote.address)) return 'too-soon';
     return this.#handOver(client, datagram, hello);
   }
@@ -91,12 +92,18 @@ export class UdpDispatch {
     try {
       fd = io.connectUdp(datagram.local, datagram.remote);
     } catch (error) {
-      log.warn({ client: client.id, ip: datagram.remote.address, err: error }, 'no socket for the UDP source');
+      log.warn(
+        { client: client.id, ip: datagram.remote.address, err: error },
+        'no socket for the UDP source',
+      );
       return 'no-socket';
     }
     clients.setUdpSource(client, datagram.remote.address);
     client.worker.sendUdp(client.id, hello, datagram.data, fd);
-    log.debug({ client: client.id, ip: datagram.remote.address, port: datagram.remote.port, hello }, 'UDP handed over');
+    log.debug(
+      { client: client.id, ip: datagram.remote.address, port: datagram.remote.port, hello },
+      'UDP handed over',
+    );
     return 'handed-over';
   }
 }

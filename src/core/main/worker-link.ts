@@ -3,8 +3,8 @@
  * this link's own map, so it cannot name another worker's client whatever handle it sends.
  */
 import { isIP } from 'node:net';
-import type { Channel, Handlers } from '../ipc/api.js';
 import { VpnError } from '../errors.js';
+import type { Channel, Handlers } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { CloseReason, SocketAddress } from '../native/types.js';
 import type { BanTable } from './bans.js';
@@ -137,7 +137,8 @@ export class WorkerLink implements ClientWorker {
   #adopt(body: { remoteIp: string; remotePort: number; ourIp: string; ourPort: number }): void {
     // A worker that main started has no connection to bring: it would be inventing an address.
     if (this.own || this.#adopted) throw this.#violation('WORKER_ADOPT is not allowed');
-    if (isIP(body.remoteIp) === 0 || isIP(body.ourIp) === 0) throw this.#violation('WORKER_ADOPT without addresses');
+    if (isIP(body.remoteIp) === 0 || isIP(body.ourIp) === 0)
+      throw this.#violation('WORKER_ADOPT without addresses');
     this.#adopted = true;
     const remote = { address: body.remoteIp, port: body.remotePort };
     const local = { address: body.ourIp, port: body.ourPort };

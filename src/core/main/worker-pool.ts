@@ -2,10 +2,11 @@
  * The workers: keeps spare ones warm, gives each new connection to one that is ready, and cleans up after those
  * that end. With worker-clients 1 every client has a process of its own; with N the least loaded one is chosen.
  */
+
+import { VpnError } from '../errors.js';
 import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
-import { VpnError } from '../errors.js';
 import { backoffMs, type Child, describeExit, endChild } from './child.js';
 import { type Connection, WorkerLink, type WorkerLinkOptions } from './worker-link.js';
 
@@ -109,7 +110,10 @@ export class WorkerPool {
   /** The channel of an accepted worker is up: tell it what to do. */
   onChannel(channel: Channel<'main', 'worker'>): void {
     const link = this.#links.get(channel.credentials.pid);
-    if (link === undefined) return channel.close();
+    if (link === undefined) {
+      channel.close();
+      return;
+    }
     link.channel = channel;
     channel.send('WORKER_CONFIG', this.#options.workerConfig());
   }
@@ -178,7 +182,9 @@ export class WorkerPool {
 
   /** Ready workers with more than half of their room left. */
   #spareLinks(): WorkerLink[] {
-    return [...this.#links.values()].filter((link) => this.#roomOf(link) * 2 > this.#options.clientsPerWorker);
+    return [...this.#links.values()].filter(
+      (link) => this.#roomOf(link) * 2 > this.#options.clientsPerWorker,
+    );
   }
 
   get #starting(): number {
