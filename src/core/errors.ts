@@ -42,6 +42,11 @@ export const catalogue = {
     say: 'Forwarding and NAT are off: {reason}.',
     mend: 'Install nftables ("apt-get install nftables"), or set up NAT yourself and set "nat" to false.',
   },
+  OCS_FORWARD_DROPPED: {
+    fatalFor: 'request',
+    say: "This machine's firewall drops forwarded packets ({chains}).",
+    mend: 'Allow forwarding from and to the interfaces {device} there.',
+  },
   OCS_RUN_DIR: {
     fatalFor: 'process',
     say: 'The run directory {path} cannot be used: {reason}.',

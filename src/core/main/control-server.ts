@@ -153,7 +153,10 @@ class ControlConnection {
     const message = this.#io.receiveMessage(this.#fd, MAX_REQUEST);
     if (message === null) return;
     for (const fd of message.fds) this.#io.close(fd);
-    if (message.data.length === 0) return this.close();
+    if (message.data.length === 0) {
+      this.close();
+      return;
+    }
     this.#input = Buffer.concat([this.#input, message.data]);
     this.#timer.refresh();
     for (let end = this.#input.indexOf(10); end >= 0; end = this.#input.indexOf(10)) {
@@ -161,8 +164,8 @@ class ControlConnection {
       this.#input = this.#input.subarray(end + 1);
       this.#output = Buffer.concat([this.#output, Buffer.from(this.#events.request(line))]);
     }
-    if (this.#input.length > MAX_REQUEST) return this.close();
-    this.#flush();
+    if (this.#input.length > MAX_REQUEST) this.close();
+    else this.#flush();
   }
 
   /** Requests are not read while an answer waits to be taken: memory stays bounded. */

@@ -17,6 +17,6 @@ export function runPaths(runDir: string, options: VhostConfig): RunPaths {
     runDir: dir,
     main: join(dir, 'main.sock'),
     secmod: options['socket-file'] === '' ? join(dir, 'secmod.sock') : options['socket-file'],
-    control: join(dir, 'ctl.sock'),
+    control: options['occtl-socket-file'] === '' ? join(dir, 'ctl.sock') : options['occtl-socket-file'],
   };
 }

@@ -39,6 +39,8 @@ export interface SessionsOptions {
   /** Seconds since the epoch. */
   readonly now: () => number;
   readonly connectionPoints: number;
+  /** A client's entry is gone. */
+  readonly onClosed: () => void;
 }
 
 type CookieReply = Body<'AUTH_COOKIE_REP'>;
@@ -87,8 +89,13 @@ export class Sessions {
 
   /** The client is gone, whoever says so; undoes everything once. */
   close(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
-    const { clients, leases, log, stats, bans, connectionPoints, now } = this.#options;
     if (client.state === 'CLOSED') return;
+    this.#undo(client, reason, detail, counters);
+    this.#options.onClosed();
+  }
+
+  #undo(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
+    const { clients, leases, log, stats, bans, connectionPoints, now } = this.#options;
     clients.advance(client, 'closed');
     const { session } = client;
     if (counters && session) raise(session.counters, counters);
