@@ -107,6 +107,16 @@ export const catalogue = {
     say: 'The connection to the {peer} process closed.',
     mend: 'See the log of that process.',
   },
+  OCS_WORKER_ARGUMENTS: {
+    fatalFor: 'process',
+    say: 'vpn worker: {detail}.',
+    mend: 'Usage: vpn worker --main PATH [--fd N].',
+  },
+  OCS_WORKER_CERTIFICATE: {
+    fatalFor: 'process',
+    say: 'secmod has no certificate for virtual host {vhost}.',
+    mend: 'Set server-cert and server-key for it.',
+  },
   OCS_CONFIG: { fatalFor: 'process', say: '{detail}', mend: 'Correct the configuration and try again.' },
   OCS_FILE: {
     fatalFor: 'process',
