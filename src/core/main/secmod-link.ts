@@ -22,8 +22,6 @@ const CONNECT_RETRY_MS = 20;
 /** How long a request waits for a secmod that is being started again. */
 const OUTAGE_PATIENCE_MS = 10_000;
 const GRACE_MS = 3000;
-/** Failed starts in a row before the server's own start is given up. */
-const GIVE_UP_AFTER = 3;
 
 export interface SecmodLinkOptions {
   readonly path: string;
@@ -55,21 +53,12 @@ export class SecmodLink implements SecmodCalls {
     return this.#current?.credentials.pid ?? null;
   }
 
-  /** Resolves when secmod is ready. Rejects with OCS_SECMOD_START if it keeps failing; supervision has ended then. */
+  /** Resolves when secmod is ready. Rejects with OCS_SECMOD_START, its own words being on stderr already. */
   async start(): Promise<void> {
-    for (let failures = 0; ; ) {
-      try {
-        await this.#open();
-        break;
-      } catch (error) {
-        failures++;
-        const detail = messageOf(error);
-        if (failures >= GIVE_UP_AFTER || this.#options.command === null || this.#stopping) {
-          throw new VpnError('OCS_SECMOD_START', { detail }, { cause: error });
-        }
-        this.#options.log.warn({ detail }, 'secmod did not start; trying again');
-        await sleep(backoffMs(failures));
-      }
+    try {
+      await this.#open();
+    } catch (error) {
+      throw new VpnError('OCS_SECMOD_START', { detail: messageOf(error) }, { cause: error });
     }
   }
 
@@ -129,7 +118,12 @@ export class SecmodLink implements SecmodCalls {
 
   async #open(): Promise<void> {
     const channel = (await this.#takeOver()) ?? (await this.#startAndConnect());
-    await this.#greet(channel);
+    try {
+      await this.#greet(channel);
+    } catch (error) {
+      channel.close();
+      throw error;
+    }
     this.#current = channel;
     this.#up.resolve(channel);
     this.#options.log.debug({ secmod: channel.credentials.pid }, 'secmod is ready');
@@ -172,7 +166,8 @@ export class SecmodLink implements SecmodCalls {
     try {
       return await this.#connect();
     } catch (error) {
-      if (['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+      const cause = error instanceof VpnError ? error.cause : error;
+      if (['ENOENT', 'ECONNREFUSED'].includes((cause as NodeJS.ErrnoException).code ?? '')) return null;
       throw error;
     }
   }
