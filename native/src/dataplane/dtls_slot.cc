@@ -65,7 +65,7 @@ long DtlsSlot::bio_ctrl(BIO* /*bio*/, int command, long /*number*/, void* /*poin
 }
 
 bool DtlsSlot::start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatch* batch, Counters* counters,
-                     uint32_t flight_mtu, uint64_t now_ms) {
+                     uint32_t flight_mtu, bool allow_renegotiation, uint64_t now_ms) {
   reset(false);
   ssl_ = new_dtls_ssl(context, keys);
   BIO* bio = ssl_ == nullptr || bio_method() == nullptr ? nullptr : BIO_new(bio_method());
@@ -77,7 +77,11 @@ bool DtlsSlot::start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatc
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_mtu(ssl_.get(), flight_mtu);
+  SSL_set_options(ssl_.get(), allow_renegotiation ? SSL_OP_ALLOW_CLIENT_RENEGOTIATION : SSL_OP_NO_RENEGOTIATION);
+  SSL_set_app_data(ssl_.get(), this);
+  SSL_set_info_callback(ssl_.get(), on_info);
   DTLS_set_timer_cb(ssl_.get(), next_retransmit);
+  handshakes_ = 0;
   socket_ = std::move(socket);
   batch_ = batch;
   counters_ = counters;
@@ -99,17 +103,14 @@ void DtlsSlot::reset(bool notify) {
   state_ = State::empty;
 }
 
-void DtlsSlot::swap(DtlsSlot& other) {
-  std::swap(state_, other.state_);
-  std::swap(ssl_, other.ssl_);
-  std::swap(socket_, other.socket_);
-  std::swap(batch_, other.batch_);
-  std::swap(counters_, other.counters_);
-  std::swap(input_, other.input_);
-  std::swap(input_length_, other.input_length_);
-  std::swap(started_ms_, other.started_ms_);
-  if (ssl_ != nullptr) BIO_set_data(SSL_get_rbio(ssl_.get()), this);
-  if (other.ssl_ != nullptr) BIO_set_data(SSL_get_rbio(other.ssl_.get()), &other);
+UdpSocket DtlsSlot::replace_socket(UdpSocket socket) {
+  UdpSocket old = std::move(socket_);
+  socket_ = std::move(socket);
+  return old;
+}
+
+void DtlsSlot::on_info(const SSL* ssl, int where, int /*value*/) {
+  if ((where & SSL_CB_HANDSHAKE_START) != 0) static_cast<DtlsSlot*>(SSL_get_app_data(ssl))->handshakes_ += 1;
 }
 
 void DtlsSlot::note_failure(int ssl_error) {

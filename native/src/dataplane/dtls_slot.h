@@ -20,15 +20,14 @@ class DtlsSlot {
 
   DtlsSlot() = default;
   ~DtlsSlot();
-  // Moves keep the SSL object's BIO pointed at this slot.
+  // Its address is known to the SSL object's BIO.
   DtlsSlot(const DtlsSlot&) = delete;
   DtlsSlot& operator=(const DtlsSlot&) = delete;
-  void swap(DtlsSlot& other);
 
   // Starts a server handshake on `socket`. `flight_mtu`: bytes of UDP payload that handshake datagrams may have.
   // false when the SSL object cannot be made.
   bool start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatch* batch, Counters* counters,
-             uint32_t flight_mtu, uint64_t now_ms);
+             uint32_t flight_mtu, bool allow_renegotiation, uint64_t now_ms);
   // Frees everything and closes the socket. `notify`: send close_notify first.
   void reset(bool notify);
 
@@ -47,6 +46,8 @@ class DtlsSlot {
     input_ = datagram;
     input_length_ = length;
   }
+  // Exchanges the socket of a client that roamed; gives the old one back.
+  UdpSocket replace_socket(UdpSocket socket);
   Progress handshake();
   // Bytes of one record's plaintext; 0: input is used up (also when it was dropped as not authentic);
   // -1: the association ended, failure() tells why.
@@ -62,6 +63,8 @@ class DtlsSlot {
   Progress on_retransmit_timer();
 
   const char* failure() const { return failure_; }
+  // Handshakes that the peer began on this association, the first included.
+  uint32_t handshakes() const { return handshakes_; }
   // Bytes that a record adds to its plaintext (RFC 6347, RFC 5288): header, explicit nonce, tag or MAC and padding.
   uint32_t record_overhead() const;
 
@@ -70,6 +73,7 @@ class DtlsSlot {
   static int bio_write(BIO* bio, const char* data, int length);
   static int bio_read(BIO* bio, char* out, int capacity);
   static long bio_ctrl(BIO* bio, int command, long number, void* pointer);
+  static void on_info(const SSL* ssl, int where, int value);
   Progress progress_after(int result);
   void note_failure(int ssl_error);
 
@@ -81,6 +85,7 @@ class DtlsSlot {
   const uint8_t* input_ = nullptr;
   size_t input_length_ = 0;
   uint64_t started_ms_ = 0;
+  uint32_t handshakes_ = 0;
   char failure_[96] = {};
 };
 
