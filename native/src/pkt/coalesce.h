@@ -49,7 +49,7 @@ enum class Coalesce : uint8_t {
   kTcpFlags,         // SYN, FIN, RST, URG, CWR or no ACK: they mark one packet, repeating or moving them changes meaning
   kPush,             // PSH on a segment that starts a flow: sender wants it delivered, nothing may follow
   kUdpNoChecksum,    // 0: nothing to verify
-  kUdpDisabled,      // the tun takes no USO
+  kDisabled,         // the tun takes no such super-packets, or switched off
   kBadChecksum,      // would be laundered; goes out as it is
   kTooLarge,         // fits no slot
 };
@@ -66,8 +66,9 @@ enum class FlushCause : uint8_t {
   kFull,             // 64 KiB or the number of segments that the kernel takes
   kHeadChecksum,     // the held packet itself is damaged
   kPassThrough,      // a packet of the flow that cannot be appended must stay behind it
+  kBadChecksum,      // the packet that would follow is damaged
   kEvicted,          // another flow needed the slot
-  kCount,
+  kCount,            // number of causes; not a cause
 };
 
 struct CoalesceCounters {
@@ -75,6 +76,8 @@ struct CoalesceCounters {
   uint64_t super_packets = 0;   // writes with more than one packet
   uint64_t flushes[static_cast<size_t>(FlushCause::kCount)] = {};
 };
+
+struct FlowSegment;  // flow_segment.h
 
 class Coalescer {
  public:
@@ -105,16 +108,16 @@ class Coalescer {
   const CoalesceCounters& counters() const { return counters_; }
 
  private:
-  struct Candidate;
   struct Slot;
 
-  Slot* find(const Candidate& candidate);
-  Slot* take_slot(FrameSink sink);
-  bool append(Slot& slot, const Candidate& candidate, FlushCause* cause);
-  void hold(Slot& slot, const Candidate& candidate);
+  Slot* find(const FlowSegment& segment);
+  Slot& oldest();
+  Slot& take_slot(FrameSink sink);
+  FlushCause append(Slot& slot, const FlowSegment& segment);
+  void hold(Slot& slot, const FlowSegment& segment);
   void release(Slot& slot, FlushCause cause, FrameSink sink);
-  void release_pair(const Candidate& candidate, FrameSink sink);
-  Coalesce pass(MutView frame, const Candidate& candidate, Coalesce reason, FrameSink sink);
+  void release_pair(const FlowSegment& segment, FrameSink sink);
+  static Coalesce pass(const FlowSegment& segment, Coalesce reason, FrameSink sink);
 
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<uint8_t[]> memory_;

@@ -76,8 +76,8 @@ class Segmenter {
   SegmentResult check_gso_headers(const VnetHeader& vnet);
   SegmentResult check_tcp_header();
   SegmentResult check_udp_header();
-  void write_headers(MutView segment, size_t payload_offset, bool last) const;
-  void write_tcp(MutView segment, size_t payload_offset, bool last) const;
+  void write_headers(MutView segment, size_t index) const;
+  void patch_tcp(MutView tcp, size_t payload_offset, bool last) const;
 
   MutView packet_;
   IpPacket ip_;
@@ -86,8 +86,8 @@ class Segmenter {
   size_t payload_length_ = 0;   // of the whole packet
   size_t index_ = 0;
   size_t count_ = 0;
-  bool in_place_ = true;        // a single packet, given out as it is
-  uint64_t partial_sum_ = 0;    // of the pseudo header without length
+  bool single_ = true;          // not a super-packet: given out as it is
+  uint64_t pseudo_sum_ = 0;     // of the pseudo header without its length
   uint8_t headers_[kMaxSegmentHeaders];
 };
 

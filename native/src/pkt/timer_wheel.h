@@ -1,13 +1,16 @@
 // Timers without allocation: arming, moving and cancelling are O(1), whatever the number of clients.
 //
-// Theory of operation. Six levels of 64 slots; a slot of level n spans 64^n ticks of one millisecond, together about
-// two years. A timer sits at the level of the highest 6-bit digit in which its deadline differs from the current time;
-// when the time reaches its slot, it moves down (at most five times in its life) and fires from level 0. A bitmap per
-// level finds the next slot in use without looking at empty ones.
+// Theory of operation. Time is a 64-bit count of milliseconds, read as eleven digits of 6 bits; each digit has a level of
+// 64 slots. A timer sits at the level of the highest digit in which its deadline differs from the current time, in the
+// slot that its own digit names. When time reaches the slot, the timer moves to a lower level, and fires from level 0: an
+// hour's timer moves at most three times. All of a lower level is earlier than all of a higher one, and a bitmap per level
+// gives the first slot in use, so that finding the next event looks at no empty slot.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "pkt/view.h"
 
 namespace ocvpn::pkt {
 
@@ -18,9 +21,9 @@ class Timer {
   explicit Timer(void* owner = nullptr, uint32_t kind = 0) : owner(owner), kind(kind) {}
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
-  ~Timer();
+  ~Timer() { detail::require(!armed_); }
 
-  bool armed() const { return list_ != nullptr; }
+  bool armed() const { return armed_; }
   /** Absolute milliseconds; meaningful while armed. */
   uint64_t deadline_ms() const { return deadline_ms_; }
 
@@ -31,10 +34,10 @@ class Timer {
   friend class TimerWheel;
   Timer* prev_ = nullptr;
   Timer* next_ = nullptr;
-  Timer** list_ = nullptr;  // head of the slot's list, null when not armed
   uint64_t deadline_ms_ = 0;
   uint8_t level_ = 0;
   uint8_t slot_ = 0;
+  bool armed_ = false;
 };
 
 class TimerWheel {
@@ -46,17 +49,34 @@ class TimerWheel {
   /** Disarms all timers that are still there. */
   ~TimerWheel();
 
-  /** Arms or moves the timer. A deadline that has passed fires at the next advance(). */
+  /** Arms or moves the timer. A deadline that has passed becomes the next millisecond. */
   void arm(Timer& timer, uint64_t deadline_ms);
   void cancel(Timer& timer);
 
   /**
-   * Fires all timers with a deadline up to `now_ms`, in order of deadline; each is disarmed before `fire(Timer&)` is called, which
-   * may arm and cancel any timer and destroy the fired one. A timer armed inside with a deadline that has passed fires in the next advance().
-   * A clock that goes back is ignored. Must not be called from inside `fire`.
+   * Fires all timers with a deadline up to `now_ms`, in order of deadline. Each is disarmed before `fire(Timer&)` is
+   * called, which may arm and cancel any timer and destroy the fired one; what it arms for a time up to `now_ms` fires in
+   * the same call. A clock that goes back is ignored. Must not be called from inside `fire`.
    */
   template <typename F>
-  void advance(uint64_t now_ms, F&& fire);
+  void advance(uint64_t now_ms, F&& fire) {
+    unsigned level = 0;
+    unsigned slot = 0;
+    uint64_t start_ms = 0;
+    while (next_slot(&level, &slot, &start_ms) && start_ms <= now_ms) {
+      now_ms_ = start_ms;
+      if (level > 0) {
+        cascade(level, slot);
+        continue;
+      }
+      // From the head each time: `fire` may have cancelled any of the others.
+      while (Timer* timer = slots_[0][slot]) {
+        unlink(*timer);
+        fire(*timer);
+      }
+    }
+    if (now_ms > now_ms_) now_ms_ = now_ms;
+  }
 
   /** Milliseconds after which advance() has work, for epoll_wait (never late, may be early); -1: nothing armed. */
   int64_t next_ms(uint64_t now_ms) const;
@@ -64,7 +84,7 @@ class TimerWheel {
   size_t size() const { return size_; }
 
  private:
-  static constexpr unsigned kLevels = 6;
+  static constexpr unsigned kLevels = 11;
   static constexpr unsigned kBits = 6;
   static constexpr unsigned kSlotCount = 1u << kBits;
 

@@ -36,23 +36,22 @@ class TokenBucket {
     refill(now_ns);
     if (balance_ > 0) return 0;
     const auto missing = static_cast<uint64_t>(1 - balance_);
-    const uint64_t total = (missing * kSecond + rate_ - 1) / rate_;
-    return total > remainder_ns_ ? total - remainder_ns_ : 1;
+    return (missing * kSecond - remainder_ + rate_ - 1) / rate_;
   }
 
  private:
   static constexpr uint64_t kSecond = 1000000000;
-  // missing * kSecond and elapsed * rate stay inside 64 bits with these.
-  static constexpr uint64_t kMaxRate = uint64_t{1} << 33;   // 8 GiB/s
+  // Debt or burst times kSecond, and a second times the rate, stay inside 64 bits with these (8 GiB/s, 8 GiB).
+  static constexpr uint64_t kMaxRate = uint64_t{1} << 33;
   static constexpr uint64_t kMaxBurst = uint64_t{1} << 33;
 
   void refill(uint64_t now_ns);
 
   uint64_t rate_;
   uint64_t burst_;
-  int64_t balance_;          // bytes
+  int64_t balance_;         // bytes
   uint64_t last_ns_;
-  uint64_t remainder_ns_ = 0;  // time that did not buy a whole byte yet
+  uint64_t remainder_ = 0;  // part of a byte, in 1/kSecond
 };
 
 }  // namespace ocvpn::pkt
