@@ -61,6 +61,7 @@ class TlsContext {
 
   SSL_CTX* ssl_ctx_ = nullptr;
   TlsContextOptions options_;
+  std::vector<std::string> key_types_;
   std::unordered_map<std::string, ServerName> server_names_;
 };
 

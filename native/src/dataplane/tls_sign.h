@@ -55,6 +55,8 @@ class SignSlot {
   enum class State { kIdle, kWaiting, kAnswered, kRefused };
 
   State state_ = State::kIdle;
+  /// Scopes opened so far: tells a job that it really slept.
+  std::uint32_t entries_ = 0;
   SignRequest request_;
   std::vector<std::uint8_t> signature_;
   std::uint16_t last_scheme_ = 0;

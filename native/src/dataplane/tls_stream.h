@@ -58,8 +58,12 @@ class TlsStream {
   /// One recv() into the input buffer. kOk with the count, kWantRead (EAGAIN), kBlocked (buffer full: read()
   /// first), kEnd (FIN), kError (errno text in error()).
   TlsResult receive();
+  /// Bytes that the next receive() can take.
+  std::size_t input_room() const { return input_.size() - (input_end_ - input_start_); }
   /// Appends ciphertext that came another way. Returns how much fitted.
   std::size_t feed(const std::uint8_t* data, std::size_t length);
+  /// Drops what was received and not read: for a connection that is only waiting for the peer's FIN.
+  void discard_input() { input_start_ = input_end_ = input_ready_ = 0; }
   /// Sends the output buffer with one send(). kOk (all sent), kBlocked, kError.
   TlsResult flush();
   /// Ciphertext bytes waiting for flush().
@@ -87,6 +91,7 @@ class TlsStream {
   bool send_fatal_alert(std::uint8_t description);
   /// Text of the failure behind the last kError ("OpenSSL reason" or errno text).
   const std::string& error() const { return error_; }
+  bool failed() const { return failed_; }
   /// 'ERR_TLS_…' or the errno name that belongs to error().
   const std::string& error_code() const { return error_code_; }
 
@@ -94,6 +99,8 @@ class TlsStream {
 
   /// The operation that waits, null if none. Valid until complete_sign().
   const SignRequest* sign_request() const { return sign_.waiting() ? &sign_.request() : nullptr; }
+  /// A renegotiation or handshake sleeps or has not gone on since its answer: the stream stays on this thread.
+  bool in_job() const { return sign_.in_job(); }
   /// Answers request `id` (null signature: refused, the handshake will fail). The next handshake() or read()
   /// goes on. False: there is no such request, or the answer came already.
   bool complete_sign(std::uint32_t id, const std::uint8_t* signature, std::size_t length);
@@ -134,13 +141,15 @@ class TlsStream {
 
   TlsStream(std::shared_ptr<TlsContext> context, int fd);
   bool init();
-  TlsStatus run_handshake();
-  TlsStatus map_result(int result);
-  void fail(const char* code, const char* fallback);
+  TlsStatus status_of(int result);
+  TlsResult read_in_job(std::uint8_t* out, std::size_t capacity);
+  void find_records();
+  void compact_input();
+  void admit_renegotiation();
+  std::size_t take_input(std::uint8_t* out, std::size_t capacity);
+  bool append_output(const std::uint8_t* data, std::size_t length);
+  void fail(const char* what);
   void fail_errno(const char* call, int error);
-  bool record_ready() const;
-  void before_read();
-  static void on_info(const SSL* ssl, int where, int result);
 
   std::shared_ptr<TlsContext> context_;
   std::unique_ptr<SSL, SslFree> ssl_;
@@ -149,6 +158,10 @@ class TlsStream {
   std::vector<std::uint8_t> input_;
   std::size_t input_start_ = 0;
   std::size_t input_end_ = 0;
+  /// End of what OpenSSL may see: whole records only, once the handshake is complete.
+  std::size_t input_ready_ = 0;
+  /// Target of a read that may sleep in a job, which keeps the pointer.
+  std::vector<std::uint8_t> job_plaintext_;
   std::vector<std::uint8_t> output_;
   std::size_t output_start_ = 0;
   std::size_t output_limit_ = kDefaultOutputLimit;
