@@ -1,5 +1,6 @@
 #include "support/kernel.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace ocvpn::test {
@@ -61,7 +62,8 @@ Model parse_model(const Bytes& p) {
   m.flags = p[l4 + 13];
   m.window = get16(p, l4 + 14);
   m.urgent = get16(p, l4 + 18);
-  const size_t end = l4 + static_cast<size_t>(p[l4 + 12] >> 4) * 4;
+  // A data offset that lies is not this function's affair.
+  const size_t end = std::clamp(l4 + static_cast<size_t>(p[l4 + 12] >> 4) * 4, l4 + 20, p.size());
   m.tcp_options = cut(p, l4 + 20, end);
   m.payload = cut(p, end, p.size());
   return m;
