@@ -116,6 +116,7 @@ export const catalogue = {
     fatalFor: 'process',
     say: 'secmod has no certificate for virtual host {vhost}.',
     mend: 'Set server-cert and server-key for it.',
+  },
   OCS_IPC_BUSY: {
     fatalFor: 'request',
     say: 'The {peer} process has not answered {count} requests yet.',
