@@ -26,7 +26,7 @@ install_dependencies() {
   # omit= and NODE_ENV of the user must not leave out the build tools or the runtime.
   npm ci --include=dev --include=optional --no-audit --no-fund
 }
-lock_hash=$(content_hash package.json package-lock.json .npmrc)
+lock_hash=$(content_hash package-lock.json .npmrc)
 in_place npm "$lock_hash" node_modules/.bin ||
   step npm "$lock_hash" 'Is the npm registry reachable ("npm ping")?' 'installing npm dependencies …' install_dependencies
 

@@ -50,7 +50,16 @@ export async function changeClientAddress(lab: Lab, n = 0): Promise<string> {
   return moved;
 }
 
-/** Makes the link between router and server carry at most `bytes`; the router answers with "fragmentation needed". */
-export async function setPathMtu(lab: Lab, bytes: number): Promise<void> {
-  await lab.router.ip(`link set srv0 mtu ${bytes}`);
+/** Makes the link of client `n` carry at most `bytes`: the client knows, the server learns it from the router. */
+export async function setClientLinkMtu(lab: Lab, bytes: number, n = 0): Promise<void> {
+  await lab.router.ip(`link set net${n} mtu ${bytes}`);
+  await lab.client(n).ip(`link set wan0 mtu ${bytes}`);
+}
+
+/** Drops IPv4 UDP packets longer than `bytes` in both directions, telling nobody. */
+export async function blackHoleUdpAbove(lab: Lab, bytes: number): Promise<void> {
+  await lab.router.nft(`
+    table ip ${TABLE} {
+      chain forward { type filter hook forward priority 0; meta l4proto udp ip length > ${bytes} drop; }
+    }`);
 }

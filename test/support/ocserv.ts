@@ -25,8 +25,9 @@ interface OcctlUser {
   'Remote IP': string;
   IPv4?: string;
   IPv6?: string;
-  RX: string;
-  TX: string;
+  /** Absent until the worker has reported. */
+  RX?: string;
+  TX?: string;
   'TLS ciphersuite': string;
   'DTLS cipher'?: string;
 }
@@ -43,8 +44,8 @@ function toUser(found: OcctlUser): ConnectedUser {
     ipv6: found.IPv6 ?? '',
     tlsCipher: found['TLS ciphersuite'],
     dtlsCipher: found['DTLS cipher'] ?? '',
-    bytesFromClient: Number(found.RX),
-    bytesToClient: Number(found.TX),
+    bytesFromClient: Number(found.RX ?? 0),
+    bytesToClient: Number(found.TX ?? 0),
   };
 }
 

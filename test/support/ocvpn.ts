@@ -16,8 +16,9 @@ interface CtlUser {
   'Remote IP': string;
   IPv4?: string;
   IPv6?: string;
-  RX: string | number;
-  TX: string | number;
+  /** Absent until the worker has reported. */
+  RX?: string | number;
+  TX?: string | number;
   'TLS ciphersuite': string;
   'DTLS cipher'?: string;
 }
@@ -34,8 +35,8 @@ function toUser(found: CtlUser): ConnectedUser {
     ipv6: found.IPv6 ?? '',
     tlsCipher: found['TLS ciphersuite'],
     dtlsCipher: found['DTLS cipher'] ?? '',
-    bytesFromClient: Number(found.RX),
-    bytesToClient: Number(found.TX),
+    bytesFromClient: Number(found.RX ?? 0),
+    bytesToClient: Number(found.TX ?? 0),
   };
 }
 
