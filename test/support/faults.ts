@@ -41,11 +41,12 @@ export async function rebindUdpPort(lab: Lab, from: number, to: number, n = 0): 
 export async function changeClientAddress(lab: Lab, n = 0): Promise<string> {
   const moved = `10.70.${n}.77`;
   const client = lab.client(n);
+  // The old address takes the default route with it.
   await client.ip(
     `addr add ${moved}/24 dev wan0`,
     `addr del ${outside.client4(n)}/24 dev wan0`,
-    `route replace default via 10.70.${n}.1`,
-    `route flush cache`,
+    `addr add ${moved}/24 dev wan0`,
+    `route replace default via 10.70.${n}.1 dev wan0`,
   );
   return moved;
 }

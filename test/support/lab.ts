@@ -12,7 +12,7 @@
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { onTestFailed, onTestFinished } from 'vitest';
 import { Companion, must, type RunOptions, type RunResult, run } from './process.ts';
 import { namespaceName, removeNamespace } from './sweep.ts';
@@ -171,10 +171,10 @@ export class Lab {
   }
 
   /** Records everything on the server's devices when PCAP=1; the file's path is printed. */
-  capture(name: string): void {
+  capture(): void {
     if (process.env.PCAP !== '1') return;
     mkdirSync('build/pcap', { recursive: true });
-    const file = `build/pcap/${name.replaceAll(/[^\w.-]+/g, '-')}-${process.pid}.pcap`;
+    const file = `build/pcap/${basename(this.folder)}.pcap`;
     console.log(`capture: ${file}`);
     this.server.start('tcpdump', ['tcpdump', '-i', 'any', '-U', '-Z', 'root', '-w', file]);
   }
@@ -194,19 +194,30 @@ export class Lab {
   }
 }
 
-/** Builds a lab that lives as long as the current test; if the test fails, the processes' output is kept in build/interop-logs. */
-export async function openLab({ clients = 1, name = 'lab' } = {}): Promise<Lab> {
+/** Writes the processes' output to build/interop-logs; returns the file's path. */
+function keepLog(lab: Lab, test: string): string {
+  mkdirSync('build/interop-logs', { recursive: true });
+  const file = `build/interop-logs/${test.replaceAll(/[^\w.-]+/g, '-')}-${process.pid}.log`;
+  writeFileSync(file, lab.report());
+  return file;
+}
+
+/**
+ * Builds a lab that lives as long as the current test. The processes' output is kept in build/interop-logs when the
+ * test fails, or always with LOGS=1.
+ */
+export async function openLab({ clients = 1 } = {}): Promise<Lab> {
   labs += 1;
   const lab = new Lab(`${process.pid}.${labs}`, clients);
   onTestFailed(({ task }) => {
-    mkdirSync('build/interop-logs', { recursive: true });
-    const file = `build/interop-logs/${task.name.replaceAll(/[^\w.-]+/g, '-')}-${process.pid}.log`;
-    writeFileSync(file, lab.report());
-    const lines = lab.report().split('\n');
-    console.error(`output of the processes: ${file}; its end:\n${lines.slice(-30).join('\n')}`);
+    const lines = lab.report().split('\n').slice(-30).join('\n');
+    console.error(`output of the processes: ${keepLog(lab, task.name)}; its end:\n${lines}`);
   });
-  onTestFinished(() => lab.close());
+  onTestFinished(async ({ task }) => {
+    await lab.close();
+    if (process.env.LOGS === '1') keepLog(lab, task.name);
+  });
   await lab.build();
-  lab.capture(name);
+  lab.capture();
   return lab;
 }
