@@ -14,7 +14,7 @@ fail() {
 content_hash() {
   local path
   for path in "$@"; do
-    [[ -e $path ]] && find "$path" -type f -not -path '*/build/*' -print0
+    [[ -e $path ]] && find "$path" -type f -not -path '*/build/*' -not -path '*/dist/*' -print0
   done | LC_ALL=C sort -z | xargs -0 -r sha256sum | sha256sum | cut -d' ' -f1
 }
 

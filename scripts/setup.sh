@@ -45,29 +45,41 @@ else
 fi
 PATH=$PWD/node_modules/.bin:$PATH
 
-# --- the addon ------------------------------------------------------------------------------------------------
-build_addon() {
+# --- addons: the server's and those of plugins -----------------------------------------------------------------
+build_addon() { # folder with binding.gyp
   # node-gyp prefers npm_config_* variables to its flags; a nodedir of the user would bring foreign headers.
   local name
   for name in $(compgen -e); do
     case ${name,,} in npm_config_* | npm_package_config_node_gyp_*) unset "$name" ;; esac
   done
-  node node_modules/node-gyp/bin/node-gyp.js configure build -C native --nodedir="$node_root" --jobs=max
+  node node_modules/node-gyp/bin/node-gyp.js configure build -C "$1" --nodedir="$node_root" --jobs=max
 }
-addon_hash=$({ content_hash native/src native/binding.gyp package-lock.json && echo "$node_root"; } | sha256sum | cut -d' ' -f1)
-in_place addon "$addon_hash" native/build/Release/ocvpn.node ||
-  step addon "$addon_hash" 'If the cause is not clear, remove native/build and try again.' 'building the addon …' build_addon
+for folder in native src/plugins/*/native; do
+  [[ -f $folder/binding.gyp ]] || continue
+  name=addon-${folder//\//-}
+  hash=$({ content_hash "$folder"/src "$folder"/*.{gyp,cc,h} package-lock.json && echo "$node_root"; } | sha256sum | cut -d' ' -f1)
+  in_place "$name" "$hash" "$folder/build/Release" ||
+    step "$name" "$hash" "If the cause is not clear, remove $folder/build and try again." "building the addon in $folder …" build_addon "$folder"
+done
 
-# --- JavaScript -----------------------------------------------------------------------------------------------
-build_javascript() {
+# --- JavaScript: the server's and that of plugins -----------------------------------------------------------------
+build_javascript() { # folder with tsconfig.json
   # A whole build beside the old one: no file of a deleted source survives, and a server that runs keeps its files
   # until the last moment.
-  rm -rf .dist.new .dist.old
-  node node_modules/typescript/bin/tsc -p tsconfig.json --outDir .dist.new --tsBuildInfoFile .dist.new/.tsbuildinfo
-  [[ ! -e dist ]] || mv dist .dist.old
-  mv .dist.new dist
-  rm -rf .dist.old
+  local new=$1/.dist.new old=$1/.dist.old
+  rm -rf "$new" "$old"
+  node node_modules/typescript/bin/tsc -p "$1/tsconfig.json" --outDir "$new" --tsBuildInfoFile "$new/.tsbuildinfo"
+  [[ ! -e $1/dist ]] || mv "$1/dist" "$old"
+  mv "$new" "$1/dist"
+  rm -rf "$old"
 }
-sources_hash=$(content_hash src tsconfig.json package-lock.json)
+sources_hash=$(content_hash src/core src/commands tsconfig.json package-lock.json)
 in_place javascript "$sources_hash" dist/.tsbuildinfo ||
-  step javascript "$sources_hash" 'Run "npm run types" for the errors alone.' 'compiling TypeScript …' build_javascript
+  step javascript "$sources_hash" 'Run "npm run types" for the errors alone.' 'compiling TypeScript …' build_javascript .
+for folder in src/plugins/*; do
+  [[ -f $folder/tsconfig.json ]] || continue
+  name=javascript-${folder//\//-}
+  hash=$({ echo "$sources_hash" && content_hash "$folder/src" "$folder/tsconfig.json"; } | sha256sum | cut -d' ' -f1)
+  in_place "$name" "$hash" "$folder/dist/.tsbuildinfo" ||
+    step "$name" "$hash" 'Run "npm run types" for the errors alone.' "compiling $folder …" build_javascript "$folder"
+done

@@ -27,6 +27,71 @@ export const catalogue = {
     say: '{protocol} port {port} on {address} is already in use.',
     mend: 'Stop the other server or choose another port with --port.',
   },
+  OCS_LISTEN: {
+    fatalFor: 'process',
+    say: '{protocol} port {port} on {address} cannot be opened: {reason}.',
+    mend: 'Check listen-host and udp-listen-host.',
+  },
+  OCS_NO_IPV6: {
+    fatalFor: 'request',
+    say: 'This machine has no IPv6; listening on IPv4 only.',
+    mend: 'Set listen-host to an IPv4 address to silence this notice.',
+  },
+  OCS_NO_NFT: {
+    fatalFor: 'request',
+    say: 'Forwarding and NAT are off: {reason}.',
+    mend: 'Install nftables ("apt-get install nftables"), or set up NAT yourself and set "nat" to false.',
+  },
+  OCS_FORWARD_DROPPED: {
+    fatalFor: 'request',
+    say: "This machine's firewall drops forwarded packets ({chains}).",
+    mend: 'Allow forwarding from and to the interfaces {device} there.',
+  },
+  OCS_RUN_DIR: {
+    fatalFor: 'process',
+    say: 'The run directory {path} cannot be used: {reason}.',
+    mend: 'Choose another one with --run-dir.',
+  },
+  OCS_RUN_DIR_IN_USE: {
+    fatalFor: 'process',
+    say: 'Another server (process {pid}) uses the run directory {path}.',
+    mend: 'Stop it with "vpn ctl stop --run-dir {path}", or choose another directory with --run-dir.',
+  },
+  OCS_RUN_AS: {
+    fatalFor: 'process',
+    say: 'There is no {kind} "{name}" on this machine.',
+    mend: 'Correct run-as-user and run-as-group.',
+  },
+  OCS_SECMOD_START: {
+    fatalFor: 'process',
+    say: 'The secmod process did not start: {detail}.',
+    mend: 'Its own message is above.',
+  },
+  OCS_WORKER_START: {
+    fatalFor: 'process',
+    say: 'The worker processes do not start: {detail}.',
+    mend: 'Their own messages are above.',
+  },
+  OCS_CTL_UNREACHABLE: {
+    fatalFor: 'request',
+    say: 'No server answers at {path}: {reason}.',
+    mend: 'Start it with "vpn serve", or name its run directory with --run-dir.',
+  },
+  OCS_CTL_DENIED: {
+    fatalFor: 'request',
+    say: 'The control socket {path} is for root only.',
+    mend: 'Use sudo.',
+  },
+  OCS_CTL_REQUEST: {
+    fatalFor: 'request',
+    say: 'The control request was refused: {detail}.',
+    mend: 'Client and server may be of different versions.',
+  },
+  OCS_CTL_NOT_FOUND: {
+    fatalFor: 'request',
+    say: '{what} not found.',
+    mend: 'See "vpn ctl show users".',
+  },
   OCS_IPC_VIOLATION: {
     fatalFor: 'client',
     say: 'The {peer} process broke the protocol: {detail}.',
@@ -42,7 +107,83 @@ export const catalogue = {
     say: 'The connection to the {peer} process closed.',
     mend: 'See the log of that process.',
   },
+  OCS_WORKER_ARGUMENTS: {
+    fatalFor: 'process',
+    say: 'vpn worker: {detail}.',
+    mend: 'Usage: vpn worker --main PATH [--fd N].',
+  },
+  OCS_WORKER_CERTIFICATE: {
+    fatalFor: 'process',
+    say: 'secmod has no certificate for virtual host {vhost}.',
+    mend: 'Set server-cert and server-key for it.',
+  },
+  OCS_IPC_BUSY: {
+    fatalFor: 'request',
+    say: 'The {peer} process has not answered {count} requests yet.',
+    mend: 'See the log of that process.',
+  },
+  OCS_IPC_CONNECT: {
+    fatalFor: 'process',
+    say: 'The {peer} process cannot be reached at {path}: {reason}.',
+    mend: 'Check that it runs and that this user may open its socket.',
+  },
+  OCS_IPC_IN_USE: {
+    fatalFor: 'process',
+    say: 'Another server answers on {path}.',
+    mend: 'Stop it, or choose another directory with --run-dir.',
+  },
+  OCS_IPC_LISTEN: {
+    fatalFor: 'process',
+    say: 'The socket {path} cannot be created: {reason}.',
+    mend: 'Check that its directory exists and is writable and that the path is shorter than 108 bytes.',
+  },
+  OCS_NO_ADDON: {
+    fatalFor: 'process',
+    say: 'The native addon {path} cannot be loaded: {reason}.',
+    mend: 'Build it with "npm run build", or start the server with "npm start", which does.',
+  },
   OCS_CONFIG: { fatalFor: 'process', say: '{detail}', mend: 'Correct the configuration and try again.' },
+  OCS_FILE: {
+    fatalFor: 'process',
+    say: 'The {what} {path} cannot be used: {reason}.',
+    mend: 'Check that the file exists, that its name is right and that it may be read and written.',
+  },
+  OCS_KEY_COUNT: {
+    fatalFor: 'process',
+    say: 'Virtual host {vhost} has {certs} server-cert and {keys} server-key.',
+    mend: 'Give every certificate its private key, in the same order.',
+  },
+  OCS_KEY_MISMATCH: {
+    fatalFor: 'process',
+    say: 'The private key {key} does not belong to the certificate {cert}.',
+    mend: 'Give server-cert and server-key in the same order.',
+  },
+  OCS_KEY_TYPE: {
+    fatalFor: 'process',
+    say: 'The private key {key} is of the type {type}, which cannot be used for TLS here.',
+    mend: 'Use an RSA key of at least 2048 bits, an EC key on P-256, P-384 or P-521, or an Ed25519 key.',
+  },
+  OCS_PLUGIN: {
+    fatalFor: 'process',
+    say: 'The plugin {plugin} cannot be loaded: {reason}.',
+    mend: 'Install or build it again, or remove it from "oclif.plugins" in package.json.',
+  },
+  OCS_PASSWD_LOCKED: {
+    fatalFor: 'request',
+    say: 'The password file {path} is locked: {lock} exists.',
+    mend: 'Another program is changing it; if none is running, remove the lock file.',
+  },
+  OCS_USER_UNKNOWN: {
+    fatalFor: 'request',
+    say: 'There is no user {user} in {path}.',
+    mend: 'See the names with "vpn passwd list".',
+  },
+  OCS_USER_NAME: {
+    fatalFor: 'request',
+    say: '{what} {name} cannot be stored: {reason}.',
+    mend: 'Choose another name.',
+  },
+  OCS_PASSWORD: { fatalFor: 'request', say: '{reason}.', mend: 'Give a password and try again.' },
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof catalogue;

@@ -137,6 +137,13 @@ export const messages = {
     body: { json: str(1 << 20), secmodPath: str(108) },
     doc: 'Configuration of all vhosts, worker-scoped options only (WorkerConfig as JSON); again after a reload, for new connections.',
   }),
+  WORKER_READY: message({
+    id: 25,
+    from: 'worker',
+    to: 'main',
+    body: {},
+    doc: 'Contexts are loaded and privileges dropped: main may hand out a connection. Sent once, after WORKER_CONFIG was applied.',
+  }),
   WORKER_STARTUP: message({
     id: 21,
     from: 'main',

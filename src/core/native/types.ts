@@ -93,6 +93,8 @@ export interface PrivilegeDrop {
   gid?: number;
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, empty capability sets and supplementary groups. */
   lockdown: boolean;
+  /** PR_SET_DUMPABLE 0 alone, for a process that keeps its user: no core file, no ptrace by others. */
+  nonDumpable?: boolean;
   /** Signal number delivered when the parent dies (PR_SET_PDEATHSIG), 0 for none. */
   parentDeathSignal?: number;
 }

@@ -1,0 +1,92 @@
+// One DTLS association of a session: SSL object, UDP socket, handshake clock. A session has two: the one that carries
+// traffic and one in which a new handshake runs, so that a replayed ClientHello cannot harm a running tunnel.
+//
+// The SSL object reads from one datagram at a time (set_input) and writes records into the thread's UdpBatch; both
+// through a BIO that makes no system call.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/dtls_context.h"
+#include "dataplane/udp_socket.h"
+
+namespace ocvpn::dataplane {
+
+class DtlsSlot {
+ public:
+  enum class State : uint8_t { empty, handshake, established };
+  enum class Progress : uint8_t { pending, done, failed };
+
+  DtlsSlot() = default;
+  ~DtlsSlot();
+  // Its address is known to the SSL object's BIO.
+  DtlsSlot(const DtlsSlot&) = delete;
+  DtlsSlot& operator=(const DtlsSlot&) = delete;
+
+  // Starts a server handshake on `socket`. `flight_mtu`: bytes of UDP payload that handshake datagrams may have.
+  // false when the SSL object cannot be made.
+  bool start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatch* batch, Counters* counters,
+             uint32_t flight_mtu, bool allow_renegotiation, uint64_t now_ms);
+  // Frees everything and closes the socket. `notify`: send close_notify first.
+  void reset(bool notify);
+
+  State state() const { return state_; }
+  bool established() const { return state_ == State::established; }
+  // Established and not in the middle of a renegotiation, during which no data may be sent.
+  bool can_send() const { return established() && SSL_in_init(ssl_.get()) == 0; }
+  bool renegotiating() const { return established() && SSL_in_init(ssl_.get()) != 0; }
+  UdpSocket& socket() { return socket_; }
+  const UdpSocket& socket() const { return socket_; }
+  SSL* ssl() const { return ssl_.get(); }
+  uint64_t started_ms() const { return started_ms_; }
+
+  // The datagram that the next handshake() or read() consumes; must stay until then.
+  void set_input(const uint8_t* datagram, size_t length) {
+    input_ = datagram;
+    input_length_ = length;
+  }
+  // Exchanges the socket of a client that roamed; gives the old one back.
+  UdpSocket replace_socket(UdpSocket socket);
+  Progress handshake();
+  // Bytes of one record's plaintext; 0: input is used up (also when it was dropped as not authentic);
+  // -1: the association ended, failure() tells why.
+  int read(uint8_t* out, size_t capacity);
+  // Whether read() may have more without new input.
+  bool has_more() const { return input_length_ > 0 || SSL_has_pending(ssl_.get()) == 1; }
+  // Seals one record into the batch. false: ended.
+  bool write(const uint8_t* data, size_t length);
+  void flush() { batch_->flush(&socket_, counters_); }
+
+  // Milliseconds (real time) until the library wants on_retransmit_timer(); -1: no timer runs.
+  int64_t retransmit_in_ms() const;
+  Progress on_retransmit_timer();
+
+  const char* failure() const { return failure_; }
+  // Handshakes that the peer began on this association, the first included.
+  uint32_t handshakes() const { return handshakes_; }
+  // Bytes that a record adds to its plaintext (RFC 6347, RFC 5288): header, explicit nonce, tag or MAC and padding.
+  uint32_t record_overhead() const;
+
+ private:
+  static const BIO_METHOD* bio_method();
+  static int bio_write(BIO* bio, const char* data, int length);
+  static int bio_read(BIO* bio, char* out, int capacity);
+  static long bio_ctrl(BIO* bio, int command, long number, void* pointer);
+  static void on_info(const SSL* ssl, int where, int value);
+  Progress progress_after(int result);
+  void note_failure(int ssl_error);
+
+  State state_ = State::empty;
+  SslPtr ssl_;
+  UdpSocket socket_;
+  UdpBatch* batch_ = nullptr;
+  Counters* counters_ = nullptr;
+  const uint8_t* input_ = nullptr;
+  size_t input_length_ = 0;
+  uint64_t started_ms_ = 0;
+  uint32_t handshakes_ = 0;
+  char failure_[96] = {};
+};
+
+}  // namespace ocvpn::dataplane

@@ -1,0 +1,114 @@
+#include "dataplane/messages.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <type_traits>
+
+namespace ocvpn::dataplane {
+
+static_assert(std::is_trivially_copyable_v<Command> && std::is_trivially_copyable_v<Event>,
+              "they travel as bytes");
+
+void copy_text(char* to, size_t capacity, const char* from) {
+  if (capacity == 0) return;
+  size_t length = strnlen(from, capacity - 1);
+  memcpy(to, from, length);
+  to[length] = '\0';
+}
+
+namespace {
+
+void attach_descriptor(msghdr* message, char* control, size_t capacity, int fd) {
+  message->msg_control = control;
+  message->msg_controllen = capacity;
+  cmsghdr* header = CMSG_FIRSTHDR(message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+}
+
+int take_descriptor(msghdr* message) {
+  int fd = -1;
+  for (cmsghdr* h = CMSG_FIRSTHDR(message); h != nullptr; h = CMSG_NXTHDR(message, h)) {
+    if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(h), sizeof fd);
+  }
+  return fd;
+}
+
+bool wait_writable(int socket) {
+  pollfd waiting{socket, POLLOUT, 0};
+  while (poll(&waiting, 1, -1) < 0) {
+    if (errno != EINTR) return false;
+  }
+  return (waiting.revents & (POLLERR | POLLHUP)) == 0;
+}
+
+}  // namespace
+
+bool send_command(int socket, const Command& command, const uint8_t* datagram, size_t length, int fd) {
+  if (length > kMaxHandoverDatagram) {
+    errno = EMSGSIZE;
+    return false;
+  }
+  Command copy = command;
+  copy.datagram_length = static_cast<uint32_t>(length);
+  iovec parts[2] = {{&copy, sizeof copy}, {const_cast<uint8_t*>(datagram), length}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = length > 0 ? 2 : 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (fd >= 0) attach_descriptor(&message, control, sizeof control, fd);
+  for (;;) {
+    if (sendmsg(socket, &message, MSG_NOSIGNAL) >= 0) return true;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN || !wait_writable(socket)) return false;
+  }
+}
+
+int receive_command(int socket, Command* command, uint8_t* buffer, int* fd) {
+  iovec parts[2] = {{command, sizeof *command}, {buffer, kMaxHandoverDatagram}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t length;
+  do {
+    length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  } while (length < 0 && errno == EINTR);
+  *fd = -1;
+  if (length < 0) return errno == EAGAIN ? 0 : -1;
+  if (length == 0) return -1;
+  *fd = take_descriptor(&message);
+  bool whole = static_cast<size_t>(length) >= sizeof *command &&
+               static_cast<size_t>(length) - sizeof *command == command->datagram_length;
+  if (whole) return 1;
+  if (*fd >= 0) close(*fd);
+  return -1;
+}
+
+bool send_event(int socket, const Event& event) {
+  ssize_t sent;
+  do {
+    sent = send(socket, &event, sizeof event, MSG_NOSIGNAL | MSG_DONTWAIT);
+  } while (sent < 0 && errno == EINTR);
+  // A reader that is gone wants no more events; only a full socket is worth another try.
+  return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS);
+}
+
+int receive_event(int socket, Event* event) {
+  ssize_t length;
+  do {
+    length = recv(socket, event, sizeof *event, MSG_DONTWAIT);
+  } while (length < 0 && errno == EINTR);
+  if (length == static_cast<ssize_t>(sizeof *event)) return 1;
+  return length < 0 && errno == EAGAIN ? 0 : -1;
+}
+
+}  // namespace ocvpn::dataplane

@@ -1,0 +1,73 @@
+// Commands to the packet loop and events from it: plain structs over a SOCK_SEQPACKET pair, descriptors as
+// SCM_RIGHTS. The loop may be a thread of this process or a forked child; only `open` carries a pointer, which a
+// child knows because it was there before the fork.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/counters.h"
+
+namespace ocvpn::dataplane {
+
+// Order and names of CloseReason in src/core/native/types.ts; number + 1 is ocserv's.
+enum class CloseReason : uint8_t {
+  unspecified,
+  user_disconnect,
+  server_disconnect,
+  idle_timeout,
+  dpd_timeout,
+  error,
+  session_timeout,
+  temporary_disconnect,
+  health_probe,
+};
+
+struct TunnelSetup;  // setup.h
+
+// Longest datagram that is handed over with its descriptor; a DTLS ClientHello or one record of a roamed client.
+constexpr size_t kMaxHandoverDatagram = 16384;
+
+enum class CommandType : uint8_t { open, attach_udp, terminate, shutdown };
+
+struct Command {
+  CommandType type = CommandType::shutdown;
+  bool hello = false;       // attach_udp
+  bool disconnect = false;  // terminate: say DISCONNECT first
+  CloseReason reason = CloseReason::unspecified;
+  uint32_t id = 0;
+  uint32_t datagram_length = 0;  // attach_udp: bytes that follow the struct
+  TunnelSetup* setup = nullptr;  // open: ownership passes
+};
+
+enum class EventType : uint8_t { dtls_up, dtls_down, roamed, mtu, closed };
+
+struct Event {
+  EventType type = EventType::closed;
+  CloseReason reason = CloseReason::unspecified;  // closed
+  bool accepted = false;                          // roamed
+  uint32_t id = 0;
+  uint32_t mtu = 0;           // mtu
+  uint32_t milliseconds = 0;  // dtls_up: duration of the handshake
+  char version[16] = {};      // dtls_up
+  char cipher[48] = {};       // dtls_up
+  char detail[192] = {};      // closed, dtls_down: one line for the log
+};
+
+// Bounded copy that always terminates.
+void copy_text(char* to, size_t capacity, const char* from);
+
+// Sends one command with at most one descriptor (-1: none) and an optional datagram. Waits while the socket is full:
+// the loop always drains it. false: the loop is gone (errno tells).
+bool send_command(int socket, const Command& command, const uint8_t* datagram, size_t length, int fd);
+
+// One command from a non-blocking socket. 1: got it (`fd` is the caller's), 0: none waits, -1: end of stream or error.
+// `buffer` receives the datagram and must hold kMaxHandoverDatagram bytes.
+int receive_command(int socket, Command* command, uint8_t* buffer, int* fd);
+
+// false: would block.
+bool send_event(int socket, const Event& event);
+// 1: got one, 0: none waits, -1: the loop is gone.
+int receive_event(int socket, Event* event);
+
+}  // namespace ocvpn::dataplane

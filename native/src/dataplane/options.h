@@ -1,0 +1,60 @@
+// What one tunnel is opened with: the C++ side of TunnelOptions in src/core/native/types.ts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace ocvpn::dataplane {
+
+enum class DtlsMode : uint8_t { none, psk, legacy };
+
+struct DtlsOptions {
+  DtlsMode mode = DtlsMode::none;
+  std::string ciphers;
+  // legacy only, protocol.md 12.3.
+  std::array<uint8_t, 48> master_secret{};
+  std::array<uint8_t, 32> session_id{};
+};
+
+struct Offloads {
+  bool udp_segment = true;
+  bool udp_gro = true;
+  bool tun_coalesce = true;
+  bool tls_batch = true;
+};
+
+struct ClientIpv6 {
+  std::array<uint8_t, 16> address{};
+  unsigned prefix = 128;
+};
+
+struct TunnelOptions {
+  int tun_fd = -1;
+  bool tun_vnet_hdr = false;
+  bool tun_tso = false;
+  bool tun_uso = false;
+  uint32_t data_mtu = 1434;      // bytes of inner packet
+  uint32_t max_data_mtu = 1434;  // bytes of inner packet
+  DtlsOptions dtls;
+  uint32_t dpd_sec = 0;
+  uint32_t keepalive_sec = 0;
+  uint32_t idle_timeout_sec = 0;
+  uint32_t session_timeout_sec = 0;
+  uint32_t switch_to_tcp_sec = 0;
+  uint32_t rekey_sec = 0;
+  uint64_t rx_bytes_per_sec = 0;
+  uint64_t tx_bytes_per_sec = 0;
+  Offloads offloads;
+  bool has_client_ipv4 = false;
+  std::array<uint8_t, 4> client_ipv4{};
+  bool has_client_ipv6 = false;
+  ClientIpv6 client_ipv6;
+  bool has_local_ipv4 = false;
+  std::array<uint8_t, 4> local_ipv4{};
+  bool has_local_ipv6 = false;
+  std::array<uint8_t, 16> local_ipv6{};
+};
+
+}  // namespace ocvpn::dataplane

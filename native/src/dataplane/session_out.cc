@@ -1,0 +1,115 @@
+// Tun to client: one read may bring a super-packet of 64 KiB; every segment of it becomes one record.
+#include "dataplane/session.h"
+
+#include "pkt/icmp_error.h"
+
+namespace ocvpn::dataplane {
+
+namespace {
+
+// Records wait in the TLS stream until they are worth a system call; half its output limit, so that one more
+// super-packet always fits.
+constexpr size_t kTlsBatchBytes = 128 * 1024;
+
+}  // namespace
+
+// protocol.md 8: UDP while it is active, else TCP; and TCP when nothing came over UDP for switch-to-tcp-timeout.
+Session::Channel Session::data_channel() const {
+  if (!udp_usable_ || !active().slot.can_send()) return Channel::tls;
+  uint64_t limit_ms = uint64_t{options_.switch_to_tcp_sec} * 1000;
+  if (limit_ms > 0 && ws_->now_ms() - last_udp_rx_ms_ > limit_ms) return Channel::tls;
+  return Channel::dtls;
+}
+
+bool Session::may_read_tun() const {
+  if (state_ != State::running || tx_paused_) return false;
+  if (data_channel() == Channel::dtls) return !active().slot.socket().blocked();
+  return blocked_since_ms_ == 0 && SSL_in_init(tls_->ssl()) == 0;
+}
+
+void Session::on_tun() {
+  size_t bytes = 0;
+  for (int i = 0; i < kTurnReads && bytes < kTurnBytes && may_read_tun(); ++i) {
+    size_t length = 0;
+    TunPort::Status status = tun_.read(ws_->tun_frame.get(), &length);
+    if (status != TunPort::Status::ok) break;
+    bytes += length;
+    if (!send_frame(length)) break;
+  }
+  if (finished()) return;
+  if (udp_dirty_) {
+    udp_dirty_ = false;
+    active().slot.flush();
+    after_udp_send();
+  }
+  if (!finished()) flush_tls();
+}
+
+// false: stop reading for this turn.
+bool Session::send_frame(size_t length) {
+  pkt::Segmenter segmenter;
+  pkt::SegmentResult result = segmenter.begin({ws_->tun_frame.get(), length}, data_mtu_);
+  if (result == pkt::SegmentResult::kTooBig) {
+    counters_->dropsTooBig.add();
+    answer_too_big(segmenter);
+    return true;
+  }
+  if (result != pkt::SegmentResult::kOk) {
+    counters_->dropsMalformed.add();
+    return true;
+  }
+  if (segmenter.count() > 1) counters_->tunSuperPackets.add();
+  if (!pkt::is_idle_neutral(segmenter.ip())) counters_->lastDataMs.set(ws_->now_ms());
+  Channel channel = data_channel();
+  size_t total = 0;
+  pkt::MutView packet;
+  while (!finished() && segmenter.next(&packet)) {
+    total += packet.size();
+    // The association can end in the middle; the rest goes over TCP.
+    if (channel == Channel::dtls && !active().slot.can_send()) channel = Channel::tls;
+    send_packet(channel, packet);
+  }
+  if (finished()) return false;
+  tx_bucket_.take(total, ws_->now_ns);
+  uint64_t wait_ns = tx_bucket_.wait_ns(ws_->now_ns);
+  if (wait_ns > 0) {
+    tx_paused_ = true;
+    arm_rate(wait_ns);
+  }
+  if (channel == Channel::tls && tls_->pending_output() >= kTlsBatchBytes) flush_tls();
+  return !finished() && wait_ns == 0;
+}
+
+void Session::send_packet(Channel channel, pkt::MutView packet) {
+  if (channel == Channel::dtls) {
+    uint8_t* record = packet.data() - pkt::kDtlsTypeSize;
+    record[0] = static_cast<uint8_t>(pkt::PacketType::kData);
+    if (!active().slot.write(record, packet.size() + pkt::kDtlsTypeSize)) return udp_failed(active().slot.failure());
+    udp_dirty_ = true;
+    last_udp_tx_ms_ = ws_->now_ms();
+    counters_->txDtlsPackets.add();
+  } else {
+    uint8_t* record = packet.data() - pkt::kCstpHeaderSize;
+    pkt::write_cstp_header({record, pkt::kCstpHeaderSize}, pkt::PacketType::kData, packet.size());
+    if (!tls_write_record(record, packet.size() + pkt::kCstpHeaderSize)) return;
+    counters_->txTlsPackets.add();
+  }
+  counters_->txPackets.add();
+  counters_->txBytes.add(packet.size());
+}
+
+// The kernel fragments or refuses by the device's MTU; this is for what was in the queue while the MTU changed, and for
+// super-packets that cannot be cut smaller.
+void Session::answer_too_big(const pkt::Segmenter& segmenter) {
+  if (!icmp_bucket_.take(1, ws_->now_ns)) return;
+  bool v4 = segmenter.ip().version == 4;
+  pkt::ConstView gateway;
+  if (v4 && options_.has_local_ipv4) gateway = {options_.local_ipv4.data(), 4};
+  if (!v4 && options_.has_local_ipv6) gateway = {options_.local_ipv6.data(), 16};
+  uint8_t frame[pkt::kVnetHeaderSize + pkt::kIcmpV6ErrorMax] = {};
+  pkt::IcmpError error = pkt::build_packet_too_big(segmenter.packet(), segmenter.ip(), data_mtu_, gateway,
+                                                   {frame + pkt::kVnetHeaderSize, pkt::kIcmpV6ErrorMax});
+  if (error.refusal == pkt::IcmpRefusal::kNone) tun_.write({frame, pkt::kVnetHeaderSize + error.length});
+}
+
+}  // namespace ocvpn::dataplane

@@ -1,0 +1,248 @@
+#include "dataplane/tls_context.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "dataplane/tls_remote_key.h"
+#include "dataplane/tls_stream.h"
+
+namespace ocvpn {
+namespace {
+
+// AEAD and forward secrecy only. AES-256 first, as ocserv's default priority gives.
+constexpr char kCipherList[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+constexpr char kCipherSuites[] = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
+// A remote key signs, it does not decrypt; the others would need no certificate at all.
+constexpr char kNeverCiphers[] = ":!kRSA:!PSK:!SRP:!aNULL:!eNULL";
+constexpr char kGroups[] = "X25519MLKEM768:X25519:P-256:P-384";
+// The same for an OpenSSL before 3.5.
+constexpr char kGroupsWithoutMlKem[] = "X25519:P-256:P-384";
+// What a remote key can be asked for (tls_provider_sign.cc), and what clients may sign with.
+constexpr char kSignatureAlgorithms[] =
+    "ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ecdsa_secp521r1_sha512:ed25519:"
+    "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
+// 112 bits: RSA and DH from 2048 bits, no SHA-1 (SSL_CTX_set_security_level(3)).
+constexpr int kSecurityLevel = 2;
+constexpr unsigned char kSessionIdContext[] = "ocvpn";
+
+struct BioFree {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+struct X509Free {
+  void operator()(X509* certificate) const { X509_free(certificate); }
+};
+using BioPtr = std::unique_ptr<BIO, BioFree>;
+using X509Ptr = std::unique_ptr<X509, X509Free>;
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+std::string openssl_reason(const char* fallback) {
+  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
+  std::string text = reason != nullptr ? reason : fallback;
+  ERR_clear_error();
+  return text;
+}
+
+bool refuse(std::string* error, const std::string& what) {
+  *error = what + ": " + openssl_reason("not accepted by OpenSSL");
+  return false;
+}
+
+BioPtr memory_bio(const std::string& text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+/// Next certificate of a PEM text, made in our library context. null at the end, and after an error, which then
+/// is in OpenSSL's queue.
+X509Ptr next_certificate(BIO* pem) {
+  X509* certificate = X509_new_ex(tls_library(nullptr), nullptr);
+  if (certificate == nullptr || PEM_read_bio_X509(pem, &certificate, nullptr, nullptr) == nullptr) {
+    X509_free(certificate);
+    const unsigned long reason = ERR_peek_last_error();
+    if (ERR_GET_LIB(reason) == ERR_LIB_PEM && ERR_GET_REASON(reason) == PEM_R_NO_START_LINE) ERR_clear_error();
+    return nullptr;
+  }
+  return X509Ptr(certificate);
+}
+
+/// In 'request' mode the handshake goes on whatever the certificate is worth; the verdict is SSL_get_verify_result.
+int accept_any_certificate(int, X509_STORE_CTX*) { return 1; }
+
+int verify_mode(ClientCertificate mode) {
+  switch (mode) {
+    case ClientCertificate::kNone:
+      return SSL_VERIFY_NONE;
+    case ClientCertificate::kRequest:
+      return SSL_VERIFY_PEER;
+    case ClientCertificate::kRequire:
+      return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  }
+  return SSL_VERIFY_NONE;
+}
+
+SSL_verify_cb verify_callback(ClientCertificate mode) {
+  return mode == ClientCertificate::kRequest ? accept_any_certificate : nullptr;
+}
+
+/// RFC 6066 section 3: the first host_name of the server_name extension; '' when absent or malformed.
+std::string server_name_of(SSL* ssl) {
+  constexpr std::size_t kMaxHostName = 255;
+  const unsigned char* bytes = nullptr;
+  std::size_t length = 0;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &length) != 1 || length < 5) return {};
+  const std::size_t list = static_cast<std::size_t>(bytes[0] << 8 | bytes[1]);
+  const std::size_t name = static_cast<std::size_t>(bytes[3] << 8 | bytes[4]);
+  if (list + 2 != length || bytes[2] != TLSEXT_NAMETYPE_host_name || name + 5 > length || name > kMaxHostName) return {};
+  std::string text(reinterpret_cast<const char*>(bytes + 5), name);
+  const bool printable = std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isgraph(c) != 0; });
+  return printable ? lower(std::move(text)) : std::string();
+}
+
+}  // namespace
+
+std::shared_ptr<TlsContext> TlsContext::create(const TlsContextOptions& options, std::string* error) {
+  std::shared_ptr<TlsContext> context(new TlsContext());
+  ERR_clear_error();
+  if (!context->init(options, error)) return nullptr;
+  return context;
+}
+
+TlsContext::~TlsContext() { SSL_CTX_free(ssl_ctx_); }
+
+bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
+  options_ = options;
+  OSSL_LIB_CTX* library = tls_library(error);
+  if (library == nullptr) return false;
+  ssl_ctx_ = SSL_CTX_new_ex(library, nullptr, TLS_server_method());
+  if (ssl_ctx_ == nullptr) return refuse(error, "TLS context");
+
+  SSL_CTX_set_security_level(ssl_ctx_, kSecurityLevel);
+  // No tickets and no session cache: every session asks for a signature, so none outlives its key's permission.
+  // Renegotiation is admitted one at a time by TlsStream::set_renegotiation_budget().
+  SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                    SSL_OP_PRIORITIZE_CHACHA | SSL_OP_ALLOW_CLIENT_RENEGOTIATION |
+                                    SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_session_cache_mode(ssl_ctx_, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(ssl_ctx_, 0);
+  SSL_CTX_set_session_id_context(ssl_ctx_, kSessionIdContext, sizeof kSessionIdContext - 1);
+  // One record for each read(), and none half-read (see TlsStream::read).
+  SSL_CTX_clear_mode(ssl_ctx_, SSL_MODE_AUTO_RETRY);
+  SSL_CTX_set_client_hello_cb(ssl_ctx_, on_client_hello, this);
+
+  if (!set_suites(error) || !set_client_certificates(error)) return false;
+  for (std::uint32_t index = 0; index < options.certificate_chains.size(); index++) {
+    if (!add_chain(options.certificate_chains[index], index, error)) return false;
+  }
+  if (options.certificate_chains.empty()) {
+    *error = "a TLS context needs at least one certificate chain";
+    return false;
+  }
+  return true;
+}
+
+bool TlsContext::set_suites(std::string* error) {
+  if (options_.min_version > options_.max_version) {
+    *error = "the lowest TLS version is above the highest";
+    return false;
+  }
+  if (options_.cipher_list.empty()) options_.cipher_list = kCipherList;
+  if (options_.cipher_suites.empty()) options_.cipher_suites = kCipherSuites;
+  options_.cipher_list += kNeverCiphers;
+  SSL_CTX_set_min_proto_version(ssl_ctx_, options_.min_version);
+  SSL_CTX_set_max_proto_version(ssl_ctx_, options_.max_version);
+  if (SSL_CTX_set_cipher_list(ssl_ctx_, options_.cipher_list.c_str()) != 1) return refuse(error, "TLS 1.2 cipher list");
+  if (SSL_CTX_set_ciphersuites(ssl_ctx_, options_.cipher_suites.c_str()) != 1)
+    return refuse(error, "TLS 1.3 cipher suites");
+  SSL_CTX_set_dh_auto(ssl_ctx_, 1);
+  if (options_.groups.empty()) {
+    options_.groups = SSL_CTX_set1_groups_list(ssl_ctx_, kGroups) == 1 ? kGroups : kGroupsWithoutMlKem;
+    ERR_clear_error();
+  }
+  if (SSL_CTX_set1_groups_list(ssl_ctx_, options_.groups.c_str()) != 1) return refuse(error, "key exchange groups");
+  if (SSL_CTX_set1_sigalgs_list(ssl_ctx_, kSignatureAlgorithms) != 1) return refuse(error, "signature algorithms");
+  return true;
+}
+
+bool TlsContext::add_chain(const std::string& pem, std::uint32_t key_index, std::string* error) {
+  const std::string name = "certificate chain " + std::to_string(key_index);
+  BioPtr bio = memory_bio(pem);
+  X509Ptr leaf = next_certificate(bio.get());
+  if (leaf == nullptr) return refuse(error, name + " has no usable certificate");
+
+  EVP_PKEY* key = make_remote_key(X509_get0_pubkey(leaf.get()), key_index);
+  if (key == nullptr) return refuse(error, name + " has a key that is not RSA, EC or Ed25519");
+  // SSL_CTX has one place for each key type; a second certificate would silently replace the first.
+  std::string type = EVP_PKEY_get0_type_name(key);
+  const bool first = std::find(key_types_.begin(), key_types_.end(), type) == key_types_.end();
+  const bool used = first && SSL_CTX_use_certificate(ssl_ctx_, leaf.get()) == 1 &&
+                    SSL_CTX_use_PrivateKey(ssl_ctx_, key) == 1;
+  EVP_PKEY_free(key);
+  if (!first) {
+    *error = name + " is the second one with a key of type " + type;
+    return false;
+  }
+  if (!used) return refuse(error, name);
+  key_types_.push_back(std::move(type));
+
+  while (X509Ptr issuer = next_certificate(bio.get())) {
+    if (SSL_CTX_add1_chain_cert(ssl_ctx_, issuer.get()) != 1) return refuse(error, name);
+  }
+  return ERR_peek_error() == 0 ? true : refuse(error, name);
+}
+
+bool TlsContext::set_client_certificates(std::string* error) {
+  SSL_CTX_set_verify(ssl_ctx_, verify_mode(options_.client_certificate), verify_callback(options_.client_certificate));
+  if (options_.client_certificate == ClientCertificate::kNone) return true;
+  if (options_.ca.empty()) {
+    *error = "client certificates need a CA bundle to be verified with";
+    return false;
+  }
+  BioPtr bio = memory_bio(options_.ca);
+  std::size_t count = 0;
+  while (X509Ptr authority = next_certificate(bio.get())) {
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl_ctx_), authority.get()) != 1 ||
+        SSL_CTX_add_client_CA(ssl_ctx_, authority.get()) != 1)
+      return refuse(error, "CA bundle");
+    count++;
+  }
+  if (count == 0 || ERR_peek_error() != 0) return refuse(error, "CA bundle");
+  return true;
+}
+
+void TlsContext::add_server_name(const std::string& server_name, std::shared_ptr<TlsContext> context,
+                                 const std::string& vhost) {
+  server_names_[lower(server_name)] = ServerName{std::move(context), vhost};
+}
+
+/// SSL_set_SSL_CTX takes over the certificates, signature algorithms and CA store; the rest is ours to do.
+bool TlsContext::apply_to(SSL* ssl) const {
+  SSL_set_verify(ssl, verify_mode(options_.client_certificate), verify_callback(options_.client_certificate));
+  return SSL_set_SSL_CTX(ssl, ssl_ctx_) == ssl_ctx_ && SSL_set_min_proto_version(ssl, options_.min_version) == 1 &&
+         SSL_set_max_proto_version(ssl, options_.max_version) == 1 &&
+         SSL_set_cipher_list(ssl, options_.cipher_list.c_str()) == 1 &&
+         SSL_set_ciphersuites(ssl, options_.cipher_suites.c_str()) == 1 &&
+         SSL_set1_groups_list(ssl, options_.groups.c_str()) == 1;
+}
+
+int TlsContext::on_client_hello(SSL* ssl, int* alert, void* arg) {
+  auto* self = static_cast<TlsContext*>(arg);
+  auto* stream = static_cast<TlsStream*>(SSL_get_app_data(ssl));
+  // A renegotiation keeps the virtual host (and may run on another thread than the map's).
+  if (stream == nullptr || stream->handshake_done_) return SSL_CLIENT_HELLO_SUCCESS;
+  stream->server_name_ = server_name_of(ssl);
+  const auto found = self->server_names_.find(stream->server_name_);
+  if (found == self->server_names_.end()) return SSL_CLIENT_HELLO_SUCCESS;
+  stream->vhost_ = found->second.vhost;
+  if (found->second.context->apply_to(ssl)) return SSL_CLIENT_HELLO_SUCCESS;
+  *alert = SSL_AD_INTERNAL_ERROR;
+  return SSL_CLIENT_HELLO_ERROR;
+}
+
+}  // namespace ocvpn

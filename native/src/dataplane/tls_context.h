@@ -1,0 +1,68 @@
+// Settings of a TLS server: certificate chains whose private keys are elsewhere, versions, suites, client
+// certificates, and the contexts of other server names.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace ocvpn {
+
+class TlsStream;
+
+enum class ClientCertificate { kNone, kRequest, kRequire };
+
+struct TlsContextOptions {
+  /// PEM, leaf first; position = key_index of the sign requests. At most one per key type (RSA, EC, Ed25519).
+  std::vector<std::string> certificate_chains;
+  int min_version = TLS1_2_VERSION;
+  int max_version = TLS1_3_VERSION;
+  /// Empty: our defaults.
+  std::string cipher_list;
+  std::string cipher_suites;
+  std::string groups;
+  ClientCertificate client_certificate = ClientCertificate::kNone;
+  /// PEM bundle, empty: none.
+  std::string ca;
+};
+
+class TlsContext {
+ public:
+  /// null, and `error` says why in one sentence, when an option is unusable.
+  static std::shared_ptr<TlsContext> create(const TlsContextOptions& options, std::string* error);
+  ~TlsContext();
+  TlsContext(const TlsContext&) = delete;
+  TlsContext& operator=(const TlsContext&) = delete;
+
+  /// Connections that name `server_name` (case-insensitive) are served by `context` from now on. `context`
+  /// must not have server names itself; its own are not looked at.
+  void add_server_name(const std::string& server_name, std::shared_ptr<TlsContext> context,
+                       const std::string& vhost);
+
+  SSL_CTX* ssl_ctx() const { return ssl_ctx_; }
+
+ private:
+  struct ServerName {
+    std::shared_ptr<TlsContext> context;
+    std::string vhost;
+  };
+
+  TlsContext() = default;
+  bool init(const TlsContextOptions& options, std::string* error);
+  bool add_chain(const std::string& pem, std::uint32_t key_index, std::string* error);
+  bool set_suites(std::string* error);
+  bool set_client_certificates(std::string* error);
+  bool apply_to(SSL* ssl) const;
+  static int on_client_hello(SSL* ssl, int* alert, void* arg);
+
+  SSL_CTX* ssl_ctx_ = nullptr;
+  TlsContextOptions options_;
+  std::vector<std::string> key_types_;
+  std::unordered_map<std::string, ServerName> server_names_;
+};
+
+}  // namespace ocvpn

@@ -1,0 +1,50 @@
+#include "dataplane/workspace.h"
+
+#include <unistd.h>
+
+namespace ocvpn::dataplane {
+
+EpollSet::EpollSet() : fd_(epoll_create1(EPOLL_CLOEXEC)) {}
+
+EpollSet::~EpollSet() {
+  if (fd_ >= 0) close(fd_);
+}
+
+bool EpollSet::add(Watch* watch, int fd, uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = watch;
+  if (epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) != 0) return false;
+  watch->fd = fd;
+  watch->events = events;
+  return true;
+}
+
+void EpollSet::set(Watch* watch, uint32_t events) {
+  if (watch->fd < 0 || watch->events == events) return;
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = watch;
+  // MOD of a registered descriptor fails for lack of memory only; the next call tries again.
+  if (epoll_ctl(fd_, EPOLL_CTL_MOD, watch->fd, &event) == 0) watch->events = events;
+}
+
+void EpollSet::remove(Watch* watch) {
+  if (watch->fd < 0) return;
+  epoll_ctl(fd_, EPOLL_CTL_DEL, watch->fd, nullptr);
+  watch->fd = -1;
+  watch->events = 0;
+}
+
+void EventQueue::post(const Event& event) {
+  if (waiting_.empty() && send_event(socket_, event)) return;
+  waiting_.push_back(event);
+  epoll_->set(watch_, EPOLLIN | EPOLLOUT);
+}
+
+void EventQueue::on_writable() {
+  while (!waiting_.empty() && send_event(socket_, waiting_.front())) waiting_.pop_front();
+  if (waiting_.empty()) epoll_->set(watch_, EPOLLIN);
+}
+
+}  // namespace ocvpn::dataplane

@@ -1,0 +1,101 @@
+// What all sessions of one loop share: descriptors' watch, timers, events, and the buffers that are only in use during
+// one session's turn. So an idle session costs its own state and no buffer.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "dataplane/clock.h"
+#include "dataplane/dtls_context.h"
+#include "dataplane/messages.h"
+#include "dataplane/udp_socket.h"
+#include "pkt/coalesce.h"
+#include "pkt/timer_wheel.h"
+#include "pkt/vnet_header.h"
+
+namespace ocvpn::dataplane {
+
+class Session;
+
+enum class WatchKind : uint8_t { channel, tun, tcp, udp0, udp1 };
+
+// One watched descriptor; epoll carries its address.
+struct Watch {
+  WatchKind kind = WatchKind::channel;
+  Session* session = nullptr;
+  int fd = -1;
+  uint32_t events = 0;
+};
+
+class EpollSet {
+ public:
+  EpollSet();
+  ~EpollSet();
+  EpollSet(const EpollSet&) = delete;
+  EpollSet& operator=(const EpollSet&) = delete;
+
+  bool ready() const { return fd_ >= 0; }
+  bool add(Watch* watch, int fd, uint32_t events);
+  // Changes the events if they differ.
+  void set(Watch* watch, uint32_t events);
+  // Must come before the descriptor is closed: another process may hold the same open file, and then the kernel would
+  // keep reporting it.
+  void remove(Watch* watch);
+  int wait(epoll_event* events, int capacity, int timeout_ms) { return epoll_wait(fd_, events, capacity, timeout_ms); }
+
+ private:
+  int fd_;
+};
+
+// Events to the owner of the loop. Never blocks and never loses one: what the socket cannot take waits here. Their
+// number is bounded by what the owner itself asked for (tunnels, UDP hand-overs) and one MTU change per byte of MTU.
+class EventQueue {
+ public:
+  EventQueue(int socket, EpollSet* epoll, Watch* watch) : socket_(socket), epoll_(epoll), watch_(watch) {}
+
+  void post(const Event& event);
+  void on_writable();
+  bool empty() const { return waiting_.empty(); }
+
+ private:
+  int socket_;
+  EpollSet* epoll_;
+  Watch* watch_;
+  std::deque<Event> waiting_;
+};
+
+struct Workspace {
+  Workspace(Clock clock, int channel, Watch* channel_watch)
+      : clock(clock),
+        now_ns(clock.now_ns()),
+        timers(now_ms()),
+        events(channel, &epoll, channel_watch),
+        coalescer(false, false),
+        tun_frame(new uint8_t[pkt::kMaxTunFrame]),
+        record(new uint8_t[kRecordHeadroom + kRecordCapacity]) {}
+
+  // Time of this turn of the loop.
+  uint64_t now_ms() const { return now_ns / 1000000; }
+
+  // In front of a decrypted record: the coalescer's scratch (kVnetHeaderSize) in front of the packet inside.
+  static constexpr size_t kRecordHeadroom = 16;
+  static constexpr size_t kRecordCapacity = 16384 + 256;
+
+  Clock clock;
+  uint64_t now_ns;
+  EpollSet epoll;
+  pkt::TimerWheel timers;
+  EventQueue events;
+  UdpBatch udp_batch;
+  UdpReceiver udp_receiver;
+  pkt::Coalescer coalescer;
+  DtlsContexts dtls_contexts;
+  std::unique_ptr<uint8_t[]> tun_frame;
+  std::unique_ptr<uint8_t[]> record;
+};
+
+}  // namespace ocvpn::dataplane

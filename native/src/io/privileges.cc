@@ -1,0 +1,111 @@
+#include "io/privileges.h"
+
+#include <dirent.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+namespace ocvpn::io {
+namespace {
+
+Status change_ids(const PrivilegeRequest& request) {
+  // Only a root process has groups to give up and may do so; others were started by somebody who chose theirs.
+  if (geteuid() == 0 && (request.lockdown || request.uid) && setgroups(0, nullptr) != 0) {
+    return last_error("setgroups");
+  }
+  if (request.gid && setresgid(*request.gid, *request.gid, *request.gid) != 0) return last_error("setresgid");
+  if (request.uid && setresuid(*request.uid, *request.uid, *request.uid) != 0) return last_error("setresuid");
+  return Done{};
+}
+
+// The bounding set limits what an exec could gain. prctl() knows only the calling thread; for the others
+// no_new_privs closes the same door.
+Status empty_bounding_set() {
+  for (unsigned long capability = 0;; capability++) {
+    const int present = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
+    if (present < 0) return Done{};  // EINVAL: above the kernel's last capability
+    if (present == 1 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return last_error("prctl PR_CAPBSET_DROP");
+  }
+}
+
+Status empty_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  if (syscall(SYS_capset, &header, none) != 0) return last_error("capset");
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return last_error("prctl PR_CAP_AMBIENT");
+  return Done{};
+}
+
+// prctl(PR_SET_NO_NEW_PRIVS) is per thread, and libuv's and V8's threads exist already. A seccomp filter with
+// TSYNC carries the flag to all of them (seccomp(2)); this one allows everything.
+Status set_no_new_privs() {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return last_error("prctl PR_SET_NO_NEW_PRIVS");
+  sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  const sock_fprog program{1, &allow};
+  const long diverging = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+  if (diverging < 0) return last_error("seccomp");
+  if (diverging > 0) return SysError{"seccomp", EPERM, "thread " + std::to_string(diverging) + " cannot follow"};
+  return Done{};
+}
+
+// True when /proc/self/task/<tid>/status shows neither permitted nor effective capabilities. A thread that has
+// ended meanwhile has none.
+bool thread_is_bare(const char* tid) {
+  const std::string path = std::string("/proc/self/task/") + tid + "/status";
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(fopen(path.c_str(), "re"), fclose);
+  if (file == nullptr) return errno == ENOENT;
+  char line[256];
+  while (fgets(line, sizeof line, file.get()) != nullptr) {
+    uint64_t set = 0;
+    if (sscanf(line, "CapPrm: %" SCNx64, &set) == 1 && set != 0) return false;
+    if (sscanf(line, "CapEff: %" SCNx64, &set) == 1 && set != 0) return false;
+  }
+  return true;
+}
+
+Status verify_threads() {
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/proc/self/task"), closedir);
+  if (directory == nullptr) return last_error("opendir", "/proc/self/task");
+  while (const dirent* entry = readdir(directory.get())) {
+    if (entry->d_name[0] == '.') continue;
+    if (!thread_is_bare(entry->d_name)) return SysError{"capset", EPERM, std::string("thread ") + entry->d_name};
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Status drop_privileges(const PrivilegeRequest& request) {
+  const uid_t target = request.uid.value_or(geteuid());
+  if (request.lockdown && target == 0) return SysError{"setresuid", EINVAL, "lockdown needs another user than root"};
+  // Needs CAP_SETPCAP, which goes with the uid.
+  if (request.lockdown && geteuid() == 0) {
+    const Status bounded = empty_bounding_set();
+    if (!bounded.ok()) return bounded;
+  }
+  Status status = change_ids(request);
+  if (status.ok() && request.lockdown) status = empty_capabilities();
+  if (status.ok() && request.lockdown) status = set_no_new_privs();
+  // While /proc/self is still ours to read: a non-dumpable process's belongs to root.
+  if (status.ok() && request.lockdown) status = verify_threads();
+  if (!status.ok()) return status;
+  const bool hidden = request.lockdown || request.non_dumpable;
+  if (hidden && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return last_error("prctl PR_SET_DUMPABLE");
+  // After the change of ids, which clears it (prctl(2)).
+  if (request.parent_death_signal != 0 && prctl(PR_SET_PDEATHSIG, request.parent_death_signal, 0, 0, 0) != 0) {
+    return last_error("prctl PR_SET_PDEATHSIG");
+  }
+  return Done{};
+}
+
+}  // namespace ocvpn::io

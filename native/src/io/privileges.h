@@ -1,0 +1,27 @@
+// Giving up privileges for good.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+
+#include "io/result.h"
+
+namespace ocvpn::io {
+
+struct PrivilegeRequest {
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+  bool lockdown = false;
+  /// PR_SET_DUMPABLE 0 alone; part of lockdown.
+  bool non_dumpable = false;
+  /// Signal when the parent dies, 0 for none. The caller compares getppid() afterwards: the parent may be gone.
+  int parent_death_signal = 0;
+};
+
+/// Changes ids in every thread (glibc's set*id do), then, with `lockdown`: no_new_privs in every thread, not
+/// dumpable, no supplementary groups, empty capability sets. EINVAL for lockdown as root: root's threads would
+/// keep their capabilities. The change is verified; EPERM when a thread still has capabilities.
+Status drop_privileges(const PrivilegeRequest& request);
+
+}  // namespace ocvpn::io

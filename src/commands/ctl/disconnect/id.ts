@@ -1,0 +1,21 @@
+import { Args, Command } from '@oclif/core';
+import { ctlFlags, runCtl } from '../../../core/control/command.js';
+
+export default class CtlDisconnectId extends Command {
+  static override summary = 'End one connection; its cookie dies too';
+  static override examples = ['<%= config.bin %> ctl disconnect id 12'];
+  static override flags = ctlFlags;
+  static override args = {
+    id: Args.integer({ required: true, min: 1, description: 'ID as in "show users"' }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(CtlDisconnectId);
+    await runCtl(
+      'disconnect-id',
+      { id: args.id },
+      flags,
+      () => `connection ID '${args.id}' was disconnected`,
+    );
+  }
+}

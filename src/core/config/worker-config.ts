@@ -1,0 +1,69 @@
+/**
+ * What a worker is told: the JSON inside WORKER_CONFIG. main builds it with `workerConfig`, the worker reads it
+ * with `parseWorkerConfig`. Only options that the schema marks 'worker' are in it, so that no path of a password
+ * file or a key, and no other user's settings, ever reach the process that talks to strangers.
+ */
+import { VpnError } from '../errors.js';
+import { type OptionName, type OptionValue, options, type ServerConfig, type VhostConfig } from './schema.js';
+
+/** The options marked 'worker' (the schema's table types are too wide to compute this; a test compares). */
+export const workerOptionNames = [
+  'auth',
+  'log-level',
+  'worker-clients',
+  'auth-timeout',
+  'cookie-timeout',
+  'switch-to-tcp-timeout',
+  'rekey-time',
+  'rekey-method',
+  'dtls-psk',
+  'dtls-legacy',
+  'offload',
+  'banner',
+  'pre-login-banner',
+  'select-group',
+  'default-select-group',
+] as const satisfies readonly OptionName[];
+
+export type WorkerOptionName = (typeof workerOptionNames)[number];
+export type WorkerVhost = { readonly [N in WorkerOptionName]: OptionValue<N> } & { readonly name: string };
+
+export interface WorkerConfig {
+  /** Identity that the worker takes on (run-as-user, run-as-group); null: it keeps its own. */
+  readonly uid: number | null;
+  readonly gid: number | null;
+  /** The default vhost first; global options are read from it. Other names are SNI names. */
+  readonly vhosts: readonly [WorkerVhost, ...WorkerVhost[]];
+}
+
+/** The worker's view of a configuration, as JSON for WORKER_CONFIG. */
+export function workerConfig(config: ServerConfig, identity: Pick<WorkerConfig, 'uid' | 'gid'>): string {
+  const others = [...config.vhosts.values()].filter((vhost) => vhost.name !== config.default.name);
+  const vhosts = [config.default, ...others].map(project);
+  return JSON.stringify({ uid: identity.uid, gid: identity.gid, vhosts });
+}
+
+function project(vhost: VhostConfig): Record<string, unknown> {
+  const pairs = workerOptionNames.map((name) => [name, vhost[name]]);
+  return { name: vhost.name, ...Object.fromEntries(pairs) };
+}
+
+/** Reads WORKER_CONFIG's JSON. @throws VpnError OCS_CONFIG when an option is missing or of the wrong type. */
+export function parseWorkerConfig(json: string): WorkerConfig {
+  const value = JSON.parse(json) as Partial<WorkerConfig>;
+  const [first, ...others] = value.vhosts ?? [];
+  if (!first) throw new VpnError('OCS_CONFIG', { detail: 'main sent no virtual host.' });
+  for (const vhost of [first, ...others]) for (const name of workerOptionNames) checkOption(vhost, name);
+  return { uid: value.uid ?? null, gid: value.gid ?? null, vhosts: [first, ...others] };
+}
+
+function checkOption(vhost: WorkerVhost, name: WorkerOptionName): void {
+  const value: unknown = vhost[name];
+  const { type } = options[name];
+  const actual = Array.isArray(value) ? 'list' : typeof value;
+  if (actual !== type) {
+    throw new VpnError('OCS_CONFIG', {
+      detail: `Option ${name} of vhost ${vhost.name} is ${actual}, not ${type}.`,
+    });
+  }
+}

@@ -1,0 +1,66 @@
+/** Asks a running server over its control socket. */
+import { connect } from 'node:net';
+import { catalogue, type ErrorCode, type ErrorDetails, VpnError } from '../errors.js';
+import { PROTOCOL_VERSION, type VerbArgs, type VerbName, type VerbResult } from './verbs.js';
+
+const TIMEOUT_MS = 10_000;
+
+interface Reply {
+  readonly v?: unknown;
+  readonly ok?: unknown;
+  readonly data?: unknown;
+  readonly error?: { readonly code?: string; readonly details?: ErrorDetails; readonly message?: string };
+}
+
+/**
+ * One verb, one answer. Throws OCS_CTL_UNREACHABLE or OCS_CTL_DENIED when the server cannot be asked, and whatever
+ * error the server answers with.
+ */
+export async function callControl<N extends VerbName>(
+  path: string,
+  verb: N,
+  args: VerbArgs<N>,
+): Promise<VerbResult<N>> {
+  const line = await exchange(path, `${JSON.stringify({ v: PROTOCOL_VERSION, verb, args })}\n`);
+  let reply: Reply;
+  try {
+    reply = JSON.parse(line) as Reply;
+  } catch (error) {
+    throw new VpnError('OCS_CTL_REQUEST', { detail: 'the answer is not JSON' }, { cause: error });
+  }
+  if (reply.ok === true) return reply.data as VerbResult<N>;
+  const { code = '', details = {}, message = 'no reason given' } = reply.error ?? {};
+  if (Object.hasOwn(catalogue, code)) throw new VpnError(code as ErrorCode, details);
+  throw new VpnError('OCS_CTL_REQUEST', { detail: message });
+}
+
+/** Sends a line and reads a line. */
+function exchange(path: string, request: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    let answer = '';
+    const fail = (reason: string, cause?: Error): void => {
+      socket.destroy();
+      const denied = (cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES';
+      reject(new VpnError(denied ? 'OCS_CTL_DENIED' : 'OCS_CTL_UNREACHABLE', { path, reason }, { cause }));
+    };
+    socket.setEncoding('utf8').setTimeout(TIMEOUT_MS);
+    socket.on('connect', () => socket.write(request));
+    socket.on('data', (text: string) => {
+      answer += text;
+      const end = answer.indexOf('\n');
+      if (end < 0) return;
+      socket.destroy();
+      resolve(answer.slice(0, end));
+    });
+    socket.on('timeout', () => fail(`no answer within ${TIMEOUT_MS / 1000} seconds`));
+    socket.on('end', () => fail('it closed the connection'));
+    socket.on('error', (error: NodeJS.ErrnoException) => fail(reasonOf(error), error));
+  });
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error.code === 'ENOENT') return 'there is no such socket';
+  if (error.code === 'ECONNREFUSED') return 'the server has ended';
+  return error.message;
+}

@@ -1,0 +1,114 @@
+/**
+ * Points against addresses that misbehave (reference ipc-and-processes §9). IPv4 addresses count one by one,
+ * IPv6 by /64, the smallest network that a client surely owns as a whole.
+ */
+import { formatIp, maskTo, parseIp } from './ip.js';
+
+/** Entries kept at most; an attacker with many addresses must not fill main's memory. */
+const MAX_ENTRIES = 65_536;
+
+export interface BanOptions {
+  /** Points at which an address is refused, 0: no bans at all. */
+  readonly maxScore: number;
+  readonly banTimeSec: number;
+  /** Points are forgotten this long after the first of them. */
+  readonly resetTimeSec: number;
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+  /** Addresses of the server's own networks are counted, never refused. */
+  readonly isLocal: (ip: string) => boolean;
+}
+
+export interface BanEntry {
+  readonly ip: string;
+  readonly score: number;
+  /** Seconds since the epoch; 0 while the score is below the limit. */
+  readonly expires: number;
+}
+
+interface Points {
+  score: number;
+  since: number;
+  expires: number;
+}
+
+export class BanTable {
+  readonly #options: BanOptions;
+  readonly #entries = new Map<string, Points>();
+
+  constructor(options: BanOptions) {
+    this.#options = options;
+  }
+
+  /** Adds points and says whether the address may go on. */
+  add(ip: string, points: number): boolean {
+    const { maxScore, banTimeSec, now } = this.#options;
+    if (maxScore === 0) return true;
+    const key = banKey(ip);
+    const entry = this.#current(key) ?? { score: 0, since: now(), expires: 0 };
+    // A running ban is not extended by further attempts.
+    if (entry.expires === 0) {
+      entry.score += points;
+      if (entry.score >= maxScore) entry.expires = now() + banTimeSec;
+    }
+    if (entry.score > 0) this.#store(key, entry);
+    return !this.isBanned(ip);
+  }
+
+  /** Takes points back that turned out to be undeserved (a connection that was a health probe). */
+  refund(ip: string, points: number): void {
+    const key = banKey(ip);
+    const entry = this.#current(key);
+    if (entry === null || entry.expires !== 0) return;
+    entry.score = Math.max(0, entry.score - points);
+    if (entry.score === 0) this.#entries.delete(key);
+  }
+
+  isBanned(ip: string): boolean {
+    const entry = this.#current(banKey(ip));
+    return entry !== null && entry.expires !== 0 && !this.#options.isLocal(ip);
+  }
+
+  /** Forgets an address. False if there was nothing. */
+  unban(ip: string): boolean {
+    return this.#entries.delete(banKey(ip));
+  }
+
+  /** All entries that still count. */
+  list(): BanEntry[] {
+    this.expire();
+    return [...this.#entries].map(([ip, { score, expires }]) => ({ ip, score, expires }));
+  }
+
+  bannedCount(): number {
+    return this.list().filter((entry) => entry.expires !== 0).length;
+  }
+
+  /** Drops what time has made meaningless. */
+  expire(): void {
+    for (const key of this.#entries.keys()) this.#current(key);
+  }
+
+  #current(key: string): Points | null {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return null;
+    const now = this.#options.now();
+    const over = entry.expires === 0 ? now >= entry.since + this.#options.resetTimeSec : now >= entry.expires;
+    if (!over) return entry;
+    this.#entries.delete(key);
+    return null;
+  }
+
+  #store(key: string, entry: Points): void {
+    this.#entries.set(key, entry);
+    if (this.#entries.size <= MAX_ENTRIES) return;
+    const oldest = this.#entries.keys().next();
+    if (!oldest.done) this.#entries.delete(oldest.value);
+  }
+}
+
+/** The address, or the /64 of an IPv6 address (its first address, as text). */
+function banKey(ip: string): string {
+  const { family, value } = parseIp(ip);
+  return formatIp(family, family === 4 ? value : maskTo(6, value, 64));
+}

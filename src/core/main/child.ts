@@ -1,0 +1,69 @@
+/**
+ * Child processes of main: the same program in another role.
+ *
+ * They get a session of their own, so that Ctrl-C on the terminal reaches main alone, which ends them in order.
+ * No parent-death signal: a tunnel must survive main (workers), and so must the cookies (secmod); the next
+ * `vpn serve` on the same run directory takes secmod over.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const LAUNCHER = fileURLToPath(new URL('../../../bin/run.js', import.meta.url));
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface Child {
+  readonly pid: number;
+  /** Resolves when the process has ended. */
+  readonly exited: Promise<Exit>;
+  readonly running: boolean;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** The command line of a role, as it appears in /proc/PID/cmdline. */
+export const roleCommand = (args: readonly string[]): string[] => [process.execPath, LAUNCHER, ...args];
+
+/** Starts `vpn ARGS…`. Its stdout goes to our stderr: stdout is for people. Rejects if it cannot be started. */
+export function startRole(args: readonly string[]): Promise<Child> {
+  const [command = process.execPath, ...rest] = roleCommand(args);
+  const child = spawn(command, rest, { stdio: ['ignore', 2, 2], detached: true });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('spawn', () => resolve(wrap(child)));
+  });
+}
+
+function wrap(child: ChildProcess): Child {
+  const exited = new Promise<Exit>((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  return {
+    pid: child.pid ?? 0,
+    exited,
+    get running() {
+      return child.exitCode === null && child.signalCode === null;
+    },
+    kill: (signal) => {
+      child.kill(signal);
+    },
+  };
+}
+
+/** SIGTERM, then SIGKILL if it has not ended after `graceMs`. */
+export async function endChild(child: Child, graceMs: number): Promise<void> {
+  if (!child.running) return;
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  await child.exited;
+  clearTimeout(timer);
+}
+
+export const describeExit = ({ code, signal }: Exit): string =>
+  signal === null ? `exit status ${code}` : `signal ${signal}`;
+
+/** Delay before attempt `failures + 1` of something that keeps failing: 100 ms, doubling, at most 5 s. */
+export const backoffMs = (failures: number): number =>
+  failures === 0 ? 0 : Math.min(100 * 2 ** (failures - 1), 5000);

@@ -1,0 +1,201 @@
+/**
+ * main's table of clients: one entry per accepted connection, from WORKER_STARTUP to CLIENT_CLOSED, with every
+ * index that a datagram, a cookie or an administrator looks something up by. All look-ups are O(1).
+ */
+import type { Body } from '../ipc/messages.js';
+import type { CloseReason, SocketAddress } from '../native/types.js';
+import type { Lease } from './leases.js';
+import { type ClientEvent, type ClientState, START, step } from './main-client.machine.js';
+
+export type SessionConfig = NonNullable<Body<'SECM_SESSION_REPLY'>['session']>['config'];
+
+/** What main needs of the worker that serves a client. */
+export interface ClientWorker {
+  readonly pid: number;
+  sendTerminate(client: number, how: 'disconnect' | 'drop', reason: CloseReason): void;
+  /** The socket is closed once it is sent. */
+  sendUdp(client: number, hello: boolean, data: Uint8Array, fd: number): void;
+}
+
+export interface Counters {
+  /** Inner packet bytes from the client, and to it. */
+  bytesIn: number;
+  bytesOut: number;
+  packetsIn: number;
+  packetsOut: number;
+}
+
+/** A tunnel: what exists from AUTH_COOKIE_REP to CLIENT_CLOSED. */
+export interface Session {
+  readonly sid: Uint8Array;
+  readonly safeId: string;
+  readonly userName: string;
+  readonly groupName: string;
+  readonly vhost: string;
+  readonly userAgent: string;
+  readonly hostname: string;
+  readonly config: SessionConfig;
+  readonly lease: Lease;
+  readonly tunName: string;
+  readonly ifindex: number;
+  /** Extension 48018 or session id of the client's DTLS hello. */
+  readonly dtlsSessionId: Uint8Array;
+  /** Seconds since the epoch: login, and this connection. */
+  readonly startedAt: number;
+  readonly connectedAt: number;
+  mtu: number;
+  tlsCipher: string;
+  dtlsCipher: string;
+  dtlsActive: boolean;
+  readonly counters: Counters;
+}
+
+export interface Client {
+  readonly id: number;
+  readonly worker: ClientWorker;
+  readonly remote: SocketAddress;
+  readonly local: SocketAddress;
+  /** Address of the TCP peer before any PROXY header. */
+  readonly origRemoteIp: string;
+  /** Seconds since the epoch. */
+  readonly acceptedAt: number;
+  state: ClientState;
+  session: Session | null;
+  /** Set when the server ended it: CLIENT_CLOSED is then not the client's own doing. */
+  ending: { readonly reason: CloseReason; readonly stolen: boolean } | null;
+  /** Source of the last UDP hand-over, for records that roamed. */
+  udpIp: string | null;
+}
+
+export class ClientTable {
+  readonly #byId = new Map<number, Client>();
+  readonly #bySid = new Map<string, Client>();
+  readonly #byDtlsId = new Map<string, Client>();
+  readonly #byUser = new Map<string, Set<Client>>();
+  readonly #byTcpIp = new Map<string, Set<Client>>();
+  readonly #byUdpIp = new Map<string, Set<Client>>();
+  #lastId = 0;
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** Clients with a tunnel. */
+  get sessions(): number {
+    return this.#bySid.size;
+  }
+
+  all(): IterableIterator<Client> {
+    return this.#byId.values();
+  }
+
+  byId(id: number): Client | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** The connection that holds the session with this SID now. */
+  bySid(sid: Uint8Array): Client | undefined {
+    return this.#bySid.get(keyOf(sid));
+  }
+
+  byDtlsId(id: Uint8Array): Client | undefined {
+    return this.#byDtlsId.get(keyOf(id));
+  }
+
+  byUser(userName: string): ReadonlySet<Client> {
+    return this.#byUser.get(userName) ?? NONE;
+  }
+
+  /** The one session whose packets come from `ip`: by the last UDP source, else by the TCP address. */
+  onlyByAddress(ip: string): Client | undefined {
+    return only(this.#byUdpIp.get(ip)) ?? only(this.#byTcpIp.get(ip));
+  }
+
+  /** A new connection with a handle of its own (32 bits, never one that is in use). */
+  add(entry: Pick<Client, 'worker' | 'remote' | 'local' | 'origRemoteIp' | 'acceptedAt'>): Client {
+    do this.#lastId = this.#lastId >= 0xffff_ffff ? 1 : this.#lastId + 1;
+    while (this.#byId.has(this.#lastId));
+    const client: Client = {
+      id: this.#lastId,
+      worker: entry.worker,
+      remote: entry.remote,
+      local: entry.local,
+      origRemoteIp: entry.origRemoteIp,
+      acceptedAt: entry.acceptedAt,
+      state: START,
+      session: null,
+      ending: null,
+      udpIp: null,
+    };
+    this.#byId.set(client.id, client);
+    return client;
+  }
+
+  /** Takes the next state. Throws if the event is not legal: a fault of main itself. */
+  advance(client: Client, event: ClientEvent): void {
+    const next = step(client.state, event);
+    if (next === null) throw new Error(`client ${client.id}: ${event} in ${client.state}`);
+    client.state = next;
+  }
+
+  /** Makes the session findable. An older holder of the same SID loses it. */
+  attach(client: Client, session: Session): void {
+    const older = this.#bySid.get(keyOf(session.sid));
+    if (older) this.detach(older);
+    client.session = session;
+    this.#bySid.set(keyOf(session.sid), client);
+    this.#byDtlsId.set(keyOf(session.dtlsSessionId), client);
+    addTo(this.#byUser, session.userName, client);
+    addTo(this.#byTcpIp, client.remote.address, client);
+  }
+
+  /** The session is no longer found by anything but the client's handle. */
+  detach(client: Client): void {
+    const { session } = client;
+    if (session === null) return;
+    if (this.#bySid.get(keyOf(session.sid)) === client) this.#bySid.delete(keyOf(session.sid));
+    this.#byDtlsId.delete(keyOf(session.dtlsSessionId));
+    removeFrom(this.#byUser, session.userName, client);
+    removeFrom(this.#byTcpIp, client.remote.address, client);
+    this.#forgetUdp(client);
+  }
+
+  /** Remembers where the client's datagrams come from. */
+  setUdpSource(client: Client, ip: string): void {
+    if (client.udpIp === ip) return;
+    this.#forgetUdp(client);
+    client.udpIp = ip;
+    addTo(this.#byUdpIp, ip, client);
+  }
+
+  remove(client: Client): void {
+    this.detach(client);
+    this.#byId.delete(client.id);
+  }
+
+  #forgetUdp(client: Client): void {
+    if (client.udpIp !== null) removeFrom(this.#byUdpIp, client.udpIp, client);
+    client.udpIp = null;
+  }
+}
+
+const NONE: ReadonlySet<Client> = new Set();
+const keyOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+
+function only(set: ReadonlySet<Client> | undefined): Client | undefined {
+  if (set?.size !== 1) return undefined;
+  for (const client of set) return client;
+  return undefined;
+}
+
+function addTo(index: Map<string, Set<Client>>, key: string, client: Client): void {
+  const set = index.get(key);
+  if (set) set.add(client);
+  else index.set(key, new Set([client]));
+}
+
+function removeFrom(index: Map<string, Set<Client>>, key: string, client: Client): void {
+  const set = index.get(key);
+  if (set?.delete(client) && set.size === 0) index.delete(key);
+}

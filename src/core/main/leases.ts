@@ -1,0 +1,290 @@
+/**
+ * Inner addresses of the clients (reference ipc-and-processes §6).
+ *
+ * A pool's server end is its first host (network | 1), the same on every tun device of that pool. Candidates
+ * follow from the user's seed, so that the same user usually gets the same address: the seed itself, the seed
+ * hashed again and again, then random ones; a small pool is finally searched from end to end, so that a lease
+ * fails only when the pool is full.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  type Family,
+  formatIp,
+  formatNetwork,
+  lowMask,
+  maskTo,
+  type Network,
+  netmaskOf,
+  parseIp,
+  parseNetwork,
+  widthOf,
+} from './ip.js';
+
+const HASH_ROUNDS = 5;
+const ATTEMPTS = 16;
+/** Pools of at most 2^16 addresses are searched completely. */
+const SEARCHABLE_BITS = 16;
+
+export interface Ipv4Lease {
+  readonly address: string;
+  readonly local: string;
+  readonly netmask: string;
+}
+
+export interface Ipv6Lease {
+  readonly address: string;
+  readonly local: string;
+  /** Length of the prefix that is routed to the client, 128 for a single address. */
+  readonly prefix: number;
+  /** The pool, `net/prefix`. */
+  readonly network: string;
+}
+
+export interface Lease {
+  readonly ipv4: Ipv4Lease | null;
+  readonly ipv6: Ipv6Lease | null;
+}
+
+/** What the session's merged configuration says about addresses; '' is "not set". */
+export interface PoolConfig {
+  readonly ipv4Network: string;
+  readonly ipv4Netmask: string;
+  readonly ipv6Network: string;
+  readonly ipv6SubnetPrefix: number;
+  readonly explicitIpv4: string;
+  readonly explicitIpv6: string;
+}
+
+export interface LeaseRequest {
+  /** 32 bits; equal seeds prefer equal addresses. */
+  readonly seed: number;
+  /** Families that the client accepts. */
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+  readonly pool: PoolConfig;
+}
+
+export interface LeaseOptions {
+  /** Addresses that somebody outside this table uses, e.g. tunnels that outlived an earlier main. */
+  readonly taken?: (address: string) => boolean;
+  readonly random?: (bytes: number) => Uint8Array;
+}
+
+interface Range {
+  readonly family: Family;
+  readonly base: bigint;
+  readonly prefix: number;
+}
+
+/** Leases by owner (client handle); no two overlap. */
+export class LeaseTable {
+  readonly #taken: (address: string) => boolean;
+  readonly #random: (bytes: number) => Uint8Array;
+  readonly #owners = new Map<number, Lease>();
+  /** family/prefix → bases in use. Few different prefixes exist, so a look-up is a handful of set tests. */
+  readonly #used = new Map<string, { family: Family; prefix: number; bases: Set<bigint> }>();
+  /** Server ends of the pools seen so far; never leased to a client of an overlapping pool. */
+  readonly #locals = new Set<string>();
+
+  constructor(options: LeaseOptions = {}) {
+    this.#taken = options.taken ?? (() => false);
+    this.#random = options.random ?? randomBytes;
+  }
+
+  get size(): number {
+    return this.#owners.size;
+  }
+
+  get(owner: number): Lease | null {
+    return this.#owners.get(owner) ?? null;
+  }
+
+  /**
+   * Leases what is configured and accepted; a family that fails is null. Null when neither is possible.
+   * With `from`, that owner's addresses move to the new owner and are kept as they are (a reconnect must get
+   * the same ones).
+   */
+  acquire(owner: number, request: LeaseRequest, from: number | null = null): Lease | null {
+    if (this.#owners.has(owner)) throw new Error(`client ${owner} holds a lease already`);
+    const inherited = from === null ? null : this.#detach(from);
+    const lease: Lease = {
+      ipv4: inherited?.ipv4 ?? (request.ipv4 ? this.#leaseIpv4(request) : null),
+      ipv6: inherited?.ipv6 ?? (request.ipv6 ? this.#leaseIpv6(request) : null),
+    };
+    if (lease.ipv4 === null && lease.ipv6 === null) return null;
+    this.#owners.set(owner, lease);
+    return lease;
+  }
+
+  /** Gives the owner's addresses back. No effect without a lease. */
+  release(owner: number): void {
+    const lease = this.#detach(owner);
+    if (lease?.ipv4) this.#unmark(rangeOf(lease.ipv4.address, 32));
+    if (lease?.ipv6) this.#unmark(rangeOf(lease.ipv6.address, lease.ipv6.prefix));
+  }
+
+  #detach(owner: number): Lease | null {
+    const lease = this.#owners.get(owner) ?? null;
+    this.#owners.delete(owner);
+    return lease;
+  }
+
+  #leaseIpv4({ pool, seed }: LeaseRequest): Ipv4Lease | null {
+    if (pool.ipv4Network === '') return null;
+    const network = parseNetwork(pool.ipv4Network, pool.ipv4Netmask);
+    const local = this.#serverEnd(network);
+    if (network.family !== 4 || local === null) return null;
+    const address =
+      pool.explicitIpv4 === ''
+        ? this.#pick(network, 32, [2n, lowMask(32 - network.prefix) - 1n], ipv4Seeds(seed))
+        : this.#explicit(4, pool.explicitIpv4, 32);
+    return address === null ? null : { address, local, netmask: netmaskOf(network.prefix) };
+  }
+
+  #leaseIpv6({ pool, seed }: LeaseRequest): Ipv6Lease | null {
+    if (pool.ipv6Network === '') return null;
+    const network = parseNetwork(pool.ipv6Network);
+    const prefix = pool.ipv6SubnetPrefix;
+    const local = this.#serverEnd(network);
+    if (network.family !== 6 || local === null) return null;
+    const indexBits = prefix - network.prefix;
+    // Index 0 of a delegated prefix holds the server's own end; of single addresses, 0 and 1 are its.
+    const first = prefix === 128 ? 2n : 1n;
+    const address =
+      pool.explicitIpv6 === ''
+        ? indexBits > 0
+          ? this.#pick(network, prefix, [first, lowMask(indexBits)], ipv6Seeds(seed))
+          : null
+        : this.#explicit(6, pool.explicitIpv6, prefix);
+    return address === null ? null : { address, local, prefix, network: formatNetwork(network) };
+  }
+
+  /** network | 1; null when the pool is too small or a client holds that address. */
+  #serverEnd(network: Network): string | null {
+    if (widthOf(network.family) - network.prefix < 2) return null;
+    const value = network.base | 1n;
+    const width = widthOf(network.family);
+    if (this.#overlaps({ family: network.family, base: value, prefix: width })) return null;
+    const local = formatIp(network.family, value);
+    this.#locals.add(local);
+    return local;
+  }
+
+  #explicit(family: Family, text: string, prefix: number): string | null {
+    const ip = parseIp(text.split('/')[0] ?? '');
+    const range = { family, base: maskTo(family, ip.value, prefix), prefix };
+    const address = formatIp(family, ip.value);
+    return ip.family === family && this.#mark(range, address) ? address : null;
+  }
+
+  /** A free piece of `network` of length `prefix`, its index within [low, high]. */
+  #pick(
+    network: Network,
+    prefix: number,
+    [low, high]: [bigint, bigint],
+    seeds: Iterable<bigint>,
+  ): string | null {
+    if (high < low) return null;
+    const { family, base } = network;
+    const step = BigInt(widthOf(family) - prefix);
+    const indexMask = lowMask(prefix - network.prefix);
+    const tryIndex = (index: bigint): string | null => {
+      if (index < low || index > high) return null;
+      const start = base | (index << step);
+      // A delegated prefix gives its first host to the client: the base is the subnet-router anycast address.
+      const address = formatIp(family, step === 0n ? start : start | 1n);
+      return this.#mark({ family, base: start, prefix }, address) ? address : null;
+    };
+    let attempts = 0;
+    for (const seed of seeds) {
+      const address = tryIndex(seed & indexMask);
+      if (address !== null) return address;
+      attempts++;
+    }
+    for (; attempts < ATTEMPTS; attempts++) {
+      const address = tryIndex(this.#randomBelow(high - low + 1n) + low);
+      if (address !== null) return address;
+    }
+    return prefix - network.prefix <= SEARCHABLE_BITS ? this.#search(low, high, tryIndex) : null;
+  }
+
+  #search(low: bigint, high: bigint, tryIndex: (index: bigint) => string | null): string | null {
+    const count = high - low + 1n;
+    const start = this.#randomBelow(count);
+    for (let i = 0n; i < count; i++) {
+      const address = tryIndex(low + ((start + i) % count));
+      if (address !== null) return address;
+    }
+    return null;
+  }
+
+  #randomBelow(limit: bigint): bigint {
+    return bytesToBigint(this.#random(20)) % limit;
+  }
+
+  #mark(range: Range, address: string): boolean {
+    if (this.#overlaps(range) || this.#holdsLocal(range) || this.#taken(address)) return false;
+    const key = `${range.family}/${range.prefix}`;
+    const entry = this.#used.get(key) ?? { family: range.family, prefix: range.prefix, bases: new Set() };
+    entry.bases.add(range.base);
+    this.#used.set(key, entry);
+    return true;
+  }
+
+  #unmark(range: Range): void {
+    this.#used.get(`${range.family}/${range.prefix}`)?.bases.delete(range.base);
+  }
+
+  #overlaps(range: Range): boolean {
+    for (const { family, prefix, bases } of this.#used.values()) {
+      if (family !== range.family || bases.size === 0) continue;
+      if (prefix <= range.prefix) {
+        if (bases.has(maskTo(family, range.base, prefix))) return true;
+      } else {
+        // Different prefix lengths in one pool are rare: only then every lease is looked at.
+        for (const base of bases) if (maskTo(family, base, range.prefix) === range.base) return true;
+      }
+    }
+    return false;
+  }
+
+  #holdsLocal(range: Range): boolean {
+    if (range.prefix === widthOf(range.family)) return this.#locals.has(formatIp(range.family, range.base));
+    for (const local of this.#locals) {
+      const ip = parseIp(local);
+      if (ip.family === range.family && maskTo(ip.family, ip.value, range.prefix) === range.base) return true;
+    }
+    return false;
+  }
+}
+
+function rangeOf(address: string, prefix: number): Range {
+  const { family, value } = parseIp(address);
+  return { family, base: maskTo(family, value, prefix), prefix };
+}
+
+/** The seed, then SHA-1 of it, of that, … (32 bits each). */
+function* ipv4Seeds(seed: number): Generator<bigint> {
+  yield BigInt(seed >>> 0);
+  for (const digest of digests(seed)) yield bytesToBigint(digest.subarray(0, 4));
+}
+
+/** 160 bits each: IPv6 pools have more host bits than the seed. */
+function* ipv6Seeds(seed: number): Generator<bigint> {
+  for (const digest of digests(seed)) yield bytesToBigint(digest);
+}
+
+function* digests(seed: number): Generator<Buffer> {
+  let state = Buffer.alloc(4);
+  state.writeUInt32BE(seed >>> 0);
+  for (let round = 0; round < HASH_ROUNDS; round++) {
+    state = createHash('sha1').update(state).digest();
+    yield state;
+  }
+}
+
+function bytesToBigint(bytes: Uint8Array): bigint {
+  let value = 0n;
+  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
+  return value;
+}

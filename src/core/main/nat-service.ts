@@ -1,0 +1,72 @@
+/** Option `nat` as a whole: table, kernel switches, and what is said when it cannot be done. */
+import type { ServerConfig } from '../config/schema.js';
+import { VpnError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { Forwarding } from './forwarding.js';
+import { firewallDrops, installNat, type NatPlan, planNat, removeNat } from './nat.js';
+
+export interface NatOptions {
+  readonly config: ServerConfig;
+  readonly runDir: string;
+  readonly notice: (error: VpnError) => void;
+  readonly log: Logger;
+}
+
+export class Nat {
+  readonly #wanted: boolean;
+  readonly #plan: NatPlan;
+  readonly #forwarding: Forwarding;
+  readonly #notice: (error: VpnError) => void;
+  readonly #log: Logger;
+  #on = false;
+
+  constructor({ config, runDir, notice, log }: NatOptions) {
+    this.#log = log;
+    this.#wanted = config.default.nat;
+    this.#plan = planNat(config, runDir);
+    this.#notice = notice;
+    const ipv4 = this.#plan.ipv4.length > 0;
+    const ipv6 = this.#plan.ipv6.length > 0;
+    this.#forwarding = new Forwarding({ runDir, ipv4, ipv6 });
+  }
+
+  get on(): boolean {
+    return this.#on;
+  }
+
+  /** Never rejects for a machine that cannot do it: the server then runs without. */
+  async start(): Promise<void> {
+    if (!this.#wanted) return;
+    try {
+      await installNat(this.#plan);
+      this.#on = true;
+      this.#forwarding.enable();
+    } catch (error) {
+      const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      const reason = missing ? 'nft is not installed' : (error as Error).message;
+      this.#notice(new VpnError('OCS_NO_NFT', { reason }, { cause: error }));
+      await this.stop();
+      return;
+    }
+    await this.#warnAboutFirewall();
+  }
+
+  async #warnAboutFirewall(): Promise<void> {
+    try {
+      const chains = await firewallDrops();
+      if (chains.length === 0) return;
+      const device = `${this.#plan.device}*`;
+      this.#notice(new VpnError('OCS_FORWARD_DROPPED', { chains: chains.join(', '), device }));
+    } catch (error) {
+      this.#log.warn({ err: error }, 'other firewall rules cannot be looked at');
+    }
+  }
+
+  /** Removes the table and puts the switches back. */
+  async stop(): Promise<void> {
+    if (!this.#on) return;
+    this.#on = false;
+    this.#forwarding.restore();
+    await removeNat(this.#plan);
+  }
+}

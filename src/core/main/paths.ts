@@ -1,0 +1,22 @@
+/** Files below the run directory. */
+import { join, resolve } from 'node:path';
+import type { VhostConfig } from '../config/schema.js';
+
+export interface RunPaths {
+  readonly runDir: string;
+  /** Workers connect here. */
+  readonly main: string;
+  readonly secmod: string;
+  readonly control: string;
+}
+
+/** socket-file and occtl-socket-file may lie elsewhere. */
+export function runPaths(runDir: string, options: VhostConfig): RunPaths {
+  const dir = resolve(runDir);
+  return {
+    runDir: dir,
+    main: join(dir, 'main.sock'),
+    secmod: options['socket-file'] === '' ? join(dir, 'secmod.sock') : options['socket-file'],
+    control: options['occtl-socket-file'] === '' ? join(dir, 'ctl.sock') : options['occtl-socket-file'],
+  };
+}

@@ -1,0 +1,87 @@
+/** What must be there before the server starts, each with a sentence that says what to do. */
+import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { VpnError } from '../errors.js';
+import { contains, type Network, parseIp, parseNetwork } from './ip.js';
+
+/** linux/capability.h */
+const CAP_NET_ADMIN = 12n;
+/** Others may pass through the directory (workers reach secmod's socket), not list it. */
+const RUN_DIR_MODE = 0o711;
+
+/** Throws OCS_NOT_ROOT unless this process may create devices and change users. */
+export function checkRoot(status = readFileSync('/proc/self/status', 'utf8')): void {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
+  if (process.geteuid?.() !== 0 || ((effective >> CAP_NET_ADMIN) & 1n) === 0n)
+    throw new VpnError('OCS_NOT_ROOT');
+}
+
+/** Throws OCS_NO_TUN unless tun devices can be made. */
+export function checkTun(path = '/dev/net/tun'): void {
+  try {
+    closeSync(openSync(path, 'r+'));
+  } catch (error) {
+    throw new VpnError('OCS_NO_TUN', { reason: reasonOf(error) }, { cause: error });
+  }
+}
+
+/** Creates the run directory. Throws OCS_RUN_DIR if others could put their own sockets into it. */
+export function prepareRunDir(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: RUN_DIR_MODE });
+    const { uid, mode } = statSync(path);
+    if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) throw new Error('others can write to it');
+  } catch (error) {
+    throw new VpnError('OCS_RUN_DIR', { path, reason: reasonOf(error) }, { cause: error });
+  }
+}
+
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** run-as-user and run-as-group, names or numbers. Throws OCS_RUN_AS. */
+export function resolveIdentity(user: string, group: string): Identity {
+  return { uid: idOf('user', user, '/etc/passwd'), gid: idOf('group', group, '/etc/group') };
+}
+
+/** The name's id in a file of the passwd(5) or group(5) form: the third field. */
+function idOf(kind: 'user' | 'group', name: string, path: string): number {
+  if (/^\d{1,10}$/.test(name)) return Number(name);
+  for (const line of readFileSync(path, 'utf8').split('\n')) {
+    const fields = line.split(':');
+    if (fields[0] === name && /^\d+$/.test(fields[2] ?? '')) return Number(fields[2]);
+  }
+  throw new VpnError('OCS_RUN_AS', { kind, name });
+}
+
+/** Networks of this machine's interfaces: their addresses are never banned. */
+export function localNetworks(): Network[] {
+  return Object.values(networkInterfaces()).flatMap((addresses = []) =>
+    addresses.flatMap(({ cidr }) => (cidr ? [parseNetwork(cidr)] : [])),
+  );
+}
+
+/** Looks the interfaces up again when the last answer is older than a minute. */
+export function localAddressCheck(nowMs: () => number): (ip: string) => boolean {
+  const MAX_AGE_MS = 60_000;
+  let networks: Network[] = [];
+  let readAt = Number.NEGATIVE_INFINITY;
+  return (ip) => {
+    if (nowMs() - readAt > MAX_AGE_MS) {
+      networks = localNetworks();
+      readAt = nowMs();
+    }
+    const address = parseIp(ip);
+    return networks.some((network) => contains(network, address));
+  };
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'it does not exist';
+  if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
+  if (code === 'ENODEV') return 'the kernel module is not loaded';
+  return message;
+}

@@ -1,0 +1,273 @@
+/**
+ * main's connection to secmod, for the whole life of the server: starts the process (or takes over the one that an
+ * earlier main left behind), greets it, and starts it again when it dies. Tunnels do not notice; what was asked
+ * meanwhile waits for the next one.
+ */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { VpnError } from '../errors.js';
+import type { Channel, ChannelOptions, Handlers } from '../ipc/api.js';
+import type { Body } from '../ipc/messages.js';
+import type { Logger } from '../log.js';
+import type { BanTable } from './bans.js';
+import { backoffMs, type Child, describeExit, endChild, roleCommand, startRole } from './child.js';
+import type { SecmodCalls } from './secmod-calls.js';
+import type { ServerStats } from './server-stats.js';
+
+type SecmodChannel = Channel<'main', 'secmod'>;
+
+/** From start to the answer to SECM_STARTUP: keys and back ends are loaded in between. */
+const START_LIMIT_MS = 30_000;
+const CONNECT_RETRY_MS = 20;
+/** How long a request waits for a secmod that is being started again. */
+const OUTAGE_PATIENCE_MS = 10_000;
+const GRACE_MS = 3000;
+
+export interface SecmodLinkOptions {
+  readonly path: string;
+  /** Arguments of `vpn` that start it; null: it runs by itself (--no-secmod). */
+  readonly command: readonly string[] | null;
+  /** Key of the WORKER_STARTUP HMACs; the same for every secmod of this main. */
+  readonly hmacKey: Uint8Array;
+  readonly workerUid: number;
+  readonly log: Logger;
+  readonly bans: BanTable;
+  readonly stats: ServerStats;
+  readonly connect: (path: string, options: ChannelOptions<'main', 'secmod'>) => Promise<SecmodChannel>;
+}
+
+export class SecmodLink implements SecmodCalls {
+  readonly #options: SecmodLinkOptions;
+  readonly #pending = new Set<Promise<void>>();
+  #child: Child | null = null;
+  #up = Promise.withResolvers<SecmodChannel>();
+  #current: SecmodChannel | null = null;
+  #stopping = false;
+
+  constructor(options: SecmodLinkOptions) {
+    this.#options = options;
+  }
+
+  /** Process id of the secmod in use, null while there is none. */
+  get pid(): number | null {
+    return this.#current?.credentials.pid ?? null;
+  }
+
+  /** Resolves when secmod is ready. Rejects with OCS_SECMOD_START, its own words being on stderr already. */
+  async start(): Promise<void> {
+    try {
+      await this.#open();
+    } catch (error) {
+      throw new VpnError('OCS_SECMOD_START', { detail: messageOf(error) }, { cause: error });
+    }
+  }
+
+  async openSession(body: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
+    const channel = await this.#channel();
+    return (await channel.call('SECM_SESSION_OPEN', body)).body;
+  }
+
+  closeSession(body: Body<'SECM_SESSION_CLOSE'>): void {
+    const done = this.#channel()
+      .then((channel) => channel.call('SECM_SESSION_CLOSE', body))
+      .then(
+        () => {},
+        (error: unknown) =>
+          this.#options.log.warn({ err: error }, 'secmod was not told that a session closed'),
+      )
+      .finally(() => this.#pending.delete(done));
+    this.#pending.add(done);
+  }
+
+  sessionAddresses(body: Body<'SECM_SESSION_ADDRESSES'>): void {
+    this.#current?.send('SECM_SESSION_ADDRESSES', body);
+  }
+
+  /** Waits for the closing messages under way, then ends a secmod that is ours. */
+  async stop(): Promise<void> {
+    if (this.#current !== null)
+      await Promise.race([Promise.all(this.#pending), sleep(GRACE_MS, null, { ref: false })]);
+    this.#stopping = true;
+    const adopted = this.#child === null ? this.#ownPid() : null;
+    this.#current?.close();
+    if (this.#child) await endChild(this.#child, GRACE_MS);
+    else if (adopted !== null) await endProcess(adopted, GRACE_MS);
+  }
+
+  /** SIGKILL, without waiting. */
+  kill(): void {
+    this.#stopping = true;
+    this.#child?.kill('SIGKILL');
+    const adopted = this.#child === null ? this.#ownPid() : null;
+    if (adopted !== null) signalIfThere(adopted, 'SIGKILL');
+  }
+
+  /** The process in use if it runs on our command line, whoever started it. */
+  #ownPid(): number | null {
+    const { pid } = this;
+    return pid !== null && this.#options.command !== null && runsAs(pid, this.#options.command) ? pid : null;
+  }
+
+  async #channel(): Promise<SecmodChannel> {
+    if (this.#current) return this.#current;
+    const timeout = sleep(OUTAGE_PATIENCE_MS, null, { ref: false });
+    const channel = await Promise.race([this.#up.promise, timeout]);
+    if (channel === null) throw new VpnError('OCS_IPC_CLOSED', { peer: 'secmod' });
+    return channel;
+  }
+
+  async #open(): Promise<void> {
+    const channel = (await this.#takeOver()) ?? (await this.#startAndConnect());
+    try {
+      await this.#greet(channel);
+    } catch (error) {
+      channel.close();
+      throw error;
+    }
+    this.#current = channel;
+    this.#up.resolve(channel);
+    this.#options.log.debug({ secmod: channel.credentials.pid }, 'secmod is ready');
+  }
+
+  async #greet(channel: SecmodChannel): Promise<void> {
+    const { hmacKey, workerUid } = this.#options;
+    // A copy: the channel wipes secret fields after it sent them.
+    await channel.call(
+      'SECM_STARTUP',
+      { hmacKey: Uint8Array.from(hmacKey), workerUid },
+      { timeoutMs: START_LIMIT_MS },
+    );
+  }
+
+  /**
+   * A secmod that an earlier main left behind holds the sessions of clients that want to come back: with the
+   * same command line it is used again, with the configuration read anew; another one is ended.
+   */
+  async #takeOver(): Promise<SecmodChannel | null> {
+    const { command, log } = this.#options;
+    const channel = await this.#tryConnect();
+    if (channel === null || command === null) return channel;
+    const { pid } = channel.credentials;
+    if (runsAs(pid, command)) {
+      const { ok, reason } = (await channel.call('SECM_RELOAD', {}, { timeoutMs: START_LIMIT_MS })).body;
+      if (ok) {
+        log.info({ secmod: pid }, 'took over the secmod that an earlier server left running');
+        return channel;
+      }
+      log.warn({ secmod: pid, reason }, 'the secmod that was left running cannot reload; it is replaced');
+    } else log.warn({ secmod: pid }, 'a secmod with another command line was left running; it is replaced');
+    channel.close();
+    await endProcess(pid, GRACE_MS);
+    return null;
+  }
+
+  /** Null when nobody listens. */
+  async #tryConnect(): Promise<SecmodChannel | null> {
+    try {
+      return await this.#connect();
+    } catch (error) {
+      const cause = error instanceof VpnError ? error.cause : error;
+      if (['ENOENT', 'ECONNREFUSED'].includes((cause as NodeJS.ErrnoException).code ?? '')) return null;
+      throw error;
+    }
+  }
+
+  #connect(): Promise<SecmodChannel> {
+    const { connect, path, log } = this.#options;
+    return connect(path, {
+      self: 'main',
+      peer: 'secmod',
+      handlers: this.#handlers(),
+      log,
+      onClose: (channel, violation) => this.#onClose(channel, violation),
+    });
+  }
+
+  async #startAndConnect(): Promise<SecmodChannel> {
+    const { command, path } = this.#options;
+    if (command === null) throw new Error(`nobody listens on ${path}`);
+    const child = await startRole(command);
+    this.#child = child;
+    let ended: string | null = null;
+    void child.exited.then((exit) => {
+      ended = describeExit(exit);
+      if (this.#child === child) this.#child = null;
+    });
+    const deadline = performance.now() + START_LIMIT_MS;
+    while (ended === null && performance.now() < deadline) {
+      const channel = await this.#tryConnect();
+      if (channel) return channel;
+      await sleep(CONNECT_RETRY_MS);
+    }
+    if (ended === null) await endChild(child, 0);
+    throw new Error(ended ?? `it did not listen within ${START_LIMIT_MS / 1000} seconds`);
+  }
+
+  #onClose(channel: SecmodChannel, violation: Error | null): void {
+    if (violation) this.#options.stats.violations++;
+    if (channel !== this.#current) return;
+    this.#current = null;
+    this.#up = Promise.withResolvers();
+    if (this.#stopping) return;
+    this.#options.log.error(
+      { err: violation ?? undefined },
+      'secmod is gone; tunnels go on, logins wait for the next one',
+    );
+    void this.#reopen();
+  }
+
+  async #reopen(): Promise<void> {
+    for (let failures = 1; !this.#stopping; failures++) {
+      await sleep(backoffMs(failures));
+      if (this.#stopping) return;
+      try {
+        if (this.#child) await endChild(this.#child, GRACE_MS);
+        await this.#open();
+        this.#options.log.info({ secmod: this.pid, attempts: failures }, 'secmod is back');
+        return;
+      } catch (error) {
+        this.#options.log.error({ detail: messageOf(error) }, 'secmod cannot be started again; trying on');
+      }
+    }
+  }
+
+  #handlers(): Handlers<'main', 'secmod'> {
+    const { bans, stats } = this.#options;
+    return {
+      SECM_BAN_IP: ({ ip, score }) => ({ allowed: bans.add(ip, score) }),
+      SECM_STATS: (report) => stats.secmod(report),
+    };
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Whether process `pid` runs `vpn ARGS…` from this installation. */
+function runsAs(pid: number, args: readonly string[]): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8') === `${roleCommand(args).join('\0')}\0`;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** False when the process does not exist any more. */
+function signalIfThere(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+}
+
+/** Ends a process that is not our child: SIGTERM, then SIGKILL after `graceMs`. */
+async function endProcess(pid: number, graceMs: number): Promise<void> {
+  if (!signalIfThere(pid, 'SIGTERM')) return;
+  const deadline = performance.now() + graceMs;
+  while (signalIfThere(pid, 0)) {
+    if (performance.now() > deadline) signalIfThere(pid, 'SIGKILL');
+    await sleep(CONNECT_RETRY_MS);
+  }
+}

@@ -1,0 +1,323 @@
+/**
+ * The main process: puts the parts together, starts them in order and ends them in order.
+ *
+ *   TcpListener → Acceptor (bans, limit) → WorkerPool → WorkerLink → Sessions ⇄ SecmodLink
+ *   UdpListener → UdpDispatch → WorkerLink
+ *   ControlServer → controlHandlers → Sessions
+ */
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ServerConfig } from '../config/schema.js';
+import { workerConfig } from '../config/worker-config.js';
+import { VpnError } from '../errors.js';
+import type { Channel, ChannelOptions, IpcListener } from '../ipc/api.js';
+import type { Logger } from '../log.js';
+import type { NativeIo, PeerCredentials } from '../native/types.js';
+import { Acceptor } from './acceptor.js';
+import { BanTable } from './bans.js';
+import { startRole } from './child.js';
+import { ClientTable } from './clients.js';
+import { controlHandlers } from './control-handlers.js';
+import { ControlServer } from './control-server.js';
+import { ForeignAddresses } from './foreign-addresses.js';
+import { LeaseTable } from './leases.js';
+import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
+import { Nat } from './nat-service.js';
+import type { RunPaths } from './paths.js';
+import { type Identity, localAddressCheck } from './preflight.js';
+import { SecmodLink } from './secmod-link.js';
+import { ServerStats } from './server-stats.js';
+import { Sessions } from './sessions.js';
+import { UdpDispatch } from './udp-dispatch.js';
+import { WorkerPool } from './worker-pool.js';
+
+const MAINTENANCE_MS = 60_000;
+/** Time beyond auth-timeout that a worker has to end a login itself. */
+const AUTH_GRACE_SEC = 30;
+/** From TERMINATE to the last CLIENT_CLOSED. */
+const CLOSING_LIMIT_MS = 5000;
+
+export interface Ipc {
+  connect(path: string, options: ChannelOptions<'main', 'secmod'>): Promise<Channel<'main', 'secmod'>>;
+  listen(options: {
+    path: string;
+    mode: number;
+    self: 'main';
+    log: Logger;
+    accept(role: 'main' | 'worker', credentials: PeerCredentials): ChannelOptions<'main', 'worker'> | null;
+    onChannel(channel: Channel<'main', 'worker'>): void;
+  }): IpcListener;
+}
+
+export interface ServerOptions {
+  readonly config: ServerConfig;
+  readonly paths: RunPaths;
+  readonly identity: Identity;
+  readonly log: Logger;
+  readonly io: NativeIo;
+  readonly ipc: Ipc;
+  /** Arguments of `vpn` that start secmod; null with --no-secmod. */
+  readonly secmodCommand: readonly string[] | null;
+  /** False with --no-workers. */
+  readonly startWorkers: boolean;
+  /** A sentence for the administrator that does not stop the server. */
+  readonly notice: (error: VpnError) => void;
+  /** `vpn ctl stop` */
+  readonly onStopRequest: () => void;
+}
+
+const nowSec = (): number => Math.floor(Date.now() / 1000);
+const nowMs = (): number => performance.now();
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #clients = new ClientTable();
+  readonly #stats = new ServerStats(nowSec());
+  readonly #bans: BanTable;
+  readonly #secmod: SecmodLink;
+  readonly #sessions: Sessions;
+  readonly #pool: WorkerPool;
+  readonly #acceptor: Acceptor;
+  readonly #udp: UdpDispatch;
+  readonly #nat: Nat;
+  readonly #tcpListeners: TcpListener[] = [];
+  readonly #udpListeners: UdpListener[] = [];
+  #ipcListener: IpcListener | null = null;
+  #control: ControlServer | null = null;
+  #maintenance: NodeJS.Timeout | null = null;
+  #emptied: (() => void) | null = null;
+  /** Addresses that are bound. */
+  readonly bound = { tcp: [] as string[], udp: [] as string[] };
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    const { config, identity, log, io, paths } = options;
+    const main = config.default;
+    const hmacKey = randomBytes(32);
+    const connectionPoints = main['ban-points-connection'];
+    const common = { log, clients: this.#clients, now: nowSec, connectionPoints };
+    this.#bans = new BanTable({
+      maxScore: main['max-ban-score'],
+      banTimeSec: main['ban-time'],
+      resetTimeSec: main['ban-reset-time'],
+      now: nowSec,
+      isLocal: localAddressCheck(nowMs),
+    });
+    this.#secmod = new SecmodLink({
+      path: paths.secmod,
+      command: options.secmodCommand,
+      hmacKey,
+      workerUid: identity.uid,
+      log,
+      bans: this.#bans,
+      stats: this.#stats,
+      connect: options.ipc.connect,
+    });
+    const foreign = new ForeignAddresses(main.device);
+    this.#sessions = new Sessions({
+      ...common,
+      io,
+      leases: new LeaseTable({ taken: (address) => foreign.has(address) }),
+      bans: this.#bans,
+      secmod: this.#secmod,
+      stats: this.#stats,
+      device: main.device,
+      workerUid: identity.uid,
+      offload: main.offload,
+      udpPort: main['udp-port'],
+      onClosed: () => this.#onClosed(),
+    });
+    this.#pool = new WorkerPool({
+      log,
+      sessions: this.#sessions,
+      bans: this.#bans,
+      clientsPerWorker: main['worker-clients'],
+      spare: main['spare-workers'],
+      startWorker: options.startWorkers ? () => startRole(['worker', '--main', paths.main]) : null,
+      allowedUids: options.startWorkers ? [0] : [0, identity.uid],
+      workerConfig: () => ({ json: workerConfig(config, identity), secmodPath: paths.secmod }),
+      begin: (link, connection) => this.#acceptor.begin(link, connection),
+      admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
+      closeFd: (fd) => io.close(fd),
+      onViolation: () => {
+        this.#stats.violations++;
+      },
+    });
+    this.#acceptor = new Acceptor({
+      ...common,
+      bans: this.#bans,
+      hmacKey,
+      maxClients: main['max-clients'],
+      closeFd: (fd) => io.close(fd),
+      assign: (connection) => this.#pool.assign(connection),
+      waiting: () => this.#pool.waiting,
+      setPaused: (paused) => this.#pauseAccepting(paused),
+    });
+    this.#udp = new UdpDispatch({
+      io,
+      clients: this.#clients,
+      log,
+      nowMs,
+      allowZeroRandom: process.env.OCSERV_ALLOW_BROKEN_CLIENTS === '1',
+    });
+    this.#nat = new Nat({ config, runDir: paths.runDir, notice: options.notice, log });
+  }
+
+  get natOn(): boolean {
+    return this.#nat.on;
+  }
+
+  /** Resolves when connections are accepted and a worker is ready for them. Call stop() also when it rejects. */
+  async start(): Promise<void> {
+    this.#claimRunDir();
+    await this.#bindSockets();
+    await this.#secmod.start();
+    await this.#nat.start();
+    await this.#pool.start();
+    this.#control = new ControlServer({
+      io: this.#options.io,
+      path: this.#options.paths.control,
+      log: this.#options.log,
+      handlers: controlHandlers({
+        clients: this.#clients,
+        sessions: this.#sessions,
+        bans: this.#bans,
+        stats: this.#stats,
+        secmod: this.#secmod,
+        pool: this.#pool,
+        now: nowSec,
+        stop: this.#options.onStopRequest,
+      }),
+    });
+    this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS);
+    this.#pauseAccepting(false);
+  }
+
+  /** The orderly end: no new connections, server-drain-ms, sessions closed, processes ended, nothing left behind. */
+  async stop(): Promise<void> {
+    const { log, config } = this.#options;
+    for (const listener of this.#tcpListeners.splice(0)) listener.close();
+    await this.#drain(config.default['server-drain-ms']);
+    if (this.#maintenance) clearInterval(this.#maintenance);
+    for (const client of this.#clients.all()) this.#sessions.disconnect(client, 'server-disconnect');
+    await this.#empty(CLOSING_LIMIT_MS);
+    if (this.#clients.size > 0)
+      log.warn({ clients: this.#clients.size }, 'clients that did not end are cut off');
+    await this.#pool.stop();
+    await this.#secmod.stop();
+    await this.#leave();
+  }
+
+  /** The end without patience: children are killed, traces removed. */
+  async kill(): Promise<void> {
+    this.#pool.kill();
+    this.#secmod.kill();
+    await this.#leave();
+  }
+
+  async #leave(): Promise<void> {
+    for (const listener of this.#tcpListeners.splice(0)) listener.close();
+    for (const listener of this.#udpListeners.splice(0)) listener.close();
+    await this.#nat.stop();
+    this.#control?.close();
+    if (this.#control) rmSync(this.#options.paths.control, { force: true });
+    this.#control = null;
+    this.#ipcListener?.close();
+    this.#ipcListener = null;
+  }
+
+  /** The socket for workers is also the sign that this run directory is in use. */
+  #claimRunDir(): void {
+    const { io, ipc, log, paths } = this.#options;
+    refuseIfLive(io, paths);
+    this.#ipcListener = ipc.listen({
+      path: paths.main,
+      mode: this.#options.startWorkers ? 0o600 : 0o666,
+      self: 'main',
+      log,
+      accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
+      onChannel: (channel) => this.#pool.onChannel(channel),
+    });
+    rmSync(paths.control, { force: true });
+  }
+
+  async #bindSockets(): Promise<void> {
+    const { io, log, config, startWorkers, notice } = this.#options;
+    const main = config.default;
+    const missing = new Set<string>();
+    if (startWorkers) {
+      const tcp = bindAll(io, 'TCP', await resolveHost(main['listen-host']), main['tcp-port']);
+      for (const { fd, address } of tcp.bound) {
+        this.#tcpListeners.push(new TcpListener(io, fd, log, (accepted) => this.#acceptor.accept(accepted)));
+        this.bound.tcp.push(address);
+      }
+      for (const address of tcp.missing) missing.add(address);
+    }
+    if (main['udp-port'] !== 0) {
+      const host = main['udp-listen-host'] === '' ? main['listen-host'] : main['udp-listen-host'];
+      const udp = bindAll(io, 'UDP', await resolveHost(host), main['udp-port']);
+      for (const { fd, address } of udp.bound) {
+        this.#udpListeners.push(new UdpListener(io, fd, log, (datagram) => void this.#udp.handle(datagram)));
+        this.bound.udp.push(address);
+      }
+      for (const address of udp.missing) missing.add(address);
+    }
+    if (missing.size > 0) notice(new VpnError('OCS_NO_IPV6'));
+  }
+
+  #pauseAccepting(paused: boolean): void {
+    for (const listener of this.#tcpListeners) listener.setPaused(paused);
+  }
+
+  #onClosed(): void {
+    this.#acceptor.released();
+    if (this.#clients.size === 0) this.#emptied?.();
+  }
+
+  async #drain(milliseconds: number): Promise<void> {
+    if (milliseconds === 0 || this.#clients.size === 0) return;
+    this.#options.log.info({ clients: this.#clients.size, milliseconds }, 'waiting for clients to leave');
+    await this.#empty(milliseconds);
+  }
+
+  /** Until there is no client, at most so long. */
+  async #empty(milliseconds: number): Promise<void> {
+    if (this.#clients.size === 0) return;
+    const empty = new Promise<void>((resolve) => {
+      this.#emptied = resolve;
+    });
+    const limit = new AbortController();
+    await Promise.race([empty, sleep(milliseconds, null, { signal: limit.signal }).catch(() => null)]);
+    limit.abort();
+    this.#emptied = null;
+  }
+
+  #maintain(): void {
+    this.#bans.expire();
+    const oldest = nowSec() - this.#options.config.default['auth-timeout'] - AUTH_GRACE_SEC;
+    for (const client of this.#clients.all()) {
+      if (client.session !== null || client.acceptedAt > oldest) continue;
+      this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
+      client.worker.sendTerminate(client.id, 'drop', 'session-timeout');
+    }
+  }
+}
+
+/** Throws OCS_RUN_DIR_IN_USE when a server answers; a stale socket file is the listener's affair. */
+function refuseIfLive(io: NativeIo, paths: RunPaths): void {
+  let fd: number;
+  try {
+    fd = io.connectUnix(paths.main);
+  } catch (error) {
+    if (['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
+    throw new VpnError(
+      'OCS_RUN_DIR',
+      { path: paths.runDir, reason: (error as Error).message },
+      { cause: error },
+    );
+  }
+  const { pid } = io.peerCredentials(fd);
+  io.close(fd);
+  throw new VpnError('OCS_RUN_DIR_IN_USE', { pid, path: paths.runDir });
+}

@@ -1,0 +1,354 @@
+/**
+ * Opens and closes tunnels: main's answer to AUTH_COOKIE_REQ, in the order of reference ipc-and-processes §3,
+ * and everything that has to be undone when a client is gone.
+ *
+ * The only wait is for secmod. What follows it runs without interruption, so that two connections with the
+ * same cookie can never hold the same addresses.
+ */
+import { randomBytes } from 'node:crypto';
+import type { WithFds } from '../ipc/api.js';
+import type { Body } from '../ipc/messages.js';
+import type { Logger } from '../log.js';
+import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
+import type { BanTable } from './bans.js';
+import type { Client, ClientTable, Counters, Session } from './clients.js';
+import type { Lease, LeaseTable } from './leases.js';
+import type { SecmodCalls } from './secmod-calls.js';
+import type { ServerStats } from './server-stats.js';
+
+/** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
+export const LINK_MTU = 1500;
+const MIN_TUN_MTU = 68;
+const MAX_TUN_MTU = 16384;
+
+export interface SessionsOptions {
+  readonly io: Pick<NativeIo, 'openTun' | 'configureInterface' | 'setInterfaceMtu' | 'close'>;
+  readonly log: Logger;
+  readonly clients: ClientTable;
+  readonly leases: LeaseTable;
+  readonly bans: BanTable;
+  readonly secmod: SecmodCalls;
+  readonly stats: ServerStats;
+  /** Prefix of tun device names (option device). */
+  readonly device: string;
+  /** uid that workers run as, owner of the devices. */
+  readonly workerUid: number;
+  readonly offload: boolean;
+  /** 0: no UDP. */
+  readonly udpPort: number;
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+  readonly connectionPoints: number;
+  /** A client's entry is gone. */
+  readonly onClosed: () => void;
+}
+
+type CookieReply = Body<'AUTH_COOKIE_REP'>;
+type OpenedSession = NonNullable<Body<'SECM_SESSION_REPLY'>['session']>;
+
+/** A refusal that the worker is told; `reason` is for its log. */
+class Refused extends Error {}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /** AUTH_COOKIE_REQ. Never throws for a refusal; the reply carries the tun descriptor when it is OK. */
+  async open(client: Client, request: Body<'AUTH_COOKIE_REQ'>): Promise<CookieReply | WithFds<CookieReply>> {
+    const { clients, log } = this.#options;
+    clients.advance(client, 'cookie');
+    const sid = Uint8Array.from(request.cookie);
+    let reply: Body<'SECM_SESSION_REPLY'>;
+    try {
+      reply = await this.#options.secmod.openSession({
+        client: client.id,
+        sid,
+        remoteIp: client.remote.address,
+      });
+    } catch (error) {
+      log.warn({ client: client.id, err: error }, 'secmod did not answer; the session is not opened');
+      return this.#refuse(client, 'secmod is not available');
+    }
+    if (reply.reply !== 'OK' || reply.session === null) return this.#refuse(client, reply.reason);
+    if (client.state !== 'INIT') {
+      this.#closeAtSecmod(sid, 'unspecified', ZERO, false);
+      return failed('the client is gone');
+    }
+    try {
+      return this.#complete(client, request, reply.session);
+    } catch (error) {
+      this.#closeAtSecmod(sid, 'error', ZERO, false);
+      if (!(error instanceof Refused))
+        log.error({ client: client.id, err: error }, 'the tunnel cannot be set up');
+      return this.#refuse(client, error instanceof Refused ? error.message : 'the tunnel cannot be set up');
+    }
+  }
+
+  /** The client is gone, whoever says so; undoes everything once. */
+  close(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
+    if (client.state === 'CLOSED') return;
+    this.#undo(client, reason, detail, counters);
+    this.#options.onClosed();
+  }
+
+  #undo(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
+    const { clients, leases, log, stats, bans, connectionPoints, now } = this.#options;
+    clients.advance(client, 'closed');
+    const { session } = client;
+    if (counters && session) raise(session.counters, counters);
+    // A stolen session lives on in its new connection: device and lease are no longer this client's.
+    if (session && clients.bySid(session.sid) === client) this.#retireTun(session);
+    leases.release(client.id);
+    clients.remove(client);
+    if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
+    if (session === null) {
+      log.debug({ client: client.id, ip: client.remote.address, reason, detail }, 'connection closed');
+      return;
+    }
+    const seconds = now() - session.connectedAt;
+    const why = client.ending?.stolen ? 'unspecified' : reason;
+    const serverDisconnected = client.ending !== null && !client.ending.stolen;
+    stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
+    this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
+    log.info(
+      {
+        client: client.id,
+        user: session.userName,
+        ip: client.remote.address,
+        reason,
+        detail,
+        seconds,
+        ...session.counters,
+      },
+      'session closed',
+    );
+  }
+
+  /** Server-side end: the client is told not to come back and its cookie dies. */
+  disconnect(client: Client, reason: CloseReason): void {
+    client.ending ??= { reason, stolen: false };
+    client.worker.sendTerminate(client.id, 'disconnect', reason);
+  }
+
+  /** TUN_MTU. Values out of range are ignored: the worker is not trusted with the device. */
+  setMtu(client: Client, mtu: number): void {
+    const { io, log, stats } = this.#options;
+    const { session } = client;
+    if (session === null) return;
+    if (mtu < MIN_TUN_MTU || mtu > (session.config.mtu || MAX_TUN_MTU)) {
+      log.warn({ client: client.id, mtu }, 'MTU out of range; kept as it was');
+      return;
+    }
+    try {
+      io.setInterfaceMtu(session.ifindex, mtu);
+    } catch (error) {
+      // The device goes when its worker closes it, perhaps just now.
+      log.debug({ client: client.id, device: session.tunName, err: error }, 'MTU not set');
+      return;
+    }
+    session.mtu = mtu;
+    stats.mtu(mtu);
+  }
+
+  /** SESSION_INFO and CLI_STATS: counters only grow. */
+  update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive'>>): void {
+    if (client.session) Object.assign(client.session, change);
+  }
+
+  count(client: Client, counters: Counters): void {
+    if (client.session) raise(client.session.counters, counters);
+  }
+
+  #complete(client: Client, request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession): WithFds<CookieReply> {
+    const { clients, leases, io } = this.#options;
+    const older = clients.bySid(opened.sid);
+    this.#checkPolicy(client, older, opened);
+    const tun = this.#openTun();
+    try {
+      const lease = this.#lease(client, older, request, opened);
+      if (older) this.#dropOlder(older);
+      this.#configureTun(tun, lease);
+      const session = this.#session(request, opened, lease, tun);
+      clients.attach(client, session);
+      clients.advance(client, 'opened');
+      return { body: this.#accept(session, opened, tun), fds: [tun.fd] };
+    } catch (error) {
+      io.close(tun.fd);
+      leases.release(client.id);
+      throw error;
+    }
+  }
+
+  #checkPolicy(client: Client, older: Client | undefined, opened: OpenedSession): void {
+    const { config, userName } = opened;
+    if (older?.session && older.session.userName !== userName) {
+      throw new Refused('the session belongs to another user');
+    }
+    if (config.denyRoaming && client.remote.address !== opened.ip) {
+      throw new Refused(`roaming is denied: the login came from ${opened.ip}`);
+    }
+    if (config.maxSameClients === 0) return;
+    let others = 0;
+    for (const other of this.#options.clients.byUser(userName)) {
+      if (other !== older && other.ending === null) others++;
+    }
+    if (others + 1 > config.maxSameClients) {
+      throw new Refused(`user ${userName} has ${others} sessions already (max-same-clients)`);
+    }
+  }
+
+  #lease(
+    client: Client,
+    older: Client | undefined,
+    request: Body<'AUTH_COOKIE_REQ'>,
+    opened: OpenedSession,
+  ): Lease {
+    const { leases } = this.#options;
+    const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
+    const lease = leases.acquire(client.id, wanted, older?.id ?? null);
+    if (lease === null) throw new Refused('no address is free in the pool');
+    return lease;
+  }
+
+  #openTun(): TunDevice {
+    const { io, device, workerUid, offload } = this.#options;
+    return io.openTun({
+      name: `${device}%d`,
+      owner: workerUid,
+      vnetHdr: offload,
+      tso: offload,
+      uso: offload,
+    });
+  }
+
+  #configureTun(tun: TunDevice, lease: Lease): void {
+    const { ipv4, ipv6 } = lease;
+    this.#options.io.configureInterface({
+      ifindex: tun.ifindex,
+      mtu: LINK_MTU,
+      up: true,
+      ipv4: ipv4 && { local: ipv4.local, peer: ipv4.address },
+      ipv6: ipv6 && { local: ipv6.local, peer: ipv6.address, prefix: ipv6.prefix },
+    });
+  }
+
+  /** Takes the addresses off a device whose worker has not closed it yet: its routes must not win. */
+  #retireTun(session: Session): void {
+    const { io, log } = this.#options;
+    try {
+      io.configureInterface({ ifindex: session.ifindex, mtu: LINK_MTU, up: false, ipv4: null, ipv6: null });
+    } catch (error) {
+      // Gone with its last descriptor, which is the usual case.
+      log.trace({ device: session.tunName, err: error }, 'device is gone already');
+    }
+  }
+
+  /** The same cookie came again: the older connection ends without telling its client to stop. */
+  #dropOlder(older: Client): void {
+    this.#options.log.info(
+      { client: older.id, user: older.session?.userName },
+      'session moved to a new connection',
+    );
+    if (older.session) this.#retireTun(older.session);
+    older.ending = { reason: 'unspecified', stolen: true };
+    older.worker.sendTerminate(older.id, 'drop', 'unspecified');
+  }
+
+  #session(request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession, lease: Lease, tun: TunDevice): Session {
+    return {
+      sid: Uint8Array.from(opened.sid),
+      safeId: opened.safeId,
+      userName: opened.userName,
+      groupName: opened.groupName,
+      vhost: opened.vhost,
+      userAgent: opened.userAgent,
+      hostname: request.hostname,
+      config: opened.config,
+      lease,
+      tunName: tun.name,
+      ifindex: tun.ifindex,
+      dtlsSessionId: randomBytes(32),
+      startedAt: opened.sessionStartTime,
+      connectedAt: this.#options.now(),
+      mtu: LINK_MTU,
+      tlsCipher: '',
+      dtlsCipher: '',
+      dtlsActive: false,
+      counters: { ...ZERO },
+    };
+  }
+
+  #accept(session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
+    const { secmod } = this.#options;
+    const { ipv4, ipv6 } = session.lease;
+    secmod.sessionAddresses({
+      sid: Uint8Array.from(session.sid),
+      ipv4: ipv4?.address ?? '',
+      ipv6: ipv6?.address ?? '',
+    });
+    const { config, sessionStartTime } = opened;
+    return {
+      reply: 'OK',
+      reason: '',
+      session: {
+        dtlsSessionId: Uint8Array.from(session.dtlsSessionId),
+        sid: Uint8Array.from(session.sid),
+        safeId: session.safeId,
+        vname: tun.name,
+        userName: session.userName,
+        groupName: session.groupName,
+        vhost: session.vhost,
+        ipv4: ipv4?.address ?? null,
+        ipv4Local: ipv4?.local ?? null,
+        ipv4Netmask: ipv4?.netmask ?? null,
+        ipv6: ipv6?.address ?? null,
+        ipv6Local: ipv6?.local ?? null,
+        ipv6Prefix: ipv6?.prefix ?? 0,
+        ipv6Network: ipv6?.network ?? '',
+        sessionStartTime,
+        udpPort: config.noUdp ? 0 : this.#options.udpPort,
+        tunVnetHdr: tun.vnetHdr,
+        tunTso: tun.tso,
+        tunUso: tun.uso,
+        linkMtu: LINK_MTU,
+        config,
+      },
+    };
+  }
+
+  #refuse(client: Client, reason: string): CookieReply {
+    const { clients, log } = this.#options;
+    if (client.state === 'INIT') clients.advance(client, 'refused');
+    log.info({ client: client.id, ip: client.remote.address, reason }, 'session refused');
+    return failed(reason);
+  }
+
+  #closeAtSecmod(
+    sid: Uint8Array,
+    discReason: CloseReason,
+    counters: Counters,
+    serverDisconnected: boolean,
+  ): void {
+    const { bytesIn, bytesOut } = counters;
+    const body = { sid: Uint8Array.from(sid), bytesIn, bytesOut, discReason, serverDisconnected };
+    this.#options.secmod.closeSession(body);
+  }
+}
+
+const ZERO: Counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
+
+const failed = (reason: string): CookieReply => ({
+  reply: 'FAILED',
+  reason: reason.slice(0, 256),
+  session: null,
+});
+
+function raise(known: Counters, reported: Counters): void {
+  known.bytesIn = Math.max(known.bytesIn, reported.bytesIn);
+  known.bytesOut = Math.max(known.bytesOut, reported.bytesOut);
+  known.packetsIn = Math.max(known.packetsIn, reported.packetsIn);
+  known.packetsOut = Math.max(known.packetsOut, reported.packetsOut);
+}

@@ -1,0 +1,153 @@
+/**
+ * One worker process as main sees it. Nothing that it says is trusted: the clients that it may speak of are in
+ * this link's own map, so it cannot name another worker's client whatever handle it sends.
+ */
+import { isIP } from 'node:net';
+import { VpnError } from '../errors.js';
+import type { Channel, Handlers } from '../ipc/api.js';
+import type { Logger } from '../log.js';
+import type { CloseReason, SocketAddress } from '../native/types.js';
+import type { BanTable } from './bans.js';
+import type { Client, ClientWorker } from './clients.js';
+import type { Sessions } from './sessions.js';
+
+/** A connection before a worker has it. `fd` null: the worker holds it already (WORKER_ADOPT). */
+export interface Connection {
+  readonly fd: number | null;
+  readonly remote: SocketAddress;
+  readonly local: SocketAddress;
+}
+
+export interface WorkerLinkOptions {
+  readonly pid: number;
+  /** Started by this main; others come from a supervisor and bring their connection. */
+  readonly own: boolean;
+  readonly log: Logger;
+  readonly sessions: Sessions;
+  readonly bans: BanTable;
+  readonly onReady: (link: WorkerLink) => void;
+  /** A client of this worker ended; it may take another. */
+  readonly onRelease: (link: WorkerLink) => void;
+  /** A worker with a connection of its own. False: the address is refused. */
+  readonly onAdopt: (link: WorkerLink, connection: Connection) => boolean;
+  readonly onViolation: (link: WorkerLink, detail: string) => void;
+}
+
+export class WorkerLink implements ClientWorker {
+  readonly pid: number;
+  readonly own: boolean;
+  readonly clients = new Map<number, Client>();
+  channel: Channel<'main', 'worker'> | null = null;
+  /** Said WORKER_READY. */
+  ready = false;
+  /** Connections that it was given, ended ones included. */
+  served = 0;
+  readonly handlers: Handlers<'main', 'worker'>;
+  readonly #options: WorkerLinkOptions;
+  #adopted = false;
+
+  constructor(options: WorkerLinkOptions) {
+    this.#options = options;
+    this.pid = options.pid;
+    this.own = options.own;
+    this.handlers = this.#makeHandlers();
+  }
+
+  get load(): number {
+    return this.clients.size;
+  }
+
+  /** State of a client of this worker, for the `when` of messages; undefined: it has no such client. */
+  stateOf = (client: number): string | undefined => this.clients.get(client)?.state;
+
+  sendTerminate(client: number, how: 'disconnect' | 'drop', reason: CloseReason): void {
+    this.channel?.send('TERMINATE', { client, how, reason });
+  }
+
+  sendUdp(client: number, hello: boolean, data: Uint8Array, fd: number): void {
+    this.channel?.send('UDP_FD', { client, hello, data }, [fd]);
+  }
+
+  /** Hands the connection over; the descriptor is closed here once it is sent. */
+  start(client: Client, connection: Connection, hmac: Uint8Array): void {
+    this.clients.set(client.id, client);
+    this.served++;
+    this.channel?.send(
+      'WORKER_STARTUP',
+      {
+        client: client.id,
+        remoteIp: client.remote.address,
+        remotePort: client.remote.port,
+        ourIp: client.local.address,
+        ourPort: client.local.port,
+        origRemoteIp: client.origRemoteIp,
+        sessionStartTime: client.acceptedAt,
+        hmac,
+      },
+      connection.fd === null ? [] : [connection.fd],
+    );
+  }
+
+  /** The process is gone: so are its clients. */
+  lost(detail: string): void {
+    const clients = [...this.clients.values()];
+    this.clients.clear();
+    for (const client of clients) {
+      this.#options.sessions.close(client, client.ending?.reason ?? 'error', detail, null);
+    }
+  }
+
+  #makeHandlers(): Handlers<'main', 'worker'> {
+    const { sessions, bans } = this.#options;
+    return {
+      WORKER_READY: () => {
+        if (this.ready) throw this.#violation('WORKER_READY came twice');
+        this.ready = true;
+        this.#options.onReady(this);
+      },
+      WORKER_ADOPT: (body) => this.#adopt(body),
+      AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
+      SESSION_INFO: (body) => {
+        const { tlsCiphersuite: tlsCipher, dtlsCiphersuite: dtlsCipher } = body;
+        sessions.update(this.#client(body.client), { tlsCipher, dtlsCipher });
+      },
+      TUN_MTU: (body) => sessions.setMtu(this.#client(body.client), body.mtu),
+      CLI_STATS: (body) => {
+        const client = this.#client(body.client);
+        sessions.count(client, body);
+        sessions.update(client, { dtlsActive: body.dtlsActive });
+      },
+      BAN_IP: (body) => ({ allowed: bans.add(this.#client(body.client).remote.address, body.score) }),
+      CLIENT_CLOSED: (body) => {
+        const client = this.#client(body.client);
+        this.clients.delete(client.id);
+        sessions.close(client, client.ending?.reason ?? body.reason, body.detail, body);
+        this.#options.onRelease(this);
+      },
+    };
+  }
+
+  /** The client with this handle, if it is this worker's; anything else breaks the protocol. */
+  #client(id: number): Client {
+    const client = this.clients.get(id);
+    if (client === undefined) throw this.#violation(`client ${id} is not its own`);
+    return client;
+  }
+
+  #adopt(body: { remoteIp: string; remotePort: number; ourIp: string; ourPort: number }): void {
+    // A worker that main started has no connection to bring: it would be inventing an address.
+    if (this.own || this.#adopted) throw this.#violation('WORKER_ADOPT is not allowed');
+    if (isIP(body.remoteIp) === 0 || isIP(body.ourIp) === 0)
+      throw this.#violation('WORKER_ADOPT without addresses');
+    this.#adopted = true;
+    const remote = { address: body.remoteIp, port: body.remotePort };
+    const local = { address: body.ourIp, port: body.ourPort };
+    if (!this.#options.onAdopt(this, { fd: null, remote, local })) this.channel?.close();
+  }
+
+  /** Cuts the worker off; returns the error for the handler to throw. */
+  #violation(detail: string): VpnError {
+    this.#options.onViolation(this, detail);
+    return new VpnError('OCS_IPC_VIOLATION', { peer: `worker ${this.pid}`, detail });
+  }
+}

@@ -1,0 +1,286 @@
+/**
+ * The workers: keeps spare ones warm, gives each new connection to one that is ready, and cleans up after those
+ * that end. With worker-clients 1 every client has a process of its own; with N the least loaded one is chosen.
+ */
+
+import { VpnError } from '../errors.js';
+import type { Channel, ChannelOptions } from '../ipc/api.js';
+import type { Logger } from '../log.js';
+import type { PeerCredentials } from '../native/types.js';
+import { backoffMs, type Child, describeExit, endChild } from './child.js';
+import { type Connection, WorkerLink, type WorkerLinkOptions } from './worker-link.js';
+
+/** Workers starting at the same time: Node's start costs CPU that connected clients need. */
+const MAX_STARTING = 4;
+/** From fork to WORKER_READY. */
+const START_LIMIT_MS = 30_000;
+/** Failed starts in a row before the server's own start is given up. */
+const GIVE_UP_AFTER = 3;
+const GRACE_MS = 3000;
+/** Connections that wait for a worker; more are closed at once. */
+const MAX_WAITING = 1024;
+
+type LinkDeps = Pick<WorkerLinkOptions, 'sessions' | 'bans'>;
+
+export interface WorkerPoolOptions extends LinkDeps {
+  readonly log: Logger;
+  readonly clientsPerWorker: number;
+  readonly spare: number;
+  /** Null: workers come from a supervisor (--no-workers). */
+  readonly startWorker: (() => Promise<Child>) | null;
+  /** uids that a worker of a supervisor may have. */
+  readonly allowedUids: readonly number[];
+  /** WORKER_CONFIG for a worker that has just said HELLO. */
+  readonly workerConfig: () => { json: string; secmodPath: string };
+  /** Makes the client and tells the worker. */
+  readonly begin: (link: WorkerLink, connection: Connection) => void;
+  readonly admitAdopted: WorkerLinkOptions['onAdopt'];
+  readonly closeFd: (fd: number) => void;
+  readonly onViolation: () => void;
+}
+
+interface OwnWorker {
+  readonly child: Child;
+  /** It has been ready once: its end is no failed start. */
+  started: boolean;
+}
+
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #links = new Map<number, WorkerLink>();
+  readonly #children = new Map<number, OwnWorker>();
+  readonly #waiting: Connection[] = [];
+  readonly #readyWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
+  /** Starts of which the process does not exist yet. */
+  #spawning = 0;
+  #failures = 0;
+  #retry: NodeJS.Timeout | null = null;
+  #stopping = false;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  get workers(): number {
+    return this.#links.size;
+  }
+
+  get spares(): number {
+    return this.#spareLinks().length;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Starts the spare workers and resolves when they are ready. Rejects with OCS_WORKER_START if they keep failing. */
+  start(): Promise<void> {
+    if (this.#options.startWorker === null || this.#options.spare === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#readyWaiters.push({ resolve, reject });
+      this.#refill();
+    });
+  }
+
+  /** Options of the channel of a process that connected as a worker, or null to refuse it. */
+  accept({ pid, uid }: PeerCredentials): ChannelOptions<'main', 'worker'> | null {
+    const { log, allowedUids } = this.#options;
+    const own = this.#children.has(pid);
+    if (this.#stopping || this.#links.has(pid) || !(own || allowedUids.includes(uid))) return null;
+    const link = new WorkerLink({
+      ...this.#options,
+      pid,
+      own,
+      onReady: (ready) => this.#onReady(ready),
+      onRelease: () => this.#settle(),
+      onAdopt: this.#options.admitAdopted,
+      onViolation: (bad, detail) => this.#cutOff(bad, detail),
+    });
+    this.#links.set(pid, link);
+    return {
+      self: 'main',
+      peer: 'worker',
+      handlers: link.handlers,
+      log,
+      stateOf: link.stateOf,
+      onClose: (_channel, violation) => this.#onClose(link, violation),
+    };
+  }
+
+  /** The channel of an accepted worker is up: tell it what to do. */
+  onChannel(channel: Channel<'main', 'worker'>): void {
+    const link = this.#links.get(channel.credentials.pid);
+    if (link === undefined) {
+      channel.close();
+      return;
+    }
+    link.channel = channel;
+    channel.send('WORKER_CONFIG', this.#options.workerConfig());
+  }
+
+  /** Takes an accepted connection; it waits here until a worker can have it. */
+  assign(connection: Connection): void {
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#options.log.warn({ ip: connection.remote.address }, 'no worker in sight; connection closed');
+      if (connection.fd !== null) this.#options.closeFd(connection.fd);
+      return;
+    }
+    this.#waiting.push(connection);
+    this.#settle();
+  }
+
+  /** Ends all workers that main started: SIGTERM, after a while SIGKILL. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#retry) clearTimeout(this.#retry);
+    for (const { fd } of this.#waiting.splice(0)) if (fd !== null) this.#options.closeFd(fd);
+    await Promise.all([...this.#children.values()].map(({ child }) => endChild(child, GRACE_MS)));
+  }
+
+  /** SIGKILL, without waiting. */
+  kill(): void {
+    this.#stopping = true;
+    for (const { child } of this.#children.values()) child.kill('SIGKILL');
+  }
+
+  #onReady(link: WorkerLink): void {
+    const entry = this.#children.get(link.pid);
+    if (entry) {
+      entry.started = true;
+      this.#failures = 0;
+    }
+    this.#settle();
+    if (this.#spareLinks().length < this.#options.spare) return;
+    for (const { resolve } of this.#readyWaiters.splice(0)) resolve();
+  }
+
+  /** Gives waiting connections to workers, then starts or ends workers as needed. */
+  #settle(): void {
+    while (this.#waiting.length > 0) {
+      const link = this.#leastLoaded();
+      if (link === null) break;
+      const connection = this.#waiting.shift();
+      if (connection) this.#options.begin(link, connection);
+    }
+    this.#refill();
+    this.#trim();
+  }
+
+  #leastLoaded(): WorkerLink | null {
+    let best: WorkerLink | null = null;
+    for (const link of this.#links.values()) {
+      if (this.#roomOf(link) > 0 && (best === null || link.load < best.load)) best = link;
+    }
+    return best;
+  }
+
+  /** How many more clients this worker can take; one that serves a single client does so once in its life. */
+  #roomOf(link: WorkerLink): number {
+    if (!link.own || !link.ready) return 0;
+    return this.#options.clientsPerWorker - (this.#options.clientsPerWorker === 1 ? link.served : link.load);
+  }
+
+  /** Ready workers with more than half of their room left. */
+  #spareLinks(): WorkerLink[] {
+    return [...this.#links.values()].filter(
+      (link) => this.#roomOf(link) * 2 > this.#options.clientsPerWorker,
+    );
+  }
+
+  get #starting(): number {
+    let count = this.#spawning;
+    for (const { started } of this.#children.values()) if (!started) count++;
+    return count;
+  }
+
+  #refill(): void {
+    if (this.#stopping || this.#retry !== null || this.#options.startWorker === null) return;
+    const wanted = this.#options.spare + this.#waiting.length - this.#spareLinks().length;
+    for (let missing = wanted - this.#starting; missing > 0 && this.#starting < MAX_STARTING; missing--) {
+      void this.#startOne(this.#options.startWorker);
+    }
+  }
+
+  /** With many clients in a process, workers that a rush left behind idle are ended again. */
+  #trim(): void {
+    if (this.#options.clientsPerWorker === 1 || this.#stopping) return;
+    const idle = this.#spareLinks().filter((link) => link.load === 0);
+    for (const link of idle.slice(Math.max(1, this.#options.spare))) {
+      link.ready = false;
+      this.#children.get(link.pid)?.child.kill('SIGTERM');
+    }
+  }
+
+  async #startOne(startWorker: () => Promise<Child>): Promise<void> {
+    this.#spawning++;
+    let child: Child;
+    try {
+      child = await startWorker();
+    } catch (error) {
+      this.#startFailed(error instanceof Error ? error.message : String(error));
+      return;
+    } finally {
+      this.#spawning--;
+    }
+    const entry: OwnWorker = { child, started: false };
+    this.#children.set(child.pid, entry);
+    if (this.#stopping) child.kill('SIGTERM');
+    const limit = setTimeout(() => {
+      if (!entry.started) child.kill('SIGKILL');
+    }, START_LIMIT_MS);
+    const exit = await child.exited;
+    clearTimeout(limit);
+    this.#onExit(entry, describeExit(exit));
+  }
+
+  #onExit({ child, started }: OwnWorker, how: string): void {
+    const link = this.#links.get(child.pid);
+    this.#children.delete(child.pid);
+    this.#links.delete(child.pid);
+    link?.lost(`worker ${child.pid} ended: ${how}`);
+    link?.channel?.close();
+    if (started) this.#settle();
+    else this.#startFailed(`worker ${child.pid}: ${how}`);
+  }
+
+  #startFailed(detail: string): void {
+    if (this.#stopping) return;
+    this.#failures++;
+    this.#options.log.error({ detail, failures: this.#failures }, 'worker did not start');
+    if (this.#failures >= GIVE_UP_AFTER) {
+      const error = new VpnError('OCS_WORKER_START', { detail });
+      for (const { reject } of this.#readyWaiters.splice(0)) reject(error);
+    }
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      this.#refill();
+    }, backoffMs(this.#failures));
+  }
+
+  /** A worker that closes its channel is ending; one that does not end is helped. */
+  #onClose(link: WorkerLink, violation: Error | null): void {
+    if (violation) this.#options.onViolation();
+    link.lost(violation ? violation.message : `worker ${link.pid} closed its channel`);
+    const child = this.#children.get(link.pid)?.child;
+    if (child === undefined) {
+      this.#links.delete(link.pid);
+      return;
+    }
+    if (violation) child.kill('SIGKILL');
+    else void endAfter(child, GRACE_MS);
+  }
+
+  #cutOff(link: WorkerLink, detail: string): void {
+    this.#options.log.error({ worker: link.pid, detail }, 'worker broke the protocol and is cut off');
+    this.#options.onViolation();
+    link.lost('its worker broke the protocol');
+    link.channel?.close();
+    this.#children.get(link.pid)?.child.kill('SIGKILL');
+  }
+}
+
+async function endAfter(child: Child, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => void endChild(child, graceMs), graceMs);
+  await child.exited;
+  clearTimeout(timer);
+}

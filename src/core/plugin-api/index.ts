@@ -1,0 +1,120 @@
+/**
+ * What an authentication back end implements. Back ends are oclif plugins: npm packages whose package.json says
+ *
+ *     "oclif": { "hooks": { "vpn:auth-backends": "./dist/hook.js" } }
+ *
+ * secmod, and no other process, calls the hook once at its start with `AuthBackendsHookOptions`; the hook
+ * registers its back ends. A login then is: `begin` → conversation.start() → a prompt → conversation.answer() →
+ * … until a step says ok or a final fail. Nothing of a back end runs in main or in a worker.
+ *
+ * A plugin needs only the types of this module (`import type`), so that it has no run-time dependency on us.
+ */
+
+/** Raised when this interface changes in a way that old back ends do not fit. */
+export type ApiVersion = 1;
+
+export interface AuthBackendsHookOptions {
+  readonly apiVersion: ApiVersion;
+  register(plugin: AuthBackendPlugin): void;
+}
+
+/** The default export of the hook's module; `this` is not used. */
+export type AuthBackendsHook = (options: AuthBackendsHookOptions) => void | Promise<void>;
+
+export interface AuthBackendPlugin {
+  readonly manifest: AuthBackendManifest;
+  /**
+   * Called for every virtual host that names this back end in `auth`, with sub-options that fit the manifest.
+   * An error that it throws stops the server's start with the text of the error.
+   */
+  create(options: BackendOptions, host: BackendHost): Promise<AuthBackend>;
+}
+
+export interface AuthBackendManifest {
+  /** As in `auth = name[…]`. */
+  readonly name: string;
+  /** Sub-options by name; others are refused before `create` is called. */
+  readonly options: Readonly<Record<string, BackendOptionSpec>>;
+  /** Wrong answers in one login before it fails for good; 0: the conversation alone decides. */
+  readonly maxTries: number;
+}
+
+export interface BackendOptionSpec {
+  readonly type: 'string' | 'number' | 'boolean';
+  readonly required?: boolean;
+  /** Takes the value of ocserv's older form without a name: `plain[/path]`. */
+  readonly positional?: boolean;
+  readonly doc: string;
+}
+
+export type BackendOptions = Readonly<Record<string, string | number | boolean>>;
+
+export interface BackendHost {
+  readonly vhost: string;
+  readonly log: BackendLog;
+}
+
+/** Structured log. Never give it passwords, tokens or hashes. */
+export interface BackendLog {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** One configured back end. Many logins run in it at once. */
+export interface AuthBackend {
+  /** Must not reveal whether the user exists, neither by its steps nor by its time. */
+  begin(login: LoginContext): Conversation;
+  /** At the end of the process, or when the configuration no longer names it. */
+  close?(): void | Promise<void>;
+}
+
+export interface LoginContext {
+  /** As typed; not empty, at most 64 bytes, not checked otherwise. */
+  readonly userName: string;
+  /** Group that the user selected, '' without one. The caller checks membership in what a step returns. */
+  readonly groupName: string;
+  /** Address of the client, verified to be the one that main accepted. */
+  readonly remoteIp: string;
+  /** Address of the server that the client reached. */
+  readonly ourIp: string;
+  readonly vhost: string;
+  readonly userAgent: string;
+  /** Aborted when the client goes away, the deadline passes or the server stops: give up whatever is pending. */
+  readonly signal: AbortSignal;
+  /** Milliseconds since the epoch at which the login is given up. */
+  readonly deadline: number;
+}
+
+/** One login. Its methods are called one after the other, never at once; an error thrown fails the login. */
+export interface Conversation {
+  start(): Promise<Step>;
+  /** The answer to the last prompt. The buffer is wiped by the caller afterwards: do not keep it. */
+  answer(secret: Uint8Array): Promise<Step>;
+  /** Called once at the end, however it ends. */
+  end?(): void;
+}
+
+export type Step =
+  | {
+      readonly result: 'ok';
+      /** The name that the session gets, usually the one that was typed. */
+      readonly userName: string;
+      /** Groups of the user, in order; the first is taken when none was selected. */
+      readonly groups: readonly string[];
+    }
+  | {
+      readonly result: 'prompt';
+      /** Text for the user, at most 1024 bytes; '' asks for the password in the standard words. */
+      readonly message: string;
+      /** 0: the password; n: the nth further factor. */
+      readonly counter: number;
+    }
+  | {
+      readonly result: 'fail';
+      /** The same prompt may be answered once more, as long as tries are left. */
+      readonly retry: boolean;
+      /** Text for the next prompt; '' for the standard words. */
+      readonly message: string;
+    };

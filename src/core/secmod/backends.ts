@@ -1,0 +1,88 @@
+/** Makes the back end that a virtual host names in `auth`. */
+import { type AuthMethod, parseAuthMethod } from '../config/auth-method.js';
+import { didYouMean } from '../config/did-you-mean.js';
+import type { VhostConfig } from '../config/schema.js';
+import { VpnError } from '../errors.js';
+import type { Logger } from '../log.js';
+import type {
+  AuthBackend,
+  AuthBackendManifest,
+  AuthBackendPlugin,
+  BackendOptions,
+} from '../plugin-api/index.js';
+
+export interface ConfiguredBackend {
+  readonly backend: AuthBackend;
+  readonly maxTries: number;
+}
+
+/** Throws OCS_CONFIG with what is wrong in `auth`, or with the error of the back end. */
+export async function createBackend(
+  vhost: VhostConfig,
+  plugins: ReadonlyMap<string, AuthBackendPlugin>,
+  log: Logger,
+): Promise<ConfiguredBackend> {
+  const text = vhost.auth[0] ?? '';
+  const fail = (problem: string): never => {
+    throw new VpnError('OCS_CONFIG', { detail: `[vhost ${vhost.name}] auth: ${text}: ${problem}` });
+  };
+  const method = parseAuthMethod(text);
+  if (typeof method === 'string') return fail(method);
+  const plugin = plugins.get(method.name);
+  if (!plugin) {
+    const known = [...plugins.keys()];
+    const meant = didYouMean(method.name, known);
+    return fail(
+      `no such back end, ${meant ? `did you mean ${meant}?` : `there is: ${known.join(', ') || 'none'}`}`,
+    );
+  }
+  const { manifest } = plugin;
+  const options = backendOptions(method, manifest, fail);
+  const child = log.child({ backend: manifest.name, vhost: vhost.name });
+  try {
+    return {
+      backend: await plugin.create(options, { vhost: vhost.name, log: child }),
+      maxTries: manifest.maxTries,
+    };
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** The sub-options by name and in the types of the manifest. */
+function backendOptions(
+  { options }: AuthMethod,
+  manifest: AuthBackendManifest,
+  fail: (problem: string) => never,
+): BackendOptions {
+  const specs = Object.entries(manifest.options);
+  const positional = specs.find(([, spec]) => spec.positional)?.[0];
+  const values: Record<string, string | number | boolean> = {};
+  for (const [given, text] of options) {
+    const name = given === '' ? positional : given;
+    const spec = name === undefined ? undefined : manifest.options[name];
+    if (name === undefined || !spec) {
+      const meant = didYouMean(given, Object.keys(manifest.options));
+      return fail(
+        `${manifest.name} has no sub-option "${given || text}"${meant ? `, did you mean ${meant}?` : ''}`,
+      );
+    }
+    if (name in values) return fail(`${name} is given twice`);
+    values[name] = optionValue(name, spec.type, text, fail);
+  }
+  for (const [name, spec] of specs) if (spec.required && !(name in values)) fail(`${name}= is missing`);
+  return values;
+}
+
+function optionValue(
+  name: string,
+  type: 'string' | 'number' | 'boolean',
+  text: string,
+  fail: (problem: string) => never,
+): string | number | boolean {
+  if (type === 'number')
+    return /^\d{1,15}$/.test(text) ? Number(text) : fail(`${name} must be a whole number`);
+  if (type === 'boolean')
+    return /^(true|false)$/i.test(text) ? /true/i.test(text) : fail(`${name} must be true or false`);
+  return text === '' ? fail(`${name} is empty`) : text;
+}

@@ -1,0 +1,63 @@
+/** The certificates and private keys of a virtual host. */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { VhostConfig } from '../config/schema.js';
+import { VpnError } from '../errors.js';
+
+export interface ServerKey {
+  /** PEM, leaf first. */
+  readonly chain: Buffer;
+  readonly privateKey: KeyObject;
+}
+
+const MIN_RSA_BITS = 2048;
+const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];
+
+/**
+ * Reads server-cert and server-key; the index is `keyIndex` of SEC_SIGN_DATA.
+ * Throws OCS_KEY_COUNT, OCS_KEY_TYPE, OCS_KEY_MISMATCH, OCS_FILE.
+ */
+export function loadKeys(vhost: VhostConfig): ServerKey[] {
+  const [certs, keys] = [vhost['server-cert'], vhost['server-key']];
+  if (certs.length === 0 || certs.length !== keys.length) {
+    throw new VpnError('OCS_KEY_COUNT', { vhost: vhost.name, certs: certs.length, keys: keys.length });
+  }
+  return certs.map((cert, index) => loadKey(cert, keys[index] ?? ''));
+}
+
+function loadKey(certPath: string, keyPath: string): ServerKey {
+  const [chain, leaf] = readPem('certificate', certPath, (pem): [Buffer, X509Certificate] => [
+    pem,
+    new X509Certificate(pem),
+  ]);
+  const privateKey = readPem('private key', keyPath, (pem) => createPrivateKey(pem));
+  const unusable = unusableType(privateKey);
+  if (unusable) throw new VpnError('OCS_KEY_TYPE', { key: keyPath, type: unusable });
+  if (!leaf.checkPrivateKey(privateKey))
+    throw new VpnError('OCS_KEY_MISMATCH', { cert: certPath, key: keyPath });
+  return { chain, privateKey };
+}
+
+function readPem<T>(what: string, path: string, parse: (pem: Buffer) => T): T {
+  try {
+    return parse(readFileSync(path));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new VpnError('OCS_FILE', { what, path, reason }, { cause: error });
+  }
+}
+
+/** Name of the type of a key that TLS cannot use here, null for one that it can. */
+function unusableType(key: KeyObject): string | null {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === 'ed25519') return null;
+  if (type === 'rsa') {
+    const bits = details?.modulusLength ?? 0;
+    return bits >= MIN_RSA_BITS ? null : `RSA with ${bits} bits`;
+  }
+  if (type === 'ec') {
+    const curve = details?.namedCurve ?? '';
+    return CURVES.includes(curve) ? null : `EC on ${curve}`;
+  }
+  return type ?? key.type;
+}

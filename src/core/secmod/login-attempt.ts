@@ -1,0 +1,278 @@
+/**
+ * One login, from SEC_AUTH_INIT to its end. It follows secmod-login.machine.ts; the steps of the back end's
+ * conversation are turned into the table's events here, and its effects are carried out.
+ */
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Body } from '../ipc/messages.js';
+import type { Logger } from '../log.js';
+import type { Conversation, Step } from '../plugin-api/index.js';
+import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
+import { expiryFrom, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
+import { ipv4Seed, lifetimesOf } from './sessions.js';
+import type { StateStore } from './state-store.js';
+import type { LoginStatistics } from './statistics.js';
+import type { Vhost } from './vhosts.js';
+
+type Init = Body<'SEC_AUTH_INIT'>;
+type Reply = Body<'SEC_AUTH_REPLY'>;
+
+export interface LoginDeps {
+  readonly store: StateStore;
+  readonly statistics: LoginStatistics;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
+  /** Points for a wrong password; false: the address is banned now. */
+  readonly ban: (ip: string) => Promise<boolean>;
+}
+
+const WRONG_PASSWORD = 'Login failed.\nPlease enter your password.';
+/** Bounds of SEC_AUTH_REPLY and SECM_SESSION_REPLY (ipc/messages.ts). */
+const MAX_MESSAGE_BYTES = 1024;
+const MAX_NAME_BYTES = 64;
+
+export const FAILED: Reply = {
+  reply: 'FAILED',
+  sid: null,
+  userName: '',
+  message: '',
+  passwdCounter: 0,
+  banner: '',
+};
+
+export class LoginAttempt {
+  readonly sid: Uint8Array = randomBytes(32);
+  readonly #deps: LoginDeps;
+  readonly #init: Init;
+  readonly #vhost: Vhost;
+  readonly #abort = new AbortController();
+  readonly #conversation: Conversation;
+  readonly #startedMs: number;
+  readonly #deadlineMs: number;
+  #state: LoginState = 'NONE';
+  #userName: string;
+  #groupName: string;
+  #prompt = { message: '', counter: 0 };
+  #tries = 0;
+  /** The back end has not made its step yet. */
+  #busy = false;
+
+  /** `init` is verified: its origin is true, its virtual host is `vhost`. */
+  constructor(deps: LoginDeps, init: Init, vhost: Vhost) {
+    this.#deps = deps;
+    this.#init = init;
+    this.#vhost = vhost;
+    this.#userName = init.userName;
+    this.#groupName = init.groupName;
+    this.#startedMs = deps.nowMs();
+    this.#deadlineMs = (init.sessionStartTime + vhost.config['auth-timeout']) * 1000;
+    const { userName, groupName, remoteIp, ourIp, userAgent } = init;
+    this.#conversation = vhost.backend.begin({
+      userName,
+      groupName,
+      remoteIp,
+      ourIp,
+      vhost: init.vhost,
+      userAgent,
+      signal: this.#abort.signal,
+      deadline: this.#deadlineMs,
+    });
+  }
+
+  get state(): LoginState {
+    return this.#state;
+  }
+
+  /** The first step of the back end. */
+  async begin(): Promise<Reply> {
+    this.#move('begin');
+    if (!(await this.#deps.store.insert(this.#newSession()))) {
+      this.#deps.log.error({ client: this.#init.client }, 'the table of sessions is full');
+      return this.#apply('reject');
+    }
+    return this.#advance(() => this.#conversation.start());
+  }
+
+  /** The answer to the last prompt. `sid` must be that of this login. */
+  async answer(sid: Uint8Array, secret: Uint8Array): Promise<Reply> {
+    if (!this.#isPending()) return FAILED;
+    if (this.#busy || !timingSafeEqual(this.sid, sid))
+      return this.#reject('answer that does not fit the login');
+    if (this.#deps.nowMs() >= this.#deadlineMs) return this.#reject('auth-timeout has passed');
+    this.#move('answer');
+    if (!(await this.#updateEntry())) return this.#reject('the session was terminated');
+    return this.#advance(() => this.#conversation.answer(secret));
+  }
+
+  /** Gives up at the deadline. */
+  async expire(): Promise<void> {
+    if (!this.#isPending() || this.#deps.nowMs() < this.#deadlineMs) return;
+    // Whoever waits for the back end rejects the login itself.
+    if (this.#busy) this.#abort.abort();
+    else await this.#reject('auth-timeout has passed');
+  }
+
+  /** The worker is gone, or begins a new login for this client. */
+  async abandon(): Promise<void> {
+    this.#abort.abort();
+    await this.#apply('abandon');
+  }
+
+  #isPending(): boolean {
+    return this.#state === 'INIT' || this.#state === 'CONT';
+  }
+
+  async #advance(run: () => Promise<Step>): Promise<Reply> {
+    this.#busy = true;
+    try {
+      const step = await Promise.race([run(), aborted(this.#abort.signal)]);
+      const event = await this.#eventOf(step);
+      return this.#isPending() ? await this.#apply(event) : FAILED;
+    } catch (error) {
+      // Ended meanwhile, by abandon() or by an answer out of turn: that was dealt with there.
+      if (!this.#isPending()) return FAILED;
+      this.#deps.log.error({ client: this.#init.client, user: this.#userName, err: error }, 'login aborted');
+      return await this.#apply('reject');
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #eventOf(step: Step): Promise<LoginEvent> {
+    switch (step.result) {
+      case 'ok':
+        return this.#take(step.userName, step.groups) ? 'accept' : 'reject';
+      case 'prompt':
+        this.#prompt = { message: shorten(step.message), counter: step.counter };
+        return 'prompt';
+      case 'fail':
+        return this.#afterWrong(step);
+    }
+  }
+
+  async #afterWrong(step: Extract<Step, { result: 'fail' }>): Promise<LoginEvent> {
+    const { client, remoteIp: ip } = this.#init;
+    this.#tries++;
+    this.#prompt = { ...this.#prompt, message: shorten(step.message) || WRONG_PASSWORD };
+    this.#deps.log.info({ client, user: this.#userName, ip, tries: this.#tries }, 'wrong password');
+    const allowed = await this.#deps.ban(ip);
+    const triesLeft = this.#vhost.maxTries === 0 || this.#tries < this.#vhost.maxTries;
+    // A back end that refuses at its first step has asked for nothing that could be tried again.
+    if (this.#state === 'INIT') return 'reject';
+    return step.retry && allowed && triesLeft ? 'wrong' : 'exhaust';
+  }
+
+  /** The selected group must be one of the user's; without a selection the first one is taken. */
+  #take(userName: string, groups: readonly string[]): boolean {
+    const wanted = this.#init.groupName;
+    const group = wanted === '' ? (groups[0] ?? '') : wanted;
+    if (wanted !== '' && !groups.includes(wanted)) {
+      this.#deps.log.info({ user: userName, group: wanted }, 'the user is not in the selected group');
+      return false;
+    }
+    if (Buffer.byteLength(userName) > MAX_NAME_BYTES || Buffer.byteLength(group) > MAX_NAME_BYTES) {
+      this.#deps.log.error({ client: this.#init.client }, 'the back end gave a name that is too long');
+      return false;
+    }
+    this.#userName = userName;
+    this.#groupName = group;
+    return true;
+  }
+
+  #reject(reason: string): Promise<Reply> {
+    const { client, remoteIp: ip } = this.#init;
+    this.#deps.log.info({ client, user: this.#userName, ip, reason }, 'login rejected');
+    return this.#apply('reject');
+  }
+
+  /** Changes the state at once, before anything else can happen. */
+  #move(event: LoginEvent): readonly string[] {
+    const { to, effects } = stepLogin(this.#state, event);
+    this.#state = to;
+    return effects;
+  }
+
+  /** Makes the transition and carries out its effects. */
+  async #apply(event: LoginEvent): Promise<Reply> {
+    const effects = this.#move(event);
+    if (effects.includes('count')) this.#deps.statistics.failed();
+    if (effects.includes('end')) this.#conversation.end?.();
+    if (effects.includes('drop')) await this.#deps.store.update(this.sid, () => null);
+    const entry = await this.#updateEntry();
+    if (effects.includes('ask')) {
+      const { message, counter } = this.#prompt;
+      return { ...FAILED, reply: 'MSG', sid: this.sid, message, passwdCounter: counter };
+    }
+    return effects.includes('complete') && entry ? this.#completed(entry) : FAILED;
+  }
+
+  #completed({ safeId, groupName, remoteIp }: Session): Reply {
+    this.#deps.statistics.completed(this.#deps.nowMs() - this.#startedMs);
+    const user = this.#userName;
+    this.#deps.log.info({ user, group: groupName, ip: remoteIp, session: safeId }, 'user logged in');
+    return { ...FAILED, reply: 'OK', sid: this.sid, userName: user, banner: this.#vhost.config.banner };
+  }
+
+  /** Brings the entry to this login's state. undefined: there is none (any more). */
+  async #updateEntry(): Promise<Session | undefined> {
+    const status = this.#state;
+    if (status === 'NONE') return undefined;
+    const { config } = this.#vhost;
+    const completion = (): Partial<Session> => ({
+      userName: this.#userName,
+      groupName: this.#groupName,
+      ipv4Seed: ipv4Seed(this.#userName, config['predictable-ips']),
+      expires: expiryFrom(this.#nowSec(), lifetimesOf(config)),
+    });
+    const extra = status === 'COMPLETED' ? completion() : {};
+    const before = await this.#deps.store.update(this.sid, (session) => ({ ...session, status, ...extra }));
+    return before && { ...before, status, ...extra };
+  }
+
+  #nowSec(): number {
+    return Math.floor(this.#deps.nowMs() / 1000);
+  }
+
+  #newSession(): Session {
+    const { vhost, userName, groupName, remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk } =
+      this.#init;
+    const now = this.#nowSec();
+    const client = { remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk };
+    return {
+      sid: this.sid,
+      safeId: safeIdOf(this.sid),
+      status: 'INIT',
+      vhost,
+      userName,
+      groupName,
+      ...client,
+      ipv4Seed: 0,
+      created: now,
+      expires: expiryFrom(now, lifetimesOf(this.#vhost.config)),
+      inUse: 0,
+      sessionIsOpen: false,
+      saved: NO_TRAFFIC,
+      current: NO_TRAFFIC,
+      discReason: 'unspecified',
+      disconnected: null,
+      ipv4: '',
+      ipv6: '',
+    };
+  }
+}
+
+/** Rejects when `signal` is aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(new Error('the login was given up'));
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
+}
+
+/** Cuts to what SEC_AUTH_REPLY carries, at a character's border. */
+function shorten(text: string): string {
+  const room = new Uint8Array(MAX_MESSAGE_BYTES);
+  const { read } = new TextEncoder().encodeInto(text, room);
+  return text.slice(0, read);
+}

@@ -1,0 +1,40 @@
+/** What main asks of secmod. */
+import type { Handlers } from '../ipc/api.js';
+import type { Secmod } from './secmod.js';
+
+/** SECM_RELOAD_REPLY carries so much. */
+const MAX_REASON_BYTES = 4096;
+
+export function mainHandlers(secmod: Secmod): Handlers<'secmod', 'main'> {
+  const { sessions, log } = secmod;
+  return {
+    SECM_STARTUP: async ({ hmacKey, workerUid }, { channel }) => {
+      await secmod.startup(channel, hmacKey, workerUid);
+      return { vhosts: secmod.vhosts.names };
+    },
+    SECM_SESSION_OPEN: (body) => sessions.open(body),
+    SECM_SESSION_ADDRESSES: (body) => sessions.setAddresses(body),
+    SECM_SESSION_CLOSE: (body) => sessions.close(body),
+    SECM_LIST_COOKIES: async () => ({ cookies: await sessions.cookies() }),
+    SECM_RELOAD: async () => {
+      try {
+        await secmod.reload();
+        return { ok: true, reason: '' };
+      } catch (error) {
+        log.error({ err: error }, 'reload failed, the old configuration stays');
+        return { ok: false, reason: bounded(error instanceof Error ? error.message : String(error)) };
+      }
+    },
+    SECM_TERMINATE_USER_SESSIONS: async ({ userName }) => ({
+      count: await sessions.terminate((session) => session.userName === userName),
+    }),
+    SECM_TERMINATE_SESSION: async ({ safeId }) => ({
+      count: await sessions.terminate((session) => session.safeId === safeId),
+    }),
+  };
+}
+
+function bounded(text: string): string {
+  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(MAX_REASON_BYTES));
+  return text.slice(0, read);
+}

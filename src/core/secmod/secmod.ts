@@ -1,0 +1,160 @@
+/**
+ * secmod without its process: what it keeps, who may talk to it, and its handlers. It holds the private keys, the
+ * back ends and the sessions; it survives main, and waits for the next one.
+ */
+import type { ServerConfig } from '../config/schema.js';
+import type { Channel, ChannelOptions } from '../ipc/api.js';
+import type { Logger } from '../log.js';
+import type { PeerCredentials } from '../native/types.js';
+import { mainHandlers } from './main-handlers.js';
+import { Sessions } from './sessions.js';
+import type { StateStore } from './state-store.js';
+import { LoginStatistics } from './statistics.js';
+import type { Vhosts } from './vhosts.js';
+import { workerHandlers } from './worker-handlers.js';
+import { WorkerLogins, type WorkerLoginsDeps } from './worker-logins.js';
+
+export interface SecmodOptions {
+  readonly vhosts: Vhosts;
+  readonly store: StateStore;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
+  /** Reads the configuration again, for SECM_RELOAD. */
+  readonly readConfig: () => ServerConfig | Promise<ServerConfig>;
+  /** uid of this process. */
+  readonly ownUid: number;
+}
+
+export type MainChannel = Channel<'secmod', 'main'>;
+export type AnyChannelOptions = ChannelOptions<'secmod', 'main'> | ChannelOptions<'secmod', 'worker'>;
+
+/** How long a login waits for main's word on a ban. */
+const BAN_REPLY_MS = 2000;
+
+export class Secmod {
+  readonly vhosts: Vhosts;
+  readonly sessions: Sessions;
+  readonly statistics = new LoginStatistics();
+  readonly log: Logger;
+  readonly #options: SecmodOptions;
+  readonly #workers = new Set<WorkerLogins>();
+  #main: MainChannel | null = null;
+  #hmacKey: Uint8Array | null = null;
+  #workerUid: number | null = null;
+
+  constructor(options: SecmodOptions) {
+    this.#options = options;
+    this.vhosts = options.vhosts;
+    this.log = options.log;
+    this.sessions = new Sessions({
+      store: options.store,
+      now: () => Math.floor(options.nowMs() / 1000),
+      vhost: (name) => this.vhosts.get(name)?.config,
+      log: options.log,
+    });
+  }
+
+  /** Who may connect: main as root or as our own user; workers as the user that main named, too. null refuses. */
+  accept(role: 'main' | 'worker', { uid, pid }: PeerCredentials): AnyChannelOptions | null {
+    const trusted = uid === 0 || uid === this.#options.ownUid;
+    if (role === 'main') return trusted ? this.#mainOptions() : null;
+    return trusted || uid === this.#workerUid ? this.#workerOptions(pid) : null;
+  }
+
+  /** SECM_STARTUP. Another key means another main process, which does not know the tunnels of the one before. */
+  async startup(main: MainChannel, hmacKey: Uint8Array, workerUid: number): Promise<void> {
+    const sameMain = this.#hmacKey !== null && Buffer.from(this.#hmacKey).equals(hmacKey);
+    this.#hmacKey = Uint8Array.from(hmacKey);
+    this.#workerUid = workerUid;
+    const previous = this.#main;
+    this.#main = main;
+    if (previous && previous !== main) previous.close();
+    if (!sameMain) await this.sessions.forgetTunnels();
+    this.log.info({ pid: main.credentials.pid, vhosts: this.vhosts.names }, 'main connected');
+  }
+
+  /** SECM_RELOAD. Throws errors of the catalogue; everything then stays as it was. */
+  async reload(): Promise<void> {
+    await this.vhosts.reload(await this.#options.readConfig());
+    this.log.info({ vhosts: this.vhosts.names }, 'configuration and keys read again');
+  }
+
+  /** Ends logins and sessions whose time is over. */
+  async expire(): Promise<void> {
+    for (const logins of this.#workers) await logins.expire();
+    await this.sessions.expire();
+  }
+
+  /** Tells main the figures for `show status`. */
+  async report(): Promise<void> {
+    if (!this.#main) return;
+    const clientEntries = await this.sessions.store.size();
+    this.#main.send('SECM_STATS', { clientEntries, tlsDbEntries: 0, ...this.statistics.take() });
+  }
+
+  async close(): Promise<void> {
+    this.#main?.close();
+    await Promise.all([...this.#workers].map((logins) => logins.close()));
+    await this.vhosts.close();
+  }
+
+  #mainOptions(): ChannelOptions<'secmod', 'main'> {
+    return {
+      self: 'secmod',
+      peer: 'main',
+      handlers: mainHandlers(this),
+      log: this.log,
+      onClose: (channel) => {
+        if (this.#main !== channel) return;
+        this.#main = null;
+        this.log.warn('main is gone; keeping the sessions for the next one');
+      },
+    };
+  }
+
+  #workerOptions(pid: number): ChannelOptions<'secmod', 'worker'> {
+    // Twice the clients that the worker may serve: those that leave and those that come, and some spare.
+    const capacity = 2 * this.vhosts.config.default['worker-clients'] + 16;
+    const logins = new WorkerLogins(this.#loginDeps(pid), capacity);
+    this.#workers.add(logins);
+    return {
+      self: 'secmod',
+      peer: 'worker',
+      handlers: workerHandlers(this, logins),
+      log: this.log,
+      stateOf: (client) => logins.stateOf(client),
+      onClose: () => {
+        this.#workers.delete(logins);
+        logins
+          .close()
+          .catch((error: unknown) => this.log.error({ err: error }, 'logins of a worker not ended'));
+      },
+    };
+  }
+
+  #loginDeps(workerPid: number): WorkerLoginsDeps {
+    return {
+      store: this.sessions.store,
+      statistics: this.statistics,
+      log: this.log.child({ workerPid }),
+      nowMs: this.#options.nowMs,
+      vhost: (name) => this.vhosts.get(name),
+      hmacKey: () => this.#hmacKey,
+      ban: (ip) => this.#ban(ip),
+    };
+  }
+
+  /** Adds the points of a wrong password. Without main there are no bans: the login then counts its tries alone. */
+  async #ban(ip: string): Promise<boolean> {
+    const score = this.vhosts.config.default['ban-points-wrong-password'];
+    if (!this.#main || score === 0) return true;
+    try {
+      const { body } = await this.#main.call('SECM_BAN_IP', { ip, score }, { timeoutMs: BAN_REPLY_MS });
+      return body.allowed;
+    } catch (error) {
+      this.log.warn({ ip, err: error }, 'main did not take ban points');
+      return true;
+    }
+  }
+}

@@ -1,0 +1,191 @@
+/** The sessions that secmod knows: what main asks about cookies, and their expiry. */
+import { createHash, randomInt } from 'node:crypto';
+import { sessionConfig } from '../config/group-config.js';
+import type { VhostConfig } from '../config/schema.js';
+import type { Body } from '../ipc/messages.js';
+import type { Logger } from '../log.js';
+import {
+  closed,
+  isExpired,
+  isOverSessionTimeout,
+  type Lifetimes,
+  opened,
+  reported,
+  type Session,
+  survivesClose,
+  totals,
+  uptimeSec,
+} from './session.js';
+import type { StateStore } from './state-store.js';
+
+export interface SessionsDeps {
+  readonly store: StateStore;
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+  /** The running configuration of a virtual host; undefined once it is gone. */
+  readonly vhost: (name: string) => VhostConfig | undefined;
+  readonly log: Logger;
+}
+
+type Cookie = Body<'SECM_LIST_COOKIES_REPLY'>['cookies'][number];
+const COOKIE_STATUS = {
+  INIT: 'authenticating',
+  CONT: 'authenticating',
+  COMPLETED: 'authenticated',
+  FAILED: 'auth failed',
+} as const satisfies Record<Session['status'], Cookie['status']>;
+
+export class Sessions {
+  readonly #deps: SessionsDeps;
+
+  constructor(deps: SessionsDeps) {
+    this.#deps = deps;
+  }
+
+  get store(): StateStore {
+    return this.#deps.store;
+  }
+
+  /** SECM_SESSION_OPEN: the cookie must be that of a completed login and still good. */
+  async open({ sid }: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
+    const now = this.#deps.now();
+    const session = await this.store.get(sid);
+    const vhost = session && this.#deps.vhost(session.vhost);
+    const reason = this.#refusal(session, vhost, now);
+    if (!session || !vhost || reason) {
+      this.#deps.log.info({ session: session?.safeId, reason }, 'cookie refused');
+      return { reply: 'FAILED', reason, session: null };
+    }
+    const before = await this.store.update(sid, (current) => opened(current, now, lifetimesOf(vhost)));
+    if (!before) return { reply: 'FAILED', reason: 'the session was terminated', session: null };
+    return { reply: 'OK', reason: '', session: describe(session, vhost) };
+  }
+
+  #refusal(session: Session | undefined, vhost: VhostConfig | undefined, now: number): string {
+    if (!session) return 'unknown cookie';
+    if (session.status !== 'COMPLETED') return 'the login is not complete';
+    if (!vhost) return 'the virtual host is gone';
+    if (isExpired(session, now)) return 'the cookie has expired';
+    return isOverSessionTimeout(session, now, lifetimesOf(vhost)) ? 'session-timeout has passed' : '';
+  }
+
+  /** SECM_SESSION_CLOSE. An unknown session (terminated meanwhile) yields the counts of the message alone. */
+  async close(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
+    const now = this.#deps.now();
+    const { sid, bytesIn, bytesOut, discReason } = body;
+    const before = await this.store.update(sid, (session) => {
+      const lifetimes = this.#lifetimes(session);
+      const remaining = closed(session, body, now, lifetimes);
+      return survivesClose(remaining, body, now, lifetimes) ? remaining : null;
+    });
+    if (!before) return { bytesIn, bytesOut, discReason, uptimeSec: 0 };
+    const after = closed(before, body, now, this.#lifetimes(before));
+    return { ...totals(after), discReason, uptimeSec: uptimeSec(after, now) };
+  }
+
+  /** SEC_CLI_STATS, from a worker. */
+  async report({ sid, bytesIn, bytesOut, discReason }: Body<'SEC_CLI_STATS'>): Promise<void> {
+    await this.store.update(sid, (session) =>
+      session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session,
+    );
+  }
+
+  /** SECM_SESSION_ADDRESSES. */
+  async setAddresses({ sid, ipv4, ipv6 }: Body<'SECM_SESSION_ADDRESSES'>): Promise<void> {
+    await this.store.update(sid, (session) => ({ ...session, ipv4, ipv6 }));
+  }
+
+  /** SECM_LIST_COOKIES. */
+  async cookies(): Promise<Cookie[]> {
+    return (await this.store.list()).map((session) => ({
+      safeId: session.safeId,
+      sessionIsOpen: session.sessionIsOpen,
+      tlsAuthOk: session.tlsAuthOk,
+      created: session.created,
+      expires: session.expires,
+      userName: session.userName,
+      groupName: session.groupName,
+      vhost: session.vhost,
+      userAgent: session.userAgent,
+      remoteIp: session.remoteIp,
+      status: COOKIE_STATUS[session.status],
+      inUse: session.inUse,
+    }));
+  }
+
+  /** Deletes the sessions that `matches`, persistent or not; logins under way fail at their next answer. */
+  async terminate(matches: (session: Session) => boolean): Promise<number> {
+    const doomed = (await this.store.list()).filter(matches);
+    for (const { sid } of doomed) await this.store.update(sid, () => null);
+    return doomed.length;
+  }
+
+  /** Deletes what has expired. */
+  async expire(): Promise<number> {
+    const now = this.#deps.now();
+    return this.terminate((session) => isExpired(session, now));
+  }
+
+  /**
+   * A new main process has none of the tunnels that the old one counted: it opens again what its workers present.
+   * Until then the cookies live on like those of clients that lost their connection.
+   */
+  async forgetTunnels(): Promise<void> {
+    const now = this.#deps.now();
+    for (const { sid, inUse } of await this.store.list()) {
+      if (inUse === 0) continue;
+      await this.store.update(sid, (session) =>
+        closed({ ...session, inUse: 1 }, LOST_TUNNEL, now, this.#lifetimes(session)),
+      );
+    }
+  }
+
+  #lifetimes(session: Session): Lifetimes {
+    const vhost = this.#deps.vhost(session.vhost);
+    // Without its virtual host a session cannot be opened again, so it need not linger.
+    return vhost
+      ? lifetimesOf(vhost)
+      : { cookieTimeoutSec: 0, sessionTimeoutSec: 0, persistentCookies: false };
+  }
+}
+
+const LOST_TUNNEL = {
+  bytesIn: 0,
+  bytesOut: 0,
+  discReason: 'unspecified',
+  serverDisconnected: false,
+} as const;
+
+export function lifetimesOf(vhost: VhostConfig): Lifetimes {
+  return {
+    cookieTimeoutSec: vhost['cookie-timeout'],
+    sessionTimeoutSec: vhost['session-timeout'],
+    persistentCookies: vhost['persistent-cookies'],
+  };
+}
+
+function describe(session: Session, vhost: VhostConfig): NonNullable<Body<'SECM_SESSION_REPLY'>['session']> {
+  const { sid, safeId, userName, groupName, ipv4Seed, tlsAuthOk, userAgent, devicePlatform, deviceType } =
+    session;
+  return {
+    sid,
+    safeId,
+    userName,
+    groupName,
+    vhost: session.vhost,
+    ip: session.remoteIp,
+    ipv4Seed,
+    tlsAuthOk,
+    userAgent,
+    devicePlatform,
+    deviceType,
+    sessionStartTime: session.created,
+    config: sessionConfig(vhost),
+  };
+}
+
+/** predictable-ips: the same for every session of a user, otherwise random. 32 bits. */
+export function ipv4Seed(userName: string, predictable: boolean): number {
+  if (!predictable) return randomInt(2 ** 32);
+  return createHash('sha256').update(userName).digest().readUInt32BE(0);
+}

@@ -1,0 +1,39 @@
+/** Figures about logins, for SECM_STATS. */
+export interface LoginFigures {
+  /** Wrong passwords since the last report. */
+  readonly authFailures: number;
+  readonly avgAuthTimeMs: number;
+  readonly maxAuthTimeMs: number;
+}
+
+export class LoginStatistics {
+  #failures = 0;
+  #completed = 0;
+  #totalMs = 0;
+  #maxMs = 0;
+  #refusedSignatures = 0;
+
+  failed(): void {
+    this.#failures++;
+  }
+
+  /** `durationMs`: from SEC_AUTH_INIT to success. */
+  completed(durationMs: number): void {
+    this.#completed++;
+    this.#totalMs += durationMs;
+    this.#maxMs = Math.max(this.#maxMs, durationMs);
+  }
+
+  /** Counts a signature that no honest worker asks for; returns how many there were. */
+  refusedSignature(): number {
+    return ++this.#refusedSignatures;
+  }
+
+  /** The figures; failures start again at 0. */
+  take(): LoginFigures {
+    const authFailures = this.#failures;
+    this.#failures = 0;
+    const avgAuthTimeMs = this.#completed === 0 ? 0 : Math.round(this.#totalMs / this.#completed);
+    return { authFailures, avgAuthTimeMs, maxAuthTimeMs: Math.round(this.#maxMs) };
+  }
+}

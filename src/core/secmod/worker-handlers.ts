@@ -1,0 +1,34 @@
+/** What a worker asks of secmod. Nothing that it says is believed without a check. */
+import type { Handlers } from '../ipc/api.js';
+import type { Body } from '../ipc/messages.js';
+import type { Secmod } from './secmod.js';
+import { signatureRefusal, signHandshake } from './signing.js';
+import type { WorkerLogins } from './worker-logins.js';
+
+export function workerHandlers(secmod: Secmod, logins: WorkerLogins): Handlers<'secmod', 'worker'> {
+  return {
+    SEC_GET_PK: ({ vhost }) => ({ chains: (secmod.vhosts.get(vhost)?.keys ?? []).map(({ chain }) => chain) }),
+    SEC_SIGN_DATA: (body, { channel }) => signData(secmod, body, channel.credentials.pid),
+    SEC_AUTH_INIT: (body) => logins.init(body),
+    SEC_AUTH_CONT: (body) => logins.cont(body),
+    SEC_CLI_STATS: (body) => secmod.sessions.report(body),
+  };
+}
+
+async function signData(
+  { vhosts, statistics, log }: Secmod,
+  { vhost, keyIndex, scheme, data }: Body<'SEC_SIGN_DATA'>,
+  workerPid: number,
+): Promise<Body<'SEC_SIGN_DATA_REP'>> {
+  const key = vhosts.get(vhost)?.keys[keyIndex]?.privateKey;
+  const reason = key ? signatureRefusal(key, scheme, data) : 'no such key';
+  if (!key || reason) {
+    const refused = statistics.refusedSignature();
+    log.warn(
+      { workerPid, vhost, keyIndex, scheme, bytes: data.length, reason, refused },
+      'signature refused',
+    );
+    return { signature: null };
+  }
+  return { signature: await signHandshake(key, scheme, data) };
+}

@@ -1,0 +1,261 @@
+/**
+ * One connection's login: turns requests and answers of other processes into effects. No I/O; the caller carries
+ * the effects out and reports back. States and transitions are in http-auth.machine.ts.
+ */
+import type { Body } from '../ipc/messages.js';
+import type { AuthBody } from '../wire/auth-body.js';
+import { type AuthForm, formReply, successReply, type XmlStyle } from '../wire/auth-xml.js';
+import type { ClientIdentity } from '../wire/connect-request.js';
+import type { Cookies } from '../wire/cookies.js';
+import { type GroupMenu, groupMenu, resolveGroup } from '../wire/groups.js';
+import { type HttpReply, serviceUnavailable, unauthorized } from '../wire/http-reply.js';
+import { type AuthEvent, type AuthState, type Row, START, step, validate } from './http-auth.machine.js';
+
+/** What of a vhost's options the login needs. */
+export interface LoginSettings {
+  readonly 'select-group': readonly string[];
+  readonly 'default-select-group': string;
+  readonly 'pre-login-banner': string;
+  readonly 'cookie-timeout': number;
+  readonly 'auth-timeout': number;
+}
+
+export type Effect =
+  | {
+      readonly do: 'reply';
+      readonly reply: HttpReply /** Why the connection ends with it; null: it goes on. */;
+      readonly failure: string | null;
+    }
+  | { readonly do: 'auth-init'; readonly userName: string; readonly groupName: string }
+  | { readonly do: 'auth-cont'; readonly sid: Uint8Array; readonly password: Uint8Array }
+  | { readonly do: 'open-session'; readonly cookie: Uint8Array }
+  | { readonly do: 'open-tunnel' }
+  | { readonly do: 'drop'; readonly failure: string };
+
+export type AuthReply = Body<'SEC_AUTH_REPLY'>;
+
+/** Bounds of SEC_AUTH_INIT and SEC_AUTH_CONT, bytes. */
+const MAX_NAME = 64;
+const MAX_PASSWORD = 4096;
+const NO_GROUPS: GroupMenu = { options: [], defaultOption: '' };
+const FIRST_MESSAGE = 'Please enter your username and password.';
+const PASSWORD_MESSAGE = 'Please enter your password.';
+
+const faults = validate();
+if (faults.length > 0) throw new Error(`http-auth table: ${faults.join('; ')}`);
+
+export class HttpAuth {
+  readonly #settings: LoginSettings;
+  readonly #certificateSha1: () => string;
+  readonly #deadlineMs: number;
+  #state: AuthState = START;
+  #menu: GroupMenu = NO_GROUPS;
+  #style: XmlStyle = 'aggregate';
+  #userName = '';
+  #group = '';
+  #password: Buffer | null = null;
+  #sid: Uint8Array | null = null;
+  #cookie: Uint8Array | null = null;
+  #prompt: { message: string; counter: number } = { message: '', counter: 0 };
+  #banner = '';
+  #why = '';
+
+  /** `nowMs` is the injected clock; `certificateSha1` is asked when the login has succeeded. */
+  constructor(settings: LoginSettings, certificateSha1: () => string, nowMs: number) {
+    this.#settings = settings;
+    this.#certificateSha1 = certificateSha1;
+    this.#deadlineMs = nowMs + settings['auth-timeout'] * 1000;
+    this.#menu = groupMenu(settings['select-group'], settings['default-select-group']);
+  }
+
+  get state(): AuthState {
+    return this.#state;
+  }
+
+  /** A POST to an unknown path starts a login only while none is in progress. */
+  get authenticating(): boolean {
+    return this.#state !== 'INACTIVE';
+  }
+
+  /** User of the login, '' before one was named. */
+  get userName(): string {
+    return this.#userName;
+  }
+
+  /** Milliseconds until auth-timeout; 0 when it has passed. */
+  remainingMs(nowMs: number): number {
+    return Math.max(0, this.#deadlineMs - nowMs);
+  }
+
+  /** GET of a login path. */
+  get(identity: ClientIdentity): Effect {
+    this.#setStyle(identity);
+    return this.#on('form', 'the form was asked for');
+  }
+
+  /** POST of a login path. */
+  post(body: AuthBody, identity: ClientIdentity): Effect {
+    this.#setStyle(identity);
+    const tooLong =
+      Math.max(Buffer.byteLength(body.username ?? ''), Buffer.byteLength(body.group ?? '')) > MAX_NAME;
+    if (tooLong || (body.password?.length ?? 0) > MAX_PASSWORD)
+      return this.#refuse('user name, group or password is too long');
+    const group = body.group === null ? this.#group : resolveGroup(this.#menu, body.group);
+    if (body.username !== null) return this.#login(body.username, group, body.password);
+    if (body.password !== null && this.#state !== 'INACTIVE') return this.#givePassword(body.password);
+    if (this.#state === 'INACTIVE') this.#group = group;
+    return this.#on('form', 'the form was asked for');
+  }
+
+  #login(userName: string, group: string, password: Buffer | null): Effect {
+    if (this.#state !== 'INACTIVE') {
+      const same = userName === this.#userName && group === this.#group && this.#state === 'REQ';
+      if (same && password) return this.#givePassword(password);
+      if (same) return this.#on('prompt', 'the user name came again');
+      return this.#on('other-login', 'a second login on the same connection');
+    }
+    this.#userName = userName;
+    this.#group = group;
+    this.#password = password;
+    return this.#on('login', 'login');
+  }
+
+  #givePassword(password: Buffer): Effect {
+    this.#password = password;
+    return this.#on('password', 'a password after the login was over');
+  }
+
+  /** Answer to `auth-init` or `auth-cont`. */
+  authReply(reply: AuthReply): Effect {
+    this.#sid = reply.sid ?? this.#sid;
+    if (reply.reply === 'FAILED')
+      return this.#on('denied', reply.message || 'wrong user name, password or group');
+    if (!this.#sid) return this.#on('failure', 'secmod gave no session id');
+    if (reply.reply === 'OK') return this.#granted(reply);
+    this.#prompt = { message: promptText(reply.message), counter: reply.passwdCounter };
+    const atHand = this.#state === 'INIT' && this.#password !== null;
+    return this.#on(atHand ? 'prompt-at-hand' : 'prompt', 'secmod asks for a password');
+  }
+
+  #granted(reply: AuthReply): Effect {
+    this.#userName = reply.userName || this.#userName;
+    this.#banner = reply.banner;
+    return this.#on('granted', 'logged in');
+  }
+
+  /** CONNECT to the tunnel's path. */
+  connect(cookies: Cookies): Effect {
+    this.#cookie = cookies.webvpn;
+    return this.#on(cookies.webvpn ? 'connect' : 'connect-without-cookie', 'CONNECT without a valid cookie');
+  }
+
+  /** Answer to `open-session`. */
+  sessionReply(ok: boolean, reason: string): Effect {
+    return this.#on(ok ? 'session' : 'no-session', `cookie refused: ${reason || 'no reason given'}`);
+  }
+
+  /** Another process did not answer. */
+  failure(why: string): Effect {
+    return this.#on('failure', why);
+  }
+
+  timeout(): Effect {
+    return this.#on('timeout', `no login and tunnel within ${this.#settings['auth-timeout']} s`);
+  }
+
+  #on(event: AuthEvent, why: string): Effect {
+    const row = step(this.#state, event);
+    if (!row) return this.#refuse(`${event} in state ${this.#state}`);
+    this.#state = row.to;
+    this.#why = why;
+    return this.#effect(row);
+  }
+
+  #refuse(failure: string): Effect {
+    this.#state = 'FAILED';
+    return { do: 'reply', reply: unauthorized('Authentication failed'), failure };
+  }
+
+  #effect(row: Row): Effect {
+    switch (row.do) {
+      case 'send-form':
+        return { do: 'reply', reply: formReply(this.#form('main')), failure: null };
+      case 'send-password-form':
+        return { do: 'reply', reply: formReply(this.#form('password')), failure: null };
+      case 'send-success':
+        return { do: 'reply', reply: this.#success(), failure: null };
+      case 'auth-init':
+        return { do: 'auth-init', userName: this.#userName, groupName: this.#group };
+      case 'auth-cont':
+        return { do: 'auth-cont', sid: this.#heldSid(), password: this.#takePassword() };
+      case 'open-session':
+        return { do: 'open-session', cookie: this.#cookie ?? new Uint8Array() };
+      case 'open-tunnel':
+        return { do: 'open-tunnel' };
+      case 'deny':
+        return {
+          do: 'reply',
+          reply: unauthorized('Authentication failed'),
+          failure: `login refused: ${this.#why}`,
+        };
+      case 'deny-cookie':
+        return { do: 'reply', reply: unauthorized('Cookie is not acceptable'), failure: this.#why };
+      case 'no-cookie':
+        return { do: 'reply', reply: serviceUnavailable(), failure: this.#why };
+      case 'internal-error':
+        return { do: 'reply', reply: this.#internalError(row), failure: this.#why };
+      case 'drop':
+        return { do: 'drop', failure: this.#why };
+    }
+  }
+
+  /** At CONNECT a 401 would make openconnect give the cookie up; a 503 lets it try again. */
+  #internalError(row: Row): HttpReply {
+    return row.in === 'COOKIE' ? serviceUnavailable('Server error') : unauthorized('Internal error');
+  }
+
+  #success(): HttpReply {
+    return successReply({
+      style: this.#style,
+      sid: this.#heldSid(),
+      banner: this.#banner,
+      certificateSha1: this.#certificateSha1(),
+    });
+  }
+
+  #form(kind: AuthForm['kind']): AuthForm {
+    const first = kind === 'main';
+    return {
+      style: this.#style,
+      kind,
+      banner: first ? this.#settings['pre-login-banner'] : '',
+      message: first ? FIRST_MESSAGE : this.#prompt.message,
+      menu: first ? this.#menu : NO_GROUPS,
+      group: this.#group,
+      passwordCounter: this.#prompt.counter,
+      sid: this.#sid,
+      cookieTimeoutSec: this.#settings['cookie-timeout'],
+    };
+  }
+
+  #setStyle(identity: ClientIdentity): void {
+    this.#style = identity.agent.name === 'OC-V3' ? 'bare' : 'aggregate';
+  }
+
+  #heldSid(): Uint8Array {
+    if (!this.#sid) throw new Error('no SID');
+    return this.#sid;
+  }
+
+  /** The password is used once. The caller wipes it after sending. */
+  #takePassword(): Buffer {
+    const password = this.#password ?? Buffer.alloc(0);
+    this.#password = null;
+    return password;
+  }
+}
+
+/** ocserv shows its own text when the back end has none or only repeats the label. */
+function promptText(message: string): string {
+  return message === '' || message.startsWith('Password:') ? PASSWORD_MESSAGE : message;
+}

@@ -1,0 +1,436 @@
+/**
+ * One client, from its TCP connection to the end of its tunnel. Everything here is keyed by main's handle, so a
+ * process may hold one client or thousands.
+ *
+ *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
+ */
+import type { Duplex } from 'node:stream';
+import type { Channel } from '../ipc/api.js';
+import type { Body } from '../ipc/messages.js';
+import type { Logger } from '../log.js';
+import type {
+  CloseReason,
+  Dataplane,
+  DataplaneEvent,
+  NativeIo,
+  TlsConnection,
+  TlsInfo,
+} from '../native/types.js';
+import { type Effect, HttpAuth } from '../session/http-auth.js';
+import { planTunnel, type Session } from '../session/tunnel-plan.js';
+import { parseAuthBody } from '../wire/auth-body.js';
+import {
+  type ClientIdentity,
+  type ConnectRequest,
+  clientIdentity,
+  header,
+  parseConnectRequest,
+} from '../wire/connect-request.js';
+import { parseCookies } from '../wire/cookies.js';
+import { type HttpReply, notFound } from '../wire/http-reply.js';
+import { isIPv6 } from '../wire/ip-text.js';
+import { route } from '../wire/urls.js';
+import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
+import type { SecmodLink } from './secmod-link.js';
+import { type OpenTunnel, Tunnel } from './tunnel.js';
+import type { Vhost, Vhosts } from './vhosts.js';
+
+export type Startup = Body<'WORKER_STARTUP'>;
+export type MainChannel = Channel<'worker', 'main'>;
+
+/** A TLS connection together with its decrypted stream. */
+export interface SecureStream {
+  readonly connection: TlsConnection;
+  readonly stream: Duplex;
+}
+
+export interface StreamHandlers {
+  onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;
+  onSecure(info: TlsInfo): void;
+  onClose(error: Error | null, bytesRead: number): void;
+}
+
+export interface ClientDeps {
+  readonly io: Pick<NativeIo, 'setNetPriority' | 'close' | 'tcpPathMtu'>;
+  readonly dataplane: Dataplane;
+  readonly main: MainChannel;
+  readonly secmod: SecmodLink;
+  readonly front: HttpFront;
+  readonly vhosts: Vhosts;
+  readonly log: Logger;
+  /** Starts TLS on a descriptor and owns it from then on. */
+  readonly openStream: (vhosts: Vhosts, fd: number, handlers: StreamHandlers) => SecureStream;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly random: () => number;
+  /** A tunnel was opened under this data plane id. */
+  readonly onTunnel: (id: number, client: Client) => void;
+  /** Called once: the client is gone and main knows. */
+  readonly onGone: (client: Client) => void;
+}
+
+const ACCESS_DENIED = 49; // RFC 8446 §6.2
+const HANDSHAKE_TIMEOUT_MS = 30_000;
+const MAX_DETAIL = 256;
+const NO_COUNTS = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
+
+export class Client implements HttpHandler {
+  readonly handle: number;
+  readonly #deps: ClientDeps;
+  readonly #startup: Startup;
+  readonly #fd: number;
+  readonly #stream: Duplex;
+  readonly #connection: TlsConnection;
+  readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
+  #tls: TlsInfo | null = null;
+  #vhost: Vhost;
+  #auth: HttpAuth | null = null;
+  #identity: ClientIdentity = clientIdentity({});
+  #keyIndex = 0;
+  #connect: { request: ConnectRequest; head: Buffer } | null = null;
+  #granted: Pick<OpenTunnel, 'session' | 'tunFd' | 'plan'> | null = null;
+  #tunnel: Tunnel | null = null;
+  /** Why the connection ended, if not because its client wanted so. */
+  #failure: string | null = null;
+  #gone = false;
+
+  /** Takes ownership of `fd`. Throws when TLS cannot be started on it. */
+  constructor(deps: ClientDeps, startup: Startup, fd: number) {
+    this.handle = startup.client;
+    this.#deps = deps;
+    this.#startup = startup;
+    this.#fd = fd;
+    this.#vhost = deps.vhosts.default;
+    const secure = deps.openStream(deps.vhosts, fd, {
+      onSign: (...request) => void this.#sign(...request),
+      onSecure: (info) => this.#onSecure(info),
+      onClose: (error, bytesRead) => this.#onClose(error, bytesRead),
+    });
+    this.#stream = secure.stream;
+    this.#connection = secure.connection;
+    const authTimeoutMs = this.#vhost.options['auth-timeout'] * 1000;
+    this.#timer = {
+      auth: setTimeout(() => this.#onAuthTimeout(), authTimeoutMs),
+      handshake: setTimeout(() => this.#fail('TLS handshake took too long'), HANDSHAKE_TIMEOUT_MS),
+    };
+  }
+
+  get hasTunnel(): boolean {
+    return this.#tunnel !== null;
+  }
+
+  // ---------------------------------------------------------------- TLS
+
+  async #sign(
+    requestId: number,
+    vhost: string,
+    keyIndex: number,
+    scheme: number,
+    data: Buffer,
+  ): Promise<void> {
+    this.#keyIndex = keyIndex;
+    const name = this.#deps.vhosts.find(vhost).name;
+    let signature: Uint8Array | null = null;
+    try {
+      const channel = await this.#deps.secmod.channel();
+      signature = (await channel.call('SEC_SIGN_DATA', { vhost: name, keyIndex, scheme, data })).body
+        .signature;
+      if (!signature) this.#failure ??= 'secmod refused to sign the TLS handshake';
+    } catch (error) {
+      this.#failure ??= `secmod did not sign the TLS handshake: ${messageOf(error)}`;
+    }
+    if (!this.#gone) this.#connection.completeSign(requestId, signature);
+  }
+
+  #onSecure(info: TlsInfo): void {
+    clearTimeout(this.#timer.handshake);
+    const { vhosts, front, now } = this.#deps;
+    this.#tls = info;
+    this.#vhost = vhosts.find(info.vhost);
+    this.#auth = new HttpAuth(this.#vhost.options, () => this.#certificateSha1(), now());
+    front.serve(this.#stream, this);
+  }
+
+  #certificateSha1(): string {
+    return this.#vhost.certificateSha1[this.#keyIndex] ?? this.#vhost.certificateSha1[0] ?? '';
+  }
+
+  #onClose(error: Error | null, bytesRead: number): void {
+    if (bytesRead === 0 && !this.#failure) {
+      this.#finish('health-probe', '');
+      return;
+    }
+    if (error) this.#failure ??= error.message;
+    if (!this.#tls) this.#failure ??= 'closed during the TLS handshake';
+    this.#finish(this.#failure ? 'error' : 'unspecified', this.#failure ?? '');
+  }
+
+  // ---------------------------------------------------------------- HTTP
+
+  onRequest(request: HttpRequest, reply: (reply: HttpReply) => void): void {
+    const auth = this.#session();
+    const target = route(request.method, request.url, auth.authenticating);
+    if (target.kind === 'stub') reply(target.reply);
+    else if (target.kind !== 'auth') this.#notFound(request, reply);
+    else this.#login(request, reply);
+  }
+
+  #login(request: HttpRequest, reply: (reply: HttpReply) => void): void {
+    const auth = this.#session();
+    this.#identity = clientIdentity(request.headers);
+    const isGet = request.method === 'GET';
+    const effect = isGet ? auth.get(this.#identity) : auth.post(parseAuthBody(request.body), this.#identity);
+    void this.#run(effect, reply);
+  }
+
+  onConnect(request: HttpRequest, head: Buffer, reply: (reply: HttpReply) => void): void {
+    const auth = this.#session();
+    if (route('CONNECT', request.url, auth.authenticating).kind !== 'tunnel') {
+      this.#notFound(request, reply);
+      return;
+    }
+    this.#identity = clientIdentity(request.headers);
+    this.#connect = { request: parseConnectRequest(request.headers), head };
+    void this.#run(auth.connect(parseCookies(header(request.headers, 'Cookie'))), reply);
+  }
+
+  #notFound(request: HttpRequest, reply: (reply: HttpReply) => void): void {
+    this.#failure = `no such page: ${JSON.stringify(`${request.method} ${request.url}`)}`;
+    reply(notFound());
+  }
+
+  onHttpFailure(reason: string): void {
+    this.#fail(reason);
+  }
+
+  onAlert(): void {
+    this.#connection.endWithAlert(ACCESS_DENIED);
+  }
+
+  #session(): HttpAuth {
+    if (!this.#auth) throw new Error('HTTP before the TLS handshake');
+    return this.#auth;
+  }
+
+  // ---------------------------------------------------------------- effects
+
+  /** Carries effects out until the next request is due or the tunnel is open. */
+  async #run(first: Effect, reply: (reply: HttpReply) => void): Promise<void> {
+    let effect: Effect | null = first;
+    while (effect && !this.#gone) effect = await this.#carryOut(effect, reply);
+  }
+
+  async #carryOut(effect: Effect, reply: (reply: HttpReply) => void): Promise<Effect | null> {
+    const auth = this.#session();
+    try {
+      switch (effect.do) {
+        case 'reply':
+          this.#failure = effect.failure;
+          reply(effect.reply);
+          return null;
+        case 'auth-init':
+          return auth.authReply(await this.#authInit(effect.userName, effect.groupName));
+        case 'auth-cont':
+          return auth.authReply(await this.#authCont(effect.sid, effect.password));
+        case 'open-session':
+          return await this.#openSession(effect.cookie);
+        case 'open-tunnel':
+          this.#openTunnel();
+          return null;
+        case 'drop':
+          this.#fail(effect.failure);
+          return null;
+      }
+    } catch (error) {
+      return auth.failure(messageOf(error));
+    }
+  }
+
+  async #authInit(userName: string, groupName: string): Promise<Body<'SEC_AUTH_REPLY'>> {
+    const { remoteIp, ourIp, origRemoteIp, sessionStartTime, hmac } = this.#startup;
+    const { userAgent, devicePlatform, deviceType } = this.#identity;
+    const channel = await this.#deps.secmod.channel();
+    const { body } = await channel.call('SEC_AUTH_INIT', {
+      client: this.handle,
+      vhost: this.#vhost.name,
+      userName,
+      groupName,
+      tlsAuthOk: false,
+      certUserName: '',
+      certGroupNames: [],
+      remoteIp,
+      ourIp,
+      origRemoteIp,
+      sessionStartTime,
+      hmac,
+      userAgent,
+      devicePlatform,
+      deviceType,
+    });
+    return withOwnSid(body);
+  }
+
+  async #authCont(sid: Uint8Array, password: Uint8Array): Promise<Body<'SEC_AUTH_REPLY'>> {
+    const channel = await this.#deps.secmod.channel();
+    try {
+      const call = channel.call('SEC_AUTH_CONT', {
+        client: this.handle,
+        sid: Uint8Array.from(sid),
+        password,
+      });
+      return withOwnSid((await call).body);
+    } finally {
+      password.fill(0);
+    }
+  }
+
+  /** AUTH_COOKIE_REQ: main opens the session or refuses. */
+  async #openSession(cookie: Uint8Array): Promise<Effect> {
+    const auth = this.#session();
+    const { main, io, now } = this.#deps;
+    const { hostname, ipv4, ipv6 } = this.#connectRequest();
+    const timeoutMs = Math.max(1, auth.remainingMs(now()));
+    const body = { client: this.handle, cookie: Uint8Array.from(cookie), hostname, ipv4, ipv6 };
+    const answer = await main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
+    const [tunFd] = answer.fds;
+    const { reply, reason, session } = answer.body;
+    if (reply !== 'OK') return auth.sessionReply(false, reason);
+    if (!session || tunFd === undefined) return auth.failure('main sent no session');
+    const plan = this.#gone ? null : this.#plan(session);
+    if (!plan || 'error' in plan) {
+      io.close(tunFd);
+      return auth.failure(plan?.error ?? 'the client is gone');
+    }
+    this.#granted = { session: { ...session, sid: Uint8Array.from(session.sid) }, tunFd, plan };
+    return auth.sessionReply(true, '');
+  }
+
+  #connectRequest(): ConnectRequest {
+    if (!this.#connect) throw new Error('no CONNECT request');
+    return this.#connect.request;
+  }
+
+  #plan(session: Session): ReturnType<typeof planTunnel> {
+    const { io, now, random } = this.#deps;
+    return planTunnel({
+      session,
+      request: this.#connectRequest(),
+      identity: this.#identity,
+      settings: this.#vhost.options,
+      tls: this.#connection.info(),
+      outerIpv6: isIPv6(this.#startup.remoteIp),
+      tcpPathMtu: io.tcpPathMtu(this.#fd),
+      nowSec: Math.floor(now() / 1000),
+      random: random(),
+    });
+  }
+
+  /** The state is COMPLETE: from here a failure ends the connection, there is no HTTP to answer with. */
+  #openTunnel(): void {
+    if (!this.#granted) throw new Error('no session was granted');
+    clearTimeout(this.#timer.auth);
+    const open = {
+      ...this.#granted,
+      connection: this.#connection,
+      tls: this.#connection.info(),
+      tcpFd: this.#fd,
+      head: this.#takeUnread(),
+    };
+    const deps = { ...this.#deps, client: this.handle, onClosed: this.#onTunnelClosed };
+    try {
+      this.#tunnel = new Tunnel(deps, open);
+    } catch (error) {
+      this.#fail(`the tunnel cannot be opened: ${messageOf(error)}`);
+      return;
+    }
+    this.#deps.onTunnel(this.#tunnel.id, this);
+  }
+
+  /** What was decrypted beyond the request but not consumed; after this the stream is dead. */
+  #takeUnread(): Buffer {
+    this.#connection.pause();
+    const parts = [this.#connect?.head ?? Buffer.alloc(0)];
+    for (let chunk = this.#stream.read(); chunk !== null; chunk = this.#stream.read()) parts.push(chunk);
+    return Buffer.concat(parts);
+  }
+
+  // ---------------------------------------------------------------- tunnel
+
+  onTunnelEvent(event: DataplaneEvent): void {
+    this.#tunnel?.onEvent(event);
+  }
+
+  /** UDP_FD. Takes ownership of the descriptor. */
+  attachUdp(fd: number, hello: boolean, datagram: Uint8Array): void {
+    // Before the tunnel is open nobody can know its id: a replay. The client sends its hello again.
+    if (this.#tunnel && !this.#gone) this.#tunnel.attachUdp(fd, hello, datagram);
+    else this.#deps.io.close(fd);
+  }
+
+  /** TERMINATE, or the end of this process. */
+  terminate(how: 'disconnect' | 'drop', reason: CloseReason): void {
+    if (this.#tunnel) this.#tunnel.terminate(how, reason);
+    else this.#fail(`ended by the server: ${reason}`);
+  }
+
+  #onTunnelClosed: TunnelClosed = (reason, detail, counters) =>
+    this.#finish(reason, detail, {
+      bytesIn: counters.rxBytes,
+      bytesOut: counters.txBytes,
+      packetsIn: counters.rxPackets,
+      packetsOut: counters.txPackets,
+    });
+
+  // ---------------------------------------------------------------- end
+
+  #onAuthTimeout(): void {
+    const effect = this.#auth?.timeout();
+    this.#fail(effect?.do === 'drop' ? effect.failure : 'no login within auth-timeout');
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= reason;
+    this.#connection.destroy();
+  }
+
+  #finish(reason: CloseReason, detail: string, counts = NO_COUNTS): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    clearTimeout(this.#timer.auth);
+    clearTimeout(this.#timer.handshake);
+    this.#logEnd(reason, detail);
+    this.#deps.main.send('CLIENT_CLOSED', {
+      client: this.handle,
+      reason,
+      detail: truncate(detail),
+      ...counts,
+    });
+    this.#deps.onGone(this);
+  }
+
+  /** One line for each connection that failed; sessions are logged by main, probes not at all. */
+  #logEnd(reason: CloseReason, detail: string): void {
+    const { remoteIp: ip, remotePort: port } = this.#startup;
+    const user = this.#auth?.userName;
+    const who = { client: this.handle, ip, port, ...(user && { user }) };
+    if (reason === 'health-probe') return;
+    if (this.#failure) this.#deps.log.warn(who, `connection failed: ${this.#failure}`);
+    else this.#deps.log.debug({ ...who, reason, detail }, 'connection ended');
+  }
+}
+
+type TunnelClosed = ConstructorParameters<typeof Tunnel>[0]['onClosed'];
+
+/** The channel wipes secrets of a message after it was handled; the login keeps its own copy. */
+function withOwnSid(body: Body<'SEC_AUTH_REPLY'>): Body<'SEC_AUTH_REPLY'> {
+  return { ...body, sid: body.sid && Uint8Array.from(body.sid) };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function truncate(text: string): string {
+  return Buffer.from(text)
+    .subarray(0, MAX_DETAIL)
+    .toString('utf8')
+    .replace(/\ufffd$/, '');
+}

@@ -1,0 +1,174 @@
+/**
+ * One open tunnel: the data plane carries the packets, this reports about it to main and secmod and obeys main.
+ */
+import type { Channel } from '../ipc/api.js';
+import type { Logger } from '../log.js';
+import type {
+  CloseReason,
+  Dataplane,
+  DataplaneEvent,
+  NativeIo,
+  TlsConnection,
+  TlsInfo,
+  TunnelCounters,
+} from '../native/types.js';
+import type { Session, TunnelPlan } from '../session/tunnel-plan.js';
+import { suiteName } from '../wire/cipher-names.js';
+import type { SecmodLink } from './secmod-link.js';
+
+export interface TunnelDeps {
+  readonly io: Pick<NativeIo, 'setNetPriority' | 'close'>;
+  readonly dataplane: Dataplane;
+  readonly main: Channel<'worker', 'main'>;
+  readonly secmod: SecmodLink;
+  readonly log: Logger;
+  /** main's handle of the client. */
+  readonly client: number;
+  readonly onClosed: (reason: CloseReason, detail: string, counters: TunnelCounters) => void;
+}
+
+export interface OpenTunnel {
+  readonly connection: TlsConnection;
+  readonly tls: TlsInfo;
+  readonly tcpFd: number;
+  /** Ownership goes to the data plane. */
+  readonly tunFd: number;
+  readonly head: Buffer;
+  readonly session: Session;
+  readonly plan: TunnelPlan;
+}
+
+/** Period of CLI_STATS, and the shortest of SEC_CLI_STATS (ocserv). */
+const REPORT_MS = 10_000;
+const NO_COMPRESSION = '';
+
+export class Tunnel {
+  readonly id: number;
+  readonly #deps: TunnelDeps;
+  readonly #sid: Uint8Array;
+  readonly #netPriority: number;
+  readonly #tlsSuite: string;
+  readonly #legacySuite: boolean;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #dtlsSuite = '';
+  #reported = '';
+
+  /** Moves the connection into the data plane, which answers CONNECT. Throws if it refuses. */
+  constructor(deps: TunnelDeps, { connection, tls, tcpFd, tunFd, head, session, plan }: OpenTunnel) {
+    this.#deps = deps;
+    this.#sid = Uint8Array.from(session.sid);
+    this.#netPriority = session.config.netPriority;
+    this.#tlsSuite = suiteName(tls);
+    this.#legacySuite = plan.dtls?.mode === 'legacy';
+    deps.main.send('TUN_MTU', { client: deps.client, mtu: plan.mtu.data });
+    this.#setPriority(tcpFd);
+    this.id = deps.dataplane.open(connection, plan.reply, head, { ...plan.options, tunFd });
+    this.#sendInfo();
+    this.#startReports(session.config.statsReportTimeSec);
+  }
+
+  /** UDP_FD: takes ownership of the descriptor. */
+  attachUdp(fd: number, hello: boolean, datagram: Uint8Array): void {
+    this.#setPriority(fd);
+    this.#deps.dataplane.attachUdp(this.id, fd, hello, datagram);
+  }
+
+  terminate(how: 'disconnect' | 'drop', reason: CloseReason): void {
+    this.#deps.dataplane.terminate(this.id, how, reason);
+  }
+
+  onEvent(event: DataplaneEvent): void {
+    const { main, client, log } = this.#deps;
+    switch (event.type) {
+      case 'dtls-up':
+        this.#dtlsSuite = dtlsSuiteName(event, this.#legacySuite);
+        log.debug({ client, suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
+        this.#sendInfo();
+        break;
+      case 'dtls-down':
+        this.#dtlsSuite = '';
+        log.debug({ client, detail: event.detail }, 'DTLS is down; packets go over TLS');
+        this.#sendInfo();
+        break;
+      case 'roamed':
+        log.info({ client, accepted: event.accepted }, 'client address changed');
+        break;
+      case 'mtu':
+        main.send('TUN_MTU', { client, mtu: event.mtu });
+        break;
+      case 'closed':
+        this.#closed(event);
+        break;
+    }
+  }
+
+  #closed({ reason, detail, counters }: Extract<DataplaneEvent, { type: 'closed' }>): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    void this.#deps.secmod.send('SEC_CLI_STATS', {
+      sid: Uint8Array.from(this.#sid),
+      bytesIn: counters.rxBytes,
+      bytesOut: counters.txBytes,
+      discReason: reason,
+    });
+    this.#deps.onClosed(reason, detail, counters);
+  }
+
+  #sendInfo(): void {
+    this.#deps.main.send('SESSION_INFO', {
+      client: this.#deps.client,
+      tlsCiphersuite: this.#tlsSuite,
+      dtlsCiphersuite: this.#dtlsSuite,
+      cstpCompr: NO_COMPRESSION,
+      dtlsCompr: NO_COMPRESSION,
+    });
+  }
+
+  #startReports(statsReportTimeSec: number): void {
+    this.#timers.push(setInterval(() => this.#reportToMain(), REPORT_MS).unref());
+    if (statsReportTimeSec === 0) return;
+    const period = Math.max(statsReportTimeSec * 1000, REPORT_MS);
+    this.#timers.push(setInterval(() => this.#reportToSecmod(), period).unref());
+  }
+
+  /** Only what has changed: an idle tunnel is silent. */
+  #reportToMain(): void {
+    const counters = this.#deps.dataplane.counters(this.id);
+    const body = {
+      client: this.#deps.client,
+      bytesIn: counters.rxBytes,
+      bytesOut: counters.txBytes,
+      packetsIn: counters.rxPackets,
+      packetsOut: counters.txPackets,
+      dtlsActive: counters.dtlsActive === 1,
+    };
+    const text = JSON.stringify(body);
+    if (text !== this.#reported) this.#deps.main.send('CLI_STATS', body);
+    this.#reported = text;
+  }
+
+  #reportToSecmod(): void {
+    const { rxBytes, txBytes } = this.#deps.dataplane.counters(this.id);
+    void this.#deps.secmod.send('SEC_CLI_STATS', {
+      sid: Uint8Array.from(this.#sid),
+      bytesIn: rxBytes,
+      bytesOut: txBytes,
+      discReason: 'unspecified',
+    });
+  }
+
+  #setPriority(fd: number): void {
+    if (this.#netPriority === 0) return;
+    try {
+      this.#deps.io.setNetPriority(fd, this.#netPriority);
+    } catch (error) {
+      // The tunnel works without it.
+      this.#deps.log.warn({ client: this.#deps.client, err: error }, 'net-priority cannot be set');
+    }
+  }
+}
+
+/** In legacy mode the suite is named as if its RSA key exchange had happened: (DTLS1.2)-(RSA)-(AES-256-GCM). */
+function dtlsSuiteName(event: { version: string; cipher: string }, legacy: boolean): string {
+  const cipher = legacy ? event.cipher.replace(/^ECDHE-RSA-/, '') : event.cipher;
+  return suiteName({ version: event.version, cipher, group: '', signatureScheme: 0 });
+}

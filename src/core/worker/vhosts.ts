@@ -1,0 +1,67 @@
+/** The virtual hosts of a worker: their options, certificates and TLS contexts. */
+import { X509Certificate } from 'node:crypto';
+import type { WorkerConfig, WorkerVhost } from '../config/worker-config.js';
+import { VpnError } from '../errors.js';
+import type { NativeBinding, TlsServerContext } from '../native/types.js';
+import type { SecmodLink } from './secmod-link.js';
+
+export interface Vhost {
+  readonly name: string;
+  readonly options: WorkerVhost;
+  readonly context: TlsServerContext;
+  /** Upper-case hex SHA-1 of each key's certificate, by keyIndex. */
+  readonly certificateSha1: readonly string[];
+}
+
+/** One configuration's virtual hosts; a reload makes a new one, connections keep theirs. */
+export class Vhosts {
+  readonly config: WorkerConfig;
+  readonly default: Vhost;
+  readonly #byName: ReadonlyMap<string, Vhost>;
+
+  constructor(config: WorkerConfig, vhosts: readonly [Vhost, ...Vhost[]]) {
+    this.config = config;
+    this.default = vhosts[0];
+    this.#byName = new Map(vhosts.map((vhost) => [vhost.name, vhost]));
+  }
+
+  /** The vhost that SNI selected; the default one for any other name. */
+  find(name: string): Vhost {
+    return this.#byName.get(name) ?? this.default;
+  }
+}
+
+/** Fetches the certificates of every vhost from secmod and makes the TLS contexts. */
+export async function loadVhosts(
+  native: NativeBinding,
+  secmod: SecmodLink,
+  config: WorkerConfig,
+): Promise<Vhosts> {
+  const [first, ...others] = config.vhosts;
+  const defaultVhost = await loadVhost(native, secmod, first);
+  const loaded: [Vhost, ...Vhost[]] = [defaultVhost];
+  for (const options of others) {
+    const vhost = await loadVhost(native, secmod, options);
+    defaultVhost.context.addServerName(vhost.name, vhost.context, vhost.name);
+    loaded.push(vhost);
+  }
+  return new Vhosts(config, loaded);
+}
+
+async function loadVhost(native: NativeBinding, secmod: SecmodLink, options: WorkerVhost): Promise<Vhost> {
+  const { name } = options;
+  const channel = await secmod.channel();
+  const { chains } = (await channel.call('SEC_GET_PK', { vhost: name })).body;
+  if (chains.length === 0) throw new VpnError('OCS_WORKER_CERTIFICATE', { vhost: name });
+  const context = native.createTlsContext({
+    certificateChains: chains,
+    minVersion: 'TLSv1.2',
+    maxVersion: 'TLSv1.3',
+    clientCertificate: 'none',
+  });
+  return { name, options, context, certificateSha1: chains.map(sha1OfLeaf) };
+}
+
+function sha1OfLeaf(chain: Uint8Array): string {
+  return new X509Certificate(Buffer.from(chain)).fingerprint.replaceAll(':', '');
+}

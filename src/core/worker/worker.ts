@@ -1,0 +1,249 @@
+/**
+ * A worker process: what main tells it, its clients, and its end. With worker-clients 1 it serves one connection
+ * and exits, so that nothing of one client is left for the next; with N it goes on.
+ *
+ * When main dies the tunnels go on: main only has to be there to open and to end them.
+ */
+import { parseWorkerConfig } from '../config/worker-config.js';
+import type { ChannelOptions, Handlers } from '../ipc/api.js';
+import type { Body } from '../ipc/messages.js';
+import { type Logger, pinoLevel } from '../log.js';
+import type { Dataplane, DataplaneEvent, NativeBinding } from '../native/types.js';
+import { Client, type ClientDeps, type MainChannel, type Startup } from './client.js';
+import { HttpFront } from './http-front.js';
+import type { SecmodLink } from './secmod-link.js';
+import { loadVhosts, type Vhosts } from './vhosts.js';
+
+export interface WorkerDeps {
+  readonly native: NativeBinding;
+  readonly secmod: SecmodLink;
+  readonly log: Logger;
+  readonly openStream: ClientDeps['openStream'];
+  /** Connects to main and says HELLO. */
+  readonly connectMain: (options: ChannelOptions<'worker', 'main'>) => Promise<MainChannel>;
+  /** Inherited connection, null: main hands them over. */
+  readonly fd: number | null;
+  readonly now: () => number;
+  readonly random: () => number;
+}
+
+const STOP_TIMEOUT_MS = 2000;
+const RECONNECT_FIRST_MS = 500;
+const RECONNECT_MAX_MS = 30_000;
+
+export class Worker {
+  /** Resolves when the process has nothing left to do; rejects when it cannot start. */
+  readonly done: Promise<void>;
+  readonly #deps: WorkerDeps;
+  readonly #front = new HttpFront();
+  readonly #dataplane: Dataplane;
+  readonly #clients = new Map<number, Client>();
+  readonly #tunnels = new Map<number, Client>();
+  readonly #settle: { resolve: () => void; reject: (error: unknown) => void };
+  #main: MainChannel | null = null;
+  #vhosts: Vhosts | null = null;
+  #loading: Promise<void> = Promise.resolve();
+  #inheritedFd: number | null;
+  #served = 0;
+  #stopping = false;
+  #finished = false;
+
+  constructor(deps: WorkerDeps) {
+    this.#deps = deps;
+    this.#inheritedFd = deps.fd;
+    this.#dataplane = deps.native.createDataplane((event) => this.#onEvent(event));
+    const settled = Promise.withResolvers<void>();
+    this.done = settled.promise;
+    this.#settle = settled;
+  }
+
+  /** Connects to main, which then sends WORKER_CONFIG. */
+  async start(): Promise<void> {
+    this.#main = await this.#connect();
+  }
+
+  /** SIGTERM: tells the clients not to come back, waits a little for that, and ends. */
+  stop(): void {
+    this.#stopping = true;
+    for (const client of [...this.#clients.values()]) client.terminate('disconnect', 'server-disconnect');
+    if (this.#clients.size === 0) this.#finish();
+    else setTimeout(() => this.#finish(), STOP_TIMEOUT_MS).unref();
+  }
+
+  #connect(): Promise<MainChannel> {
+    return this.#deps.connectMain({
+      self: 'worker',
+      peer: 'main',
+      handlers: this.#handlers,
+      log: this.#deps.log,
+      onClose: (_channel, violation) => this.#onMainClosed(violation),
+    });
+  }
+
+  readonly #handlers: Handlers<'worker', 'main'> = {
+    WORKER_CONFIG: (body) => this.#onConfig(body),
+    WORKER_STARTUP: (body, { fds, channel }) => this.#onStartup(body, fds[0] ?? null, channel),
+    UDP_FD: ({ client, hello, data }, { fds: [fd] }) => {
+      if (fd !== undefined) this.#onUdp(client, fd, hello, data);
+    },
+    TERMINATE: ({ client, how, reason }) => this.#clients.get(client)?.terminate(how, reason),
+  };
+
+  // ---------------------------------------------------------------- configuration
+
+  /** Loads one configuration after the other; a bad one at a reload leaves the old one in force. */
+  #onConfig({ json, secmodPath }: Body<'WORKER_CONFIG'>): void {
+    this.#loading = this.#loading
+      .then(() => this.#load(json, secmodPath))
+      .catch((error: unknown) => {
+        if (!this.#vhosts) this.#settle.reject(error);
+        else this.#deps.log.error({ err: error }, 'the new configuration is not used');
+      });
+  }
+
+  async #load(json: string, secmodPath: string): Promise<void> {
+    const { native, secmod, log } = this.#deps;
+    const config = parseWorkerConfig(json);
+    secmod.setPath(secmodPath);
+    const vhosts = await loadVhosts(native, secmod, config);
+    log.level = pinoLevel(vhosts.default.options['log-level']);
+    const first = this.#vhosts === null;
+    this.#vhosts = vhosts;
+    if (first) this.#ready(vhosts);
+  }
+
+  /** Everything is loaded: gives the privileges up, then asks for work. */
+  #ready({ config: { uid, gid } }: Vhosts): void {
+    const { io } = this.#deps.native;
+    io.dropPrivileges({ ...(uid !== null && { uid }), ...(gid !== null && { gid }), lockdown: true });
+    this.#main?.send('WORKER_READY', {});
+    if (this.#inheritedFd === null) return;
+    const { remote, local } = io.socketAddresses(this.#inheritedFd);
+    this.#main?.send('WORKER_ADOPT', {
+      remoteIp: remote.address,
+      remotePort: remote.port,
+      ourIp: local.address,
+      ourPort: local.port,
+    });
+  }
+
+  // ---------------------------------------------------------------- clients
+
+  #onStartup(startup: Startup, passedFd: number | null, main: MainChannel): void {
+    const fd = passedFd ?? this.#takeInheritedFd();
+    if (fd === null) {
+      this.#refuse(startup, main, 'there is no connection to serve');
+      return;
+    }
+    if (!this.#vhosts || this.#stopping || this.#clients.has(startup.client)) {
+      this.#deps.native.io.close(fd);
+      this.#refuse(startup, main, 'the worker takes no connection');
+      return;
+    }
+    this.#served += 1;
+    this.#serve(this.#vhosts, startup, fd, main);
+  }
+
+  #serve(vhosts: Vhosts, startup: Startup, fd: number, main: MainChannel): void {
+    const { native, secmod, log, openStream, now, random } = this.#deps;
+    const shared = {
+      io: native.io,
+      dataplane: this.#dataplane,
+      secmod,
+      log,
+      openStream,
+      now,
+      random,
+      front: this.#front,
+    };
+    const deps = { ...shared, main, vhosts, onTunnel: this.#onTunnel, onGone: this.#onGone };
+    try {
+      this.#clients.set(startup.client, new Client(deps, startup, fd));
+    } catch (error) {
+      log.warn(
+        { err: error, client: startup.client, ip: startup.remoteIp },
+        'connection failed: TLS cannot be started',
+      );
+      this.#refuse(startup, main, 'TLS cannot be started');
+    }
+  }
+
+  #takeInheritedFd(): number | null {
+    const fd = this.#inheritedFd;
+    this.#inheritedFd = null;
+    return fd;
+  }
+
+  #refuse({ client }: Startup, main: MainChannel, detail: string): void {
+    const counts = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
+    main.send('CLIENT_CLOSED', { client, reason: 'error', detail, ...counts });
+    this.#finishIfIdle();
+  }
+
+  #onTunnel = (id: number, client: Client): void => {
+    this.#tunnels.set(id, client);
+  };
+
+  #onGone = (client: Client): void => {
+    if (this.#clients.get(client.handle) === client) this.#clients.delete(client.handle);
+    this.#finishIfIdle();
+  };
+
+  #onEvent(event: DataplaneEvent): void {
+    const client = this.#tunnels.get(event.id);
+    if (event.type === 'closed') this.#tunnels.delete(event.id);
+    client?.onTunnelEvent(event);
+  }
+
+  #onUdp(handle: number, fd: number, hello: boolean, data: Uint8Array): void {
+    const client = this.#clients.get(handle);
+    if (client) client.attachUdp(fd, hello, data);
+    else this.#deps.native.io.close(fd);
+  }
+
+  // ---------------------------------------------------------------- end
+
+  #onMainClosed(violation: Error | null): void {
+    const { log } = this.#deps;
+    this.#main = null;
+    if (this.#finished || this.#stopping) return;
+    // Connections without a tunnel cannot get one any more.
+    for (const client of [...this.#clients.values()])
+      if (!client.hasTunnel) client.terminate('drop', 'error');
+    if (this.#clients.size === 0) {
+      this.#finish();
+      return;
+    }
+    log.warn({ err: violation, clients: this.#clients.size }, 'main is gone; the tunnels go on without it');
+    this.#reconnect(RECONNECT_FIRST_MS);
+  }
+
+  /** A later main finds this process on its socket again. Its handles are its own: see MainChannel in Client. */
+  #reconnect(delayMs: number): void {
+    setTimeout(() => {
+      if (this.#finished) return;
+      this.#connect().then(
+        (main) => {
+          this.#main = main;
+        },
+        () => this.#reconnect(Math.min(delayMs * 2, RECONNECT_MAX_MS)),
+      );
+    }, delayMs).unref();
+  }
+
+  /** One client only, or nobody left who could send another. */
+  #finishIfIdle(): void {
+    if (this.#clients.size > 0) return;
+    const single = this.#deps.fd !== null || (this.#vhosts?.default.options['worker-clients'] ?? 1) === 1;
+    if (this.#stopping || this.#main === null || (single && this.#served > 0)) this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#dataplane.close();
+    this.#deps.secmod.close();
+    this.#main?.close();
+    this.#settle.resolve();
+  }
+}
