@@ -49,8 +49,8 @@ Coalesce Coalescer::push(MutView frame, const IpPacket& ip, FrameSink sink) {
   FlowSegment segment;
   Coalesce reason = classify(frame, ip, tcp_, udp_, &segment);
   if (!segment.has_ports) {
-    // Ports are missing, so the packet may belong to any flow between these hosts.
-    if (held_ != 0) release_pair(segment, sink);
+    // TCP or UDP without ports may belong to any flow between these hosts; other protocols are never held.
+    if (held_ != 0 && reason != Coalesce::kNotTcpUdp) release_pair(segment, sink);
     return pass(segment, reason, sink);
   }
   Slot* slot = held_ == 0 ? nullptr : find(segment);

@@ -70,8 +70,8 @@ Coalesce classify(MutView frame, const IpPacket& ip, bool tcp, bool udp, FlowSeg
   out->frame = frame.sub(0, kVnetHeaderSize + ip.total_length);
   out->packet = out->frame.from(kVnetHeaderSize);
   out->ip = ip;
+  if (ip.fragment) return Coalesce::kFragment;  // before the protocol: a later fragment may hide it (IPv6)
   if (ip.protocol != kProtoTcp && ip.protocol != kProtoUdp) return Coalesce::kNotTcpUdp;
-  if (ip.fragment) return Coalesce::kFragment;
   if (ip.l4_length() < kPortsSize) return Coalesce::kBadL4Header;
   out->has_ports = true;
   out->hash = flow_hash(out->packet, ip);

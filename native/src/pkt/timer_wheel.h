@@ -17,8 +17,8 @@ namespace ocvpn::pkt {
 /** Embedded in its owner; must be cancelled (or have fired) before it is destroyed. */
 class Timer {
  public:
-  /** `owner` and `kind` are the user's and come back when the timer fires. */
-  explicit Timer(void* owner = nullptr, uint32_t kind = 0) : owner(owner), kind(kind) {}
+  /** Both are the user's and come back when the timer fires. */
+  explicit Timer(void* timer_owner = nullptr, uint32_t timer_kind = 0) : owner(timer_owner), kind(timer_kind) {}
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
   ~Timer() { detail::require(!armed_); }
