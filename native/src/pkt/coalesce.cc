@@ -1,0 +1,178 @@
+#include "pkt/coalesce.h"
+
+#include "pkt/flow_segment.h"
+
+namespace ocvpn::pkt {
+
+namespace {
+
+/** The largest IPv4 packet; the same for IPv6, of which the kernel takes a little more. */
+constexpr size_t kMaxSuperPacket = 65535;
+/** Frame with room, rounded to a cache line. */
+constexpr size_t kSlotSize = (kVnetHeaderSize + kMaxSuperPacket + 63) / 64 * 64;
+
+}  // namespace
+
+struct Coalescer::Slot {
+  uint8_t* memory = nullptr;
+  bool used = false;
+  bool push = false;
+  bool head_verified = false;
+  IpPacket ip;                // of the first packet
+  uint64_t hash = 0;
+  uint64_t age = 0;
+  size_t header_length = 0;
+  size_t segment = 0;         // payload bytes of the first packet
+  size_t length = 0;          // of the packet so far
+  size_t count = 0;           // packets in it
+
+  MutView packet() const { return {memory + kVnetHeaderSize, length}; }
+  /** The first packet as it came; its headers are not touched before release. */
+  ConstView head() const { return {memory + kVnetHeaderSize, header_length + segment}; }
+};
+
+Coalescer::Coalescer(bool tcp, bool udp)
+    // Not make_unique: that would write zeros, and so touch half a MiB that most processes never need.
+    : slots_(new Slot[kSlots]), memory_(new uint8_t[kSlots * kSlotSize]), tcp_(tcp), udp_(udp) {
+  for (size_t i = 0; i < kSlots; ++i) slots_[i].memory = memory_.get() + i * kSlotSize;
+}
+
+Coalescer::~Coalescer() = default;
+
+void Coalescer::configure(bool tcp, bool udp) {
+  detail::require(empty());
+  tcp_ = tcp;
+  udp_ = udp;
+}
+
+Coalesce Coalescer::push(MutView frame, const IpPacket& ip, FrameSink sink) {
+  FlowSegment segment;
+  Coalesce reason = classify(frame, ip, tcp_, udp_, &segment);
+  if (!segment.has_ports) {
+    // TCP or UDP without ports may belong to any flow between these hosts; other protocols are never held.
+    if (held_ != 0 && reason != Coalesce::kNotTcpUdp) release_pair(segment, sink);
+    return pass(segment, reason, sink);
+  }
+  Slot* slot = held_ == 0 ? nullptr : find(segment);
+  if (reason == Coalesce::kHeld && segment.packet.size() > kMaxSuperPacket) reason = Coalesce::kTooLarge;
+  if (reason != Coalesce::kHeld) {
+    if (slot != nullptr) release(*slot, FlushCause::kPassThrough, sink);
+    return pass(segment, reason, sink);
+  }
+  if (slot != nullptr) {
+    const FlushCause cause = append(*slot, segment);
+    if (cause == FlushCause::kCount) {
+      if (slot->push || segment.payload_length < slot->segment) release(*slot, FlushCause::kComplete, sink);
+      return Coalesce::kAppended;
+    }
+    release(*slot, cause, sink);
+    if (cause == FlushCause::kBadChecksum) return pass(segment, Coalesce::kBadChecksum, sink);
+  }
+  if (has_push(segment.packet, ip)) return pass(segment, Coalesce::kPush, sink);
+  hold(slot != nullptr ? *slot : take_slot(sink), segment);
+  return Coalesce::kHeld;
+}
+
+void Coalescer::flush(FrameSink sink) {
+  while (held_ != 0) release(oldest(), FlushCause::kEndOfBurst, sink);
+}
+
+Coalescer::Slot* Coalescer::find(const FlowSegment& segment) {
+  for (size_t i = 0; i < kSlots; ++i) {
+    Slot& slot = slots_[i];
+    if (slot.used && slot.hash == segment.hash && same_flow(slot.packet(), slot.ip, segment.packet, segment.ip)) {
+      return &slot;
+    }
+  }
+  return nullptr;
+}
+
+Coalescer::Slot& Coalescer::oldest() {
+  Slot* found = nullptr;
+  for (size_t i = 0; i < kSlots; ++i) {
+    Slot& slot = slots_[i];
+    if (slot.used && (found == nullptr || slot.age < found->age)) found = &slot;
+  }
+  detail::require(found != nullptr);
+  return *found;
+}
+
+Coalescer::Slot& Coalescer::take_slot(FrameSink sink) {
+  if (held_ == kSlots) {
+    Slot& victim = oldest();
+    release(victim, FlushCause::kEvicted, sink);
+    return victim;
+  }
+  size_t i = 0;
+  while (slots_[i].used) ++i;
+  return slots_[i];
+}
+
+/** Appends the segment and gives kCount, or leaves the slot alone and says why it must be released first. */
+FlushCause Coalescer::append(Slot& slot, const FlowSegment& segment) {
+  // Cheap tests first; the checksums read every byte.
+  const FlushCause cause = follows(slot.head(), segment, slot.count, slot.length - slot.header_length);
+  if (cause != FlushCause::kCount) return cause;
+  if (segment.payload_length > slot.segment) return FlushCause::kSize;
+  if (slot.length + segment.payload_length > kMaxSuperPacket) return FlushCause::kFull;
+  if (slot.ip.protocol == kProtoUdp && slot.count == kMaxUdpSegments) return FlushCause::kFull;
+  if (!slot.head_verified) {
+    if (!checksums_right(slot.head(), slot.ip)) return FlushCause::kHeadChecksum;
+    slot.head_verified = true;
+  }
+  if (!checksums_right(segment.packet, segment.ip)) return FlushCause::kBadChecksum;
+
+  const ConstView payload = segment.packet.from(segment.header_length);
+  MutView(slot.memory, kSlotSize).put(kVnetHeaderSize + slot.length, payload);
+  slot.length += payload.size();
+  slot.push = has_push(segment.packet, segment.ip);
+  ++slot.count;
+  ++counters_.appended;
+  return FlushCause::kCount;
+}
+
+void Coalescer::hold(Slot& slot, const FlowSegment& segment) {
+  slot.used = true;
+  slot.push = false;
+  slot.head_verified = false;
+  slot.ip = segment.ip;
+  slot.hash = segment.hash;
+  slot.age = clock_++;
+  slot.header_length = segment.header_length;
+  slot.segment = segment.payload_length;
+  slot.length = segment.packet.size();
+  slot.count = 1;
+  MutView(slot.memory, kSlotSize).put(kVnetHeaderSize, segment.packet);
+  ++held_;
+}
+
+void Coalescer::release(Slot& slot, FlushCause cause, FrameSink sink) {
+  VnetHeader vnet;  // of a lone packet: no offload, its own checksum
+  if (slot.count > 1) {
+    vnet = finish_super_packet(slot.packet(), slot.ip, slot.header_length, slot.segment, slot.push);
+    ++counters_.super_packets;
+  }
+  const MutView frame(slot.memory, kVnetHeaderSize + slot.length);
+  store_vnet_header(frame, vnet);
+  slot.used = false;
+  --held_;
+  ++counters_.flushes[static_cast<size_t>(cause)];
+  sink(frame);
+}
+
+void Coalescer::release_pair(const FlowSegment& segment, FrameSink sink) {
+  for (size_t i = 0; i < kSlots; ++i) {
+    Slot& slot = slots_[i];
+    if (slot.used && same_addresses(slot.packet(), slot.ip, segment.packet, segment.ip)) {
+      release(slot, FlushCause::kPassThrough, sink);
+    }
+  }
+}
+
+Coalesce Coalescer::pass(const FlowSegment& segment, Coalesce reason, FrameSink sink) {
+  store_vnet_header(segment.frame, VnetHeader{});
+  sink(segment.frame);
+  return reason;
+}
+
+}  // namespace ocvpn::pkt
