@@ -42,6 +42,31 @@ export const catalogue = {
     say: 'The connection to the {peer} process closed.',
     mend: 'See the log of that process.',
   },
+  OCS_IPC_BUSY: {
+    fatalFor: 'request',
+    say: 'The {peer} process has not answered {count} requests yet.',
+    mend: 'See the log of that process.',
+  },
+  OCS_IPC_CONNECT: {
+    fatalFor: 'process',
+    say: 'The {peer} process cannot be reached at {path}: {reason}.',
+    mend: 'Check that it runs and that this user may open its socket.',
+  },
+  OCS_IPC_IN_USE: {
+    fatalFor: 'process',
+    say: 'Another server answers on {path}.',
+    mend: 'Stop it, or choose another directory with --run-dir.',
+  },
+  OCS_IPC_LISTEN: {
+    fatalFor: 'process',
+    say: 'The socket {path} cannot be created: {reason}.',
+    mend: 'Check that its directory exists and is writable and that the path is shorter than 108 bytes.',
+  },
+  OCS_NO_ADDON: {
+    fatalFor: 'process',
+    say: 'The native addon {path} cannot be loaded: {reason}.',
+    mend: 'Build it with "npm run build", or start the server with "npm start", which does.',
+  },
   OCS_CONFIG: { fatalFor: 'process', say: '{detail}', mend: 'Correct the configuration and try again.' },
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -1,0 +1,176 @@
+/**
+ * Bodies of IPC messages to bytes and back, driven by the field declarations.
+ *
+ * Encoding, all little-endian: u8/u16/u32/u64 as they are; bool one byte 0 or 1; enum one byte, the index of
+ * the value; str and bytes u32 length and content; opt one byte 0 or 1 and, if 1, the value; list u32 count
+ * and the elements; struct its fields in the order of their declaration. Every value has exactly one encoding:
+ * a decoder accepts nothing else and consumes every byte.
+ */
+import { ByteReader, type ByteWriter } from './bytes.js';
+import type { FieldSpec, Fields } from './fields.js';
+import { IpcViolation } from './violation.js';
+
+/** Values of one body, before the static types are put on. */
+export type RawBody = Record<string, unknown>;
+
+/**
+ * Appends the encoded body to `writer`.
+ * @param label what paths in errors start with, normally the message's name
+ * @throws IpcViolation when a value is outside its declaration
+ */
+export function encodeBody(writer: ByteWriter, fields: Fields, body: RawBody, label: string): void {
+  for (const [key, field] of Object.entries(fields)) encodeField(writer, field, body[key], `${label}.${key}`);
+}
+
+/**
+ * The body in `bytes`. Byte strings in it are copies of their own, so `bytes` may be wiped.
+ * @throws IpcViolation for anything but the exact encoding of a valid body
+ */
+export function decodeBody(fields: Fields, bytes: Buffer, label: string): RawBody {
+  const reader = new ByteReader(bytes);
+  const body = decodeStruct(reader, fields, label);
+  if (reader.remaining > 0)
+    throw new IpcViolation('trailing', `${label}: ${reader.remaining} bytes too many`);
+  return body;
+}
+
+function encodeField(writer: ByteWriter, field: FieldSpec, value: unknown, path: string): void {
+  switch (field.kind) {
+    case 'u8':
+      writer.u8(integer(value, 0xff, path));
+      break;
+    case 'u16':
+      writer.u16(integer(value, 0xffff, path));
+      break;
+    case 'u32':
+      writer.u32(integer(value, 0xffff_ffff, path));
+      break;
+    case 'u64':
+      writer.u64(integer(value, Number.MAX_SAFE_INTEGER, path));
+      break;
+    case 'bool':
+      if (typeof value !== 'boolean') throw wrongType(path, 'a boolean');
+      writer.u8(value ? 1 : 0);
+      break;
+    case 'enum':
+      writer.u8(indexOf(field.values, value, path));
+      break;
+    case 'str':
+      encodeText(writer, field.max, value, path);
+      break;
+    case 'bytes':
+      if (!(value instanceof Uint8Array)) throw wrongType(path, 'a byte string');
+      checkBounds(value.length, field.min, field.max, path);
+      writer.block(value);
+      break;
+    case 'opt':
+      writer.u8(value === null ? 0 : 1);
+      if (value !== null) encodeField(writer, field.of, value, path);
+      break;
+    case 'list':
+      encodeList(writer, field, value, path);
+      break;
+    case 'struct':
+      if (typeof value !== 'object' || value === null) throw wrongType(path, 'an object');
+      encodeBody(writer, field.fields, value as RawBody, path);
+      break;
+  }
+}
+
+function encodeText(writer: ByteWriter, max: number, value: unknown, path: string): void {
+  if (typeof value !== 'string') throw wrongType(path, 'a string');
+  // A lone surrogate would silently become U+FFFD.
+  if (!value.isWellFormed()) throw new IpcViolation('utf8', `${path} is not well-formed Unicode`);
+  checkBounds(Buffer.byteLength(value), 0, max, path);
+  writer.text(value);
+}
+
+function encodeList(writer: ByteWriter, field: FieldSpec & { kind: 'list' }, value: unknown, path: string) {
+  if (!Array.isArray(value)) throw wrongType(path, 'an array');
+  checkBounds(value.length, 0, field.max, path);
+  writer.u32(value.length);
+  for (const [index, element] of value.entries()) encodeField(writer, field.of, element, `${path}[${index}]`);
+}
+
+function decodeStruct(reader: ByteReader, fields: Fields, path: string): RawBody {
+  const body: RawBody = {};
+  for (const [key, field] of Object.entries(fields)) body[key] = decodeField(reader, field, `${path}.${key}`);
+  return body;
+}
+
+function decodeField(reader: ByteReader, field: FieldSpec, path: string): unknown {
+  switch (field.kind) {
+    case 'u8':
+      return reader.u8(path);
+    case 'u16':
+      return reader.u16(path);
+    case 'u32':
+      return reader.u32(path);
+    case 'u64':
+      return reader.u64(path);
+    case 'bool':
+      return decodeFlag(reader, path);
+    case 'enum':
+      return decodeEnum(reader, field.values, path);
+    case 'str':
+      return reader.text(decodeLength(reader, 0, field.max, path), path);
+    case 'bytes':
+      return reader.bytes(decodeLength(reader, field.min, field.max, path), path);
+    case 'opt':
+      return decodeFlag(reader, path) ? decodeField(reader, field.of, path) : null;
+    case 'list':
+      return decodeList(reader, field, path);
+    case 'struct':
+      return decodeStruct(reader, field.fields, path);
+  }
+}
+
+function decodeFlag(reader: ByteReader, path: string): boolean {
+  const value = reader.u8(path);
+  if (value > 1) throw new IpcViolation('value', `${path} is ${value}, not 0 or 1`);
+  return value === 1;
+}
+
+function decodeEnum(reader: ByteReader, values: readonly string[], path: string): string {
+  const index = reader.u8(path);
+  const value = values[index];
+  if (value === undefined) throw new IpcViolation('value', `${path} has no value number ${index}`);
+  return value;
+}
+
+function decodeLength(reader: ByteReader, min: number, max: number, path: string): number {
+  const length = reader.u32(path);
+  checkBounds(length, min, max, path);
+  return length;
+}
+
+function decodeList(reader: ByteReader, field: FieldSpec & { kind: 'list' }, path: string): unknown[] {
+  const count = decodeLength(reader, 0, field.max, path);
+  const elements: unknown[] = [];
+  for (let index = 0; index < count; index++)
+    elements.push(decodeField(reader, field.of, `${path}[${index}]`));
+  return elements;
+}
+
+function integer(value: unknown, max: number, path: string): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
+    throw new IpcViolation('bounds', `${path} is not an integer from 0 to ${max}`);
+  }
+  return value;
+}
+
+function indexOf(values: readonly string[], value: unknown, path: string): number {
+  const index = values.indexOf(value as string);
+  if (index < 0) throw new IpcViolation('value', `${path} is not one of ${values.join(', ')}`);
+  return index;
+}
+
+function checkBounds(length: number, min: number, max: number, path: string): void {
+  if (length < min || length > max) {
+    throw new IpcViolation('bounds', `${path} has length ${length}, allowed is ${min} to ${max}`);
+  }
+}
+
+function wrongType(path: string, expected: string): IpcViolation {
+  return new IpcViolation('value', `${path} is not ${expected}`);
+}

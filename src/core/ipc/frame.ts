@@ -1,0 +1,159 @@
+/**
+ * Frames on the stream: u8 message id, u32le body length, u32le correlation, body.
+ *
+ * Descriptors. A frame that carries descriptors is sent by a sendmsg of its own, so they ride on its first
+ * byte. The kernel ends a recvmsg after the buffer that carried descriptors (unix_stream_read_generic() in
+ * net/unix/af_unix.c), hence descriptors that come with a chunk always belong to the frame that holds the
+ * chunk's last byte.
+ */
+import { ByteWriter } from './bytes.js';
+import { encodeBody, type RawBody } from './codec.js';
+import type { RegisteredMessage } from './registry.js';
+import { IpcViolation } from './violation.js';
+
+export const HEADER_BYTES = 9;
+/** Most descriptors that any frame may carry (NativeIo.sendMessage). */
+const MAX_FDS = 8;
+
+export interface FrameHeader {
+  readonly id: number;
+  readonly length: number;
+  /** 0: one-way. A request and its reply have the same number. */
+  readonly correlation: number;
+}
+
+export interface Frame extends FrameHeader {
+  readonly body: Buffer;
+  readonly fds: readonly number[];
+}
+
+/** What the reader asks about a header before it makes room for the body. */
+export interface FrameLimits {
+  readonly maxFds: number;
+}
+
+export interface FrameSink {
+  /** May throw IpcViolation: unknown message, too long, not allowed now. */
+  onHeader(header: FrameHeader): FrameLimits;
+  /** The sink owns the descriptors. May throw IpcViolation. */
+  onFrame(frame: Frame): void;
+  closeFd(fd: number): void;
+}
+
+/**
+ * Header and body of one message.
+ * @throws IpcViolation when the body breaks its declaration or is over `maxBytes`
+ */
+export function encodeFrame(message: RegisteredMessage, correlation: number, body: RawBody): Buffer {
+  const writer = new ByteWriter();
+  writer.u8(message.spec.id);
+  writer.u32(0);
+  writer.u32(correlation);
+  try {
+    encodeBody(writer, message.spec.body, body, message.name);
+    const length = writer.length - HEADER_BYTES;
+    if (length > message.maxBytes) {
+      throw new IpcViolation('size', `${message.name} has ${length} bytes, allowed are ${message.maxBytes}`);
+    }
+  } catch (error) {
+    writer.wipe();
+    throw error;
+  }
+  const frame = writer.finish();
+  frame.writeUInt32LE(frame.length - HEADER_BYTES, 1);
+  return frame;
+}
+
+/** Cuts a stream of chunks into frames. After a violation it is dead and has closed every descriptor it held. */
+export class FrameReader {
+  readonly #sink: FrameSink;
+  readonly #header = Buffer.alloc(HEADER_BYTES);
+  #headerBytes = 0;
+  #current: FrameHeader | null = null;
+  #body: Buffer = Buffer.alloc(0);
+  #bodyBytes = 0;
+  #maxFds = MAX_FDS;
+  #fds: number[] = [];
+
+  constructor(sink: FrameSink) {
+    this.#sink = sink;
+  }
+
+  /** Takes ownership of `fds`. Calls the sink for each finished frame. @throws IpcViolation */
+  push(chunk: Buffer, fds: readonly number[]): void {
+    let unassigned = fds;
+    try {
+      let offset = 0;
+      while (offset < chunk.length) {
+        const end = offset + Math.min(this.#missing(), chunk.length - offset);
+        if (end === chunk.length) {
+          this.#fds.push(...unassigned);
+          unassigned = [];
+        }
+        this.#take(chunk.subarray(offset, end));
+        offset = end;
+      }
+    } catch (error) {
+      this.destroy();
+      throw error;
+    } finally {
+      for (const fd of unassigned) this.#sink.closeFd(fd);
+    }
+  }
+
+  /** True in the middle of a frame: the end of the stream here is a cut. */
+  get partial(): boolean {
+    return this.#headerBytes > 0;
+  }
+
+  /** Closes descriptors of an unfinished frame and wipes its bytes. */
+  destroy(): void {
+    for (const fd of this.#fds.splice(0)) this.#sink.closeFd(fd);
+    this.#body.fill(0);
+    this.#current = null;
+  }
+
+  #missing(): number {
+    return this.#current ? this.#current.length - this.#bodyBytes : HEADER_BYTES - this.#headerBytes;
+  }
+
+  #take(bytes: Buffer): void {
+    if (this.#current) {
+      this.#bodyBytes += bytes.copy(this.#body, this.#bodyBytes);
+    } else {
+      this.#headerBytes += bytes.copy(this.#header, this.#headerBytes);
+      if (this.#headerBytes === HEADER_BYTES) this.#startBody();
+    }
+    this.#checkFds();
+    if (this.#current && this.#bodyBytes === this.#current.length) this.#finish(this.#current);
+  }
+
+  #startBody(): void {
+    const header = {
+      id: this.#header.readUInt8(0),
+      length: this.#header.readUInt32LE(1),
+      correlation: this.#header.readUInt32LE(5),
+    };
+    this.#maxFds = this.#sink.onHeader(header).maxFds;
+    this.#body = Buffer.allocUnsafeSlow(header.length);
+    this.#bodyBytes = 0;
+    this.#current = header;
+  }
+
+  // At every step, so that a frame that never ends cannot collect descriptors.
+  #checkFds(): void {
+    if (this.#fds.length > this.#maxFds) {
+      throw new IpcViolation('descriptors', `${this.#fds.length} descriptors, allowed are ${this.#maxFds}`);
+    }
+  }
+
+  #finish(header: FrameHeader): void {
+    const frame = { ...header, body: this.#body, fds: this.#fds };
+    this.#current = null;
+    this.#headerBytes = 0;
+    this.#body = Buffer.alloc(0);
+    this.#fds = [];
+    this.#maxFds = MAX_FDS;
+    this.#sink.onFrame(frame);
+  }
+}

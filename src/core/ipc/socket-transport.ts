@@ -1,0 +1,161 @@
+/** Frames over a non-blocking unix stream socket, descriptors by SCM_RIGHTS. */
+import { type NativeIo, type Poller, READABLE, WRITABLE } from '../native/types.js';
+import type { Transport, TransportEvents } from './transport.js';
+
+const READ_BYTES = 64 * 1024;
+/** Reads per event: one busy peer must not starve the loop; the poller is level-triggered and calls again. */
+const READS_PER_EVENT = 8;
+/** A closing channel waits so long for its peer to take the rest, milliseconds. */
+const CLOSE_LINGER_MS = 2000;
+
+interface Outgoing {
+  readonly frame: Buffer;
+  offset: number;
+  fds: readonly number[];
+}
+
+export class SocketTransport implements Transport {
+  readonly #io: NativeIo;
+  readonly #fd: number;
+  readonly #poller: Poller;
+  #events: TransportEvents | null = null;
+  #queue: Outgoing[] = [];
+  #queuedBytes = 0;
+  #writable = true;
+  #closed = false;
+  #linger: NodeJS.Timeout | null = null;
+
+  /** Takes ownership of `fd`. */
+  constructor(io: NativeIo, fd: number) {
+    this.#io = io;
+    this.#fd = fd;
+    this.#poller = io.createPoller(fd, (events) => this.#onEvents(events));
+  }
+
+  start(events: TransportEvents): void {
+    this.#events = events;
+    this.#watch();
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  send(frame: Buffer, fds: readonly number[]): void {
+    if (this.#closed || !this.#writable) {
+      this.#drop({ frame, offset: 0, fds });
+      return;
+    }
+    this.#queue.push({ frame, offset: 0, fds });
+    this.#queuedBytes += frame.length;
+    if (this.#queue.length === 1) this.#flush();
+  }
+
+  close(): void {
+    if (this.#closed || this.#linger) return;
+    this.#events = null;
+    if (this.#queue.length === 0) {
+      this.destroy();
+      return;
+    }
+    this.#linger = setTimeout(() => this.destroy(), CLOSE_LINGER_MS);
+    this.#linger.unref();
+    this.#watch();
+  }
+
+  destroy(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#events = null;
+    if (this.#linger) clearTimeout(this.#linger);
+    this.#dropQueue();
+    this.#poller.close();
+    this.#io.close(this.#fd);
+  }
+
+  closeFd(fd: number): void {
+    this.#io.close(fd);
+  }
+
+  #onEvents(events: number): void {
+    if (events & WRITABLE) this.#flush();
+    if (events & READABLE) this.#read();
+  }
+
+  #watch(): void {
+    if (this.#closed) return;
+    const read = this.#events ? READABLE : 0;
+    const write = this.#queue.length > 0 ? WRITABLE : 0;
+    this.#poller.set(read | write);
+  }
+
+  #read(): void {
+    for (let reads = 0; reads < READS_PER_EVENT && this.#events; reads++) {
+      let message: ReturnType<NativeIo['receiveMessage']>;
+      try {
+        message = this.#io.receiveMessage(this.#fd, READ_BYTES);
+      } catch (error) {
+        this.#end(error as Error);
+        return;
+      }
+      if (!message) return;
+      if (message.data.length === 0) {
+        this.#end(null);
+        return;
+      }
+      this.#events.onData(message.data, message.fds);
+    }
+  }
+
+  #flush(): void {
+    try {
+      while (this.#queue[0] && this.#sendSome(this.#queue[0])) this.#queue.shift();
+    } catch (error) {
+      if (!isPeerGone(error)) {
+        this.#end(error as Error);
+        return;
+      }
+      // The peer may have sent its last words before it went: the reading side reports the end.
+      this.#writable = false;
+      this.#dropQueue();
+    }
+    if (this.#queue.length === 0 && this.#linger) this.destroy();
+    else this.#watch();
+  }
+
+  /** True when the frame has gone out completely. */
+  #sendSome(outgoing: Outgoing): boolean {
+    const { frame, fds } = outgoing;
+    const sent = this.#io.sendMessage(this.#fd, frame.subarray(outgoing.offset), fds);
+    if (sent === 0) return false;
+    // They left with the first byte.
+    outgoing.fds = [];
+    for (const fd of fds) this.#io.close(fd);
+    outgoing.offset += sent;
+    this.#queuedBytes -= sent;
+    if (outgoing.offset < frame.length) return false;
+    frame.fill(0);
+    return true;
+  }
+
+  #end(error: Error | null): void {
+    const events = this.#events;
+    this.destroy();
+    events?.onEnd(error);
+  }
+
+  #dropQueue(): void {
+    for (const outgoing of this.#queue.splice(0)) this.#drop(outgoing);
+    this.#queuedBytes = 0;
+  }
+
+  #drop(outgoing: Outgoing): void {
+    for (const fd of outgoing.fds) this.#io.close(fd);
+    outgoing.frame.fill(0);
+  }
+}
+
+function isPeerGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EPIPE' || code === 'ECONNRESET';
+}

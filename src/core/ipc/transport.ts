@@ -1,0 +1,22 @@
+/** What a channel needs of the stream below it: a unix socket, or memory in tests. */
+export interface TransportEvents {
+  /** The receiver owns `fds`, and `data`, which it may overwrite. */
+  onData(data: Buffer, fds: readonly number[]): void;
+  /** The last call-back, once: the peer has closed, or `error` ended the stream. Not called after destroy(). */
+  onEnd(error: Error | null): void;
+}
+
+export interface Transport {
+  /** Starts the call-backs. */
+  start(events: TransportEvents): void;
+  /** Queues one frame and owns `fds` from here on. After the end the frame is dropped and `fds` are closed. */
+  send(frame: Buffer, fds: readonly number[]): void;
+  /** Bytes that the peer has not taken yet. */
+  readonly queuedBytes: number;
+  /** Sends what is queued, then closes; no call-back runs any more. */
+  close(): void;
+  /** Closes at once. */
+  destroy(): void;
+  /** Closes a descriptor that was received. */
+  closeFd(fd: number): void;
+}
