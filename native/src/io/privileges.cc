@@ -99,7 +99,8 @@ Status drop_privileges(const PrivilegeRequest& request) {
   // While /proc/self is still ours to read: a non-dumpable process's belongs to root.
   if (status.ok() && request.lockdown) status = verify_threads();
   if (!status.ok()) return status;
-  if (request.lockdown && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return last_error("prctl PR_SET_DUMPABLE");
+  const bool hidden = request.lockdown || request.non_dumpable;
+  if (hidden && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return last_error("prctl PR_SET_DUMPABLE");
   // After the change of ids, which clears it (prctl(2)).
   if (request.parent_death_signal != 0 && prctl(PR_SET_PDEATHSIG, request.parent_death_signal, 0, 0, 0) != 0) {
     return last_error("prctl PR_SET_PDEATHSIG");

@@ -13,6 +13,8 @@ struct PrivilegeRequest {
   std::optional<uid_t> uid;
   std::optional<gid_t> gid;
   bool lockdown = false;
+  /// PR_SET_DUMPABLE 0 alone; part of lockdown.
+  bool non_dumpable = false;
   /// Signal when the parent dies, 0 for none. The caller compares getppid() afterwards: the parent may be gone.
   int parent_death_signal = 0;
 };

@@ -8,10 +8,9 @@ export const fileFlags = {
   'data-dir': Flags.string({ summary: 'Directory of state of the server.', default: DEFAULT_DATA_DIR }),
 };
 
-export const groupFlag = Flags.string({
-  char: 'g',
-  summary: 'Groups, separated by commas; an empty value or * for none.',
-});
+const group = { char: 'g', summary: 'Groups, separated by commas; an empty value or * for none.' } as const;
+export const groupFlag = Flags.string(group);
+export const requiredGroupFlag = Flags.string({ ...group, required: true });
 
 export const userArgument = Args.string({ required: true, description: 'Name of the user.' });
 

@@ -1,0 +1,21 @@
+import { Command, Flags } from '@oclif/core';
+
+/** For `vpn help`: bin/run.js starts the process itself, without loading oclif. */
+export default class Secmod extends Command {
+  static override summary = 'Run the process that holds private keys, users and sessions.';
+  static override description =
+    'vpn serve starts it by itself. Run it alone to supervise each role separately; workers and main reach it on its socket.';
+  static override examples = ['<%= config.bin %> secmod --config /etc/vpn/vpn.yaml --run-dir /run/vpn'];
+  static override flags = {
+    config: Flags.string({ char: 'c', summary: 'Configuration file; without it the embedded default.' }),
+    'data-dir': Flags.string({ summary: 'Directory of state.', default: '/var/lib/vpn' }),
+    'run-dir': Flags.string({ summary: 'Directory of sockets.', default: '/run/vpn' }),
+    socket: Flags.string({ summary: 'Path of the socket, in place of the one in the run directory.' }),
+  };
+
+  async run(): Promise<void> {
+    await this.parse(Secmod);
+    const { runSecmod } = await import('../core/secmod/entry.js');
+    await runSecmod(this.argv);
+  }
+}

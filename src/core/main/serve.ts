@@ -1,0 +1,158 @@
+/** `vpn serve`: from the command line's options to the exit status. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { embeddedPaths } from '../config/embedded.js';
+import { loadConfig } from '../config/load.js';
+import type { ServerConfig } from '../config/schema.js';
+import { VpnError } from '../errors.js';
+import { connectIpc, listenIpc } from '../ipc/channel.js';
+import { createLogger, type Logger } from '../log.js';
+import { native } from '../native/index.js';
+import { certificatePin } from '../pki/pin.js';
+import { ensureFirstUser } from '../users/first-user.js';
+import { announce, type FirstLogin } from './announce.js';
+import { runPaths } from './paths.js';
+import { checkRoot, checkTun, prepareRunDir, resolveIdentity } from './preflight.js';
+import { type Ipc, Server } from './server.js';
+
+export interface ServeOptions {
+  /** Configuration file; absent: the embedded default. */
+  readonly config?: string | undefined;
+  readonly dataDir: string;
+  readonly runDir: string;
+  readonly port?: number | undefined;
+  /** Default: the same as `port`. */
+  readonly udpPort?: number | undefined;
+  readonly listenHost?: string | undefined;
+  readonly logLevel?: number | undefined;
+  readonly jsonLog: boolean;
+  /** False: secmod runs by itself on socket-file. */
+  readonly secmod: boolean;
+  /** False: workers come from a supervisor with their connection. */
+  readonly workers: boolean;
+}
+
+/** A terminal's Ctrl-C may arrive twice: from the terminal and from npm. */
+const SAME_SIGNAL_MS = 500;
+
+/** Runs the server until it is told to stop. Returns the exit status: 0 after an orderly stop. */
+export async function runServe(options: ServeOptions): Promise<number> {
+  // Children inherit the choice.
+  if (options.jsonLog) process.env.VPN_LOG_FORMAT = 'json';
+  try {
+    return await serve(options);
+  } catch (error) {
+    if (!(error instanceof VpnError)) throw error;
+    process.stderr.write(`vpn: ${error.message}\n`);
+    return 1;
+  }
+}
+
+async function serve(options: ServeOptions): Promise<number> {
+  checkRoot();
+  checkTun();
+  const dataDir = resolve(options.dataDir);
+  const config = loadConfig({ file: options.config, dataDir, overrides: overridesOf(options) });
+  const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
+  const log = createLogger('main', config.default['log-level']);
+  prepareRunDir(resolve(options.runDir));
+  const paths = runPaths(options.runDir, config.default);
+  const user = config.source === null ? await ensureFirstUser(dataDir) : null;
+  const end = new StopSwitch(log);
+  const server = new Server({
+    config,
+    paths,
+    identity,
+    log,
+    io: native.io,
+    ipc: { connect: connectIpc, listen: listenForWorkers },
+    secmodCommand: options.secmod ? secmodCommand(config, dataDir, paths.secmod) : null,
+    startWorkers: options.workers,
+    notice: (notice) => process.stderr.write(`vpn: notice: ${notice.message}\n`),
+    onStopRequest: () => end.request(),
+  });
+  end.onForce(() => server.kill());
+  try {
+    await Promise.race([server.start(), end.requested]);
+    if (!end.isRequested) {
+      const login: FirstLogin | null = user && { ...user, pin: embeddedPin(dataDir) };
+      const { tcp, udp } = server.bound;
+      process.stdout.write(
+        `${announce({ config, tcp, udp, runDir: paths.runDir, login, natOn: server.natOn })}\n`,
+      );
+      await end.requested;
+    }
+  } finally {
+    await server.stop();
+  }
+  log.info('stopped');
+  return 0;
+}
+
+/** listenIpc as main uses it: only workers connect. */
+const listenForWorkers: Ipc['listen'] = (options) =>
+  listenIpc<'main'>({
+    ...options,
+    onChannel: (channel) => {
+      if (channel.peer === 'worker') options.onChannel(channel);
+    },
+  });
+
+/** Options of the command line in the form of the configuration. */
+function overridesOf({ port, udpPort, listenHost, logLevel }: ServeOptions): Record<string, number | string> {
+  return {
+    ...(port !== undefined && { 'tcp-port': port, 'udp-port': port }),
+    ...(udpPort !== undefined && { 'udp-port': udpPort }),
+    ...(listenHost !== undefined && { 'listen-host': listenHost }),
+    ...(logLevel !== undefined && { 'log-level': logLevel }),
+  };
+}
+
+function secmodCommand({ source }: ServerConfig, dataDir: string, socket: string): string[] {
+  const file = source === null ? [] : ['--config', source];
+  return ['secmod', ...file, '--data-dir', dataDir, '--socket', socket];
+}
+
+/** Public half only: main never opens a key. */
+function embeddedPin(dataDir: string): string {
+  return certificatePin(readFileSync(embeddedPaths(dataDir).serverCert));
+}
+
+/** SIGINT, SIGTERM and `vpn ctl stop`: the first asks for an orderly end, the next one forces it. */
+class StopSwitch {
+  readonly #resolvers = Promise.withResolvers<void>();
+  readonly #log: Logger;
+  #at: number | null = null;
+  #force: () => Promise<void> = () => Promise.resolve();
+
+  constructor(log: Logger) {
+    this.#log = log;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.request());
+    // A terminal that goes away must not end a server without order.
+    process.on('SIGHUP', () => log.info('SIGHUP ignored'));
+  }
+
+  get requested(): Promise<void> {
+    return this.#resolvers.promise;
+  }
+
+  get isRequested(): boolean {
+    return this.#at !== null;
+  }
+
+  onForce(force: () => Promise<void>): void {
+    this.#force = force;
+  }
+
+  request(): void {
+    const now = performance.now();
+    if (this.#at === null) {
+      this.#at = now;
+      this.#log.info('stopping; a second signal forces it');
+      this.#resolvers.resolve();
+    } else if (now - this.#at > SAME_SIGNAL_MS) {
+      this.#log.warn('forced to stop');
+      void this.#force().finally(() => process.exit(1));
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The secmod process: `vpn secmod [--config FILE] [--data-dir DIR] [--run-dir DIR] [--socket PATH]`.
+ * bin/run.js calls it without loading oclif.
+ */
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { loadConfig } from '../config/load.js';
+import type { ServerConfig } from '../config/schema.js';
+import { VpnError } from '../errors.js';
+import { listenIpc } from '../ipc/channel.js';
+import { createLogger, type Logger } from '../log.js';
+import { native } from '../native/index.js';
+import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
+import { ensureFirstUser } from '../users/first-user.js';
+import { loadAuthPlugins } from './plugins.js';
+import { Secmod } from './secmod.js';
+import { MemoryStore } from './state-store.js';
+import { Vhosts } from './vhosts.js';
+
+interface Arguments {
+  readonly config: string | undefined;
+  readonly dataDir: string;
+  readonly runDir: string;
+  readonly socket: string | undefined;
+}
+
+/** SECM_LIST_COOKIES_REPLY lists at most so many. */
+const MAX_SESSIONS = 65_535;
+/** Workers run as another user and must be able to connect; who they are is checked by SO_PEERCRED. */
+const SOCKET_MODE = 0o666;
+const EXPIRE_INTERVAL_MS = 1000;
+const REPORT_INTERVAL_MS = 5000;
+
+/** Runs until SIGTERM or SIGINT. Ends the process with status 1 if it cannot start. */
+export async function runSecmod(argv: readonly string[]): Promise<void> {
+  let log = createLogger('secmod', 2);
+  try {
+    const args = parseArguments(argv);
+    // Before the first secret is read.
+    native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
+    const config = await readConfig(args);
+    log = createLogger('secmod', config.default['log-level']);
+    await serve(args, config, log);
+  } catch (error) {
+    if (error instanceof VpnError) log.fatal({ code: error.code }, error.message);
+    else log.fatal({ err: error }, 'secmod cannot start');
+    process.exit(1);
+  }
+}
+
+async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
+  const vhosts = await Vhosts.load(config, await loadAuthPlugins(), log);
+  const secmod = new Secmod({
+    vhosts,
+    store: new MemoryStore(MAX_SESSIONS),
+    log,
+    nowMs: Date.now,
+    readConfig: () => readConfig(args),
+    ownUid: process.getuid?.() ?? 0,
+  });
+  const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const listener = listenIpc<'secmod'>({
+    path,
+    mode: SOCKET_MODE,
+    self: 'secmod',
+    log,
+    accept: (role, credentials) => secmod.accept(role, credentials),
+    onChannel: () => {},
+  });
+  const timers = [
+    every(EXPIRE_INTERVAL_MS, () => secmod.expire(), log),
+    every(REPORT_INTERVAL_MS, () => secmod.report(), log),
+  ];
+  const stop = (signal: NodeJS.Signals): void => {
+    log.info({ signal }, 'stopping');
+    for (const timer of timers) clearInterval(timer);
+    listener.close();
+    secmod.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'stopped with an error');
+        process.exit(1);
+      },
+    );
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+  // A reload comes as a message; a terminal that is closed must not end the sessions.
+  process.on('SIGHUP', () => log.debug('SIGHUP ignored'));
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
+  log.info({ path, vhosts: vhosts.names }, 'secmod is ready');
+}
+
+/** The configuration; for the embedded default also what it stands on. */
+async function readConfig({ config, dataDir }: Arguments): Promise<ServerConfig> {
+  if (config === undefined) {
+    await ensureEmbeddedPki(dataDir);
+    await ensureFirstUser(dataDir);
+  }
+  return loadConfig({ file: config, dataDir });
+}
+
+/** Calls `task` at this interval, never twice at once. */
+function every(intervalMs: number, task: () => Promise<void>, log: Logger): NodeJS.Timeout {
+  let running = false;
+  return setInterval(() => {
+    if (running) return;
+    running = true;
+    task()
+      .catch((error: unknown) => log.error({ err: error }, 'periodic task failed'))
+      .finally(() => {
+        running = false;
+      });
+  }, intervalMs);
+}
+
+function parseArguments(argv: readonly string[]): Arguments {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        config: { type: 'string', short: 'c' },
+        'data-dir': { type: 'string', default: '/var/lib/vpn' },
+        'run-dir': { type: 'string', default: '/run/vpn' },
+        socket: { type: 'string' },
+      },
+    });
+    return {
+      config: values.config,
+      dataDir: values['data-dir'],
+      runDir: values['run-dir'],
+      socket: values.socket,
+    };
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new VpnError('OCS_CONFIG', { detail }, { cause: error });
+  }
+}
