@@ -12,6 +12,8 @@ interface Step {
   readonly from?: Role;
   readonly to?: Role;
   readonly note?: string;
+  /** What happens between the request and its reply. */
+  readonly meanwhile?: readonly Step[];
 }
 
 /** What happens between the start of a worker and the end of its client, in order. */
@@ -26,9 +28,11 @@ const SESSION: readonly Step[] = [
   { name: 'SEC_SIGN_DATA' },
   { name: 'SEC_AUTH_INIT' },
   { name: 'SEC_AUTH_CONT', note: 'once per password' },
-  { name: 'AUTH_COOKIE_REQ', note: 'CONNECT' },
-  { name: 'SECM_SESSION_OPEN', note: 'while the worker waits' },
-  { name: 'SECM_SESSION_ADDRESSES' },
+  {
+    name: 'AUTH_COOKIE_REQ',
+    note: 'CONNECT',
+    meanwhile: [{ name: 'SECM_SESSION_OPEN' }, { name: 'SECM_SESSION_ADDRESSES' }],
+  },
   { name: 'SESSION_INFO' },
   { name: 'TUN_MTU' },
   { name: 'UDP_FD', note: 'the first DTLS datagram' },
@@ -67,12 +71,13 @@ function sequence(): string {
   return ['## One session', '', '```mermaid', 'sequenceDiagram', ...roles, ...lines, '```'].join('\n');
 }
 
-function arrows({ name, from, to, note }: Step): string[] {
+function arrows({ name, from, to, note, meanwhile = [] }: Step): string[] {
   const { spec, fds } = messageOf(name);
   const sender = from ?? single(spec.from);
   const receiver = to ?? single(spec.to);
   const result = note ? [`Note over ${sender}: ${note}`] : [];
   result.push(`${sender}->>${receiver}: ${name}${fds[1] > 0 ? ' + fd' : ''}`);
+  result.push(...meanwhile.flatMap(arrows));
   if (spec.reply) {
     const reply = messageOf(spec.reply as MessageName);
     result.push(`${receiver}-->>${sender}: ${reply.name}${reply.fds[1] > 0 ? ' + fd' : ''}`);
