@@ -125,6 +125,23 @@ TEST(checksum_of_a_plain_packet_is_completed) {
   }
 }
 
+TEST(udp_checksum_is_never_zero) {
+  Random random(1);
+  Model m = random_model(random, 4, false, 100, true);
+  for (unsigned word = 0; word < 0x10000; ++word) {
+    m.payload[0] = static_cast<uint8_t>(word >> 8);
+    m.payload[1] = static_cast<uint8_t>(word);
+    const Bytes expected = build(m);
+    if (expected[26] != 0xff || expected[27] != 0xff) continue;
+    Bytes single = model_super_frame(m, 1);
+    single[1] = 0;
+    CHECK(segments(single, 1500) == std::vector<Bytes>{expected});
+    check_against_model(m, 100, 1500);
+    return;
+  }
+  CHECK(!"no payload gave an all-ones checksum");
+}
+
 TEST(packet_without_offload_is_left_alone) {
   Random random(seed());
   Model m = random_model(random, 4, true, 500, false);
