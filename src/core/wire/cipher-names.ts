@@ -14,6 +14,7 @@ export interface SuiteInfo {
 const groups: Readonly<Record<string, string>> = {
   x25519: 'X25519',
   x448: 'X448',
+  x25519mlkem768: 'X25519-MLKEM768',
   secp256r1: 'SECP256R1',
   prime256v1: 'SECP256R1',
   'p-256': 'SECP256R1',
