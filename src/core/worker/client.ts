@@ -5,13 +5,14 @@
  *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
  */
 import type { Duplex } from 'node:stream';
+import { VpnError } from '../errors.js';
 import type { Channel } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
-import { planTunnel, type Session } from '../session/tunnel-plan.js';
+import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
 import { parseAuthBody } from '../wire/auth-body.js';
 import {
   type ClientIdentity,
@@ -237,6 +238,9 @@ export class Client implements HttpHandler {
           return null;
       }
     } catch (error) {
+      // A process that does not answer is told in the line about the connection; anything else is our fault.
+      if (!(error instanceof VpnError))
+        this.#deps.log.error({ err: error, client: this.handle }, 'unexpected failure');
       return auth.failure(messageOf(error));
     }
   }
@@ -283,7 +287,9 @@ export class Client implements HttpHandler {
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
     const { main, io, now } = this.#deps;
-    const { hostname, ipv4, ipv6 } = this.#connectRequest();
+    const request = this.#connectRequest();
+    const { hostname, ipv4 } = request;
+    const ipv6 = wantsIpv6({ request, identity: this.#identity });
     const timeoutMs = Math.max(1, auth.remainingMs(now()));
     const body = { client: this.handle, cookie: Uint8Array.from(cookie), hostname, ipv4, ipv6 };
     const answer = await main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
