@@ -7,7 +7,6 @@
 import type { Duplex } from 'node:stream';
 import { VpnError } from '../errors.js';
 import type { Channel } from '../ipc/api.js';
-import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
@@ -26,11 +25,11 @@ import { type HttpReply, notFound } from '../wire/http-reply.js';
 import { isIPv6 } from '../wire/ip-text.js';
 import { route } from '../wire/urls.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
+import { SecmodCalls, type Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
 import type { Vhost, Vhosts } from './vhosts.js';
 
-export type Startup = Body<'WORKER_STARTUP'>;
 export type MainChannel = Channel<'worker', 'main'>;
 
 /** What of TlsDuplex a client uses. */
@@ -76,6 +75,7 @@ export class Client implements HttpHandler {
   readonly #deps: ClientDeps;
   readonly #startup: Startup;
   readonly #fd: number;
+  readonly #secmod: SecmodCalls;
   readonly #stream: SecureStream;
   readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
   #tls: TlsInfo | null = null;
@@ -96,6 +96,7 @@ export class Client implements HttpHandler {
     this.#deps = deps;
     this.#startup = startup;
     this.#fd = fd;
+    this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
     this.#stream = deps.openStream(deps.vhosts, fd, startup, {
       onSign: (...request) => void this.#sign(...request),
@@ -125,12 +126,14 @@ export class Client implements HttpHandler {
     data: Buffer,
   ): Promise<void> {
     this.#keyIndex = keyIndex;
-    const name = this.#deps.vhosts.find(vhost).name;
     let signature: Uint8Array | null = null;
     try {
-      const channel = await this.#deps.secmod.channel();
-      signature = (await channel.call('SEC_SIGN_DATA', { vhost: name, keyIndex, scheme, data })).body
-        .signature;
+      signature = await this.#secmod.sign({
+        vhost: this.#deps.vhosts.find(vhost).name,
+        keyIndex,
+        scheme,
+        data,
+      });
       if (!signature) this.#failure ??= 'secmod refused to sign the TLS handshake';
     } catch (error) {
       this.#failure ??= `secmod did not sign the TLS handshake: ${messageOf(error)}`;
@@ -225,9 +228,11 @@ export class Client implements HttpHandler {
           reply(effect.reply);
           return null;
         case 'auth-init':
-          return auth.authReply(await this.#authInit(effect.userName, effect.groupName));
+          return auth.authReply(
+            await this.#secmod.authInit(this.#vhost.name, effect.userName, effect.groupName, this.#identity),
+          );
         case 'auth-cont':
-          return auth.authReply(await this.#authCont(effect.sid, effect.password));
+          return auth.authReply(await this.#secmod.authCont(effect.sid, effect.password));
         case 'open-session':
           return await this.#openSession(effect.cookie);
         case 'open-tunnel':
@@ -242,44 +247,6 @@ export class Client implements HttpHandler {
       if (!(error instanceof VpnError))
         this.#deps.log.error({ err: error, client: this.handle }, 'unexpected failure');
       return auth.failure(messageOf(error));
-    }
-  }
-
-  async #authInit(userName: string, groupName: string): Promise<Body<'SEC_AUTH_REPLY'>> {
-    const { remoteIp, ourIp, origRemoteIp, sessionStartTime, hmac } = this.#startup;
-    const { userAgent, devicePlatform, deviceType } = this.#identity;
-    const channel = await this.#deps.secmod.channel();
-    const { body } = await channel.call('SEC_AUTH_INIT', {
-      client: this.handle,
-      vhost: this.#vhost.name,
-      userName,
-      groupName,
-      tlsAuthOk: false,
-      certUserName: '',
-      certGroupNames: [],
-      remoteIp,
-      ourIp,
-      origRemoteIp,
-      sessionStartTime,
-      hmac,
-      userAgent,
-      devicePlatform,
-      deviceType,
-    });
-    return withOwnSid(body);
-  }
-
-  async #authCont(sid: Uint8Array, password: Uint8Array): Promise<Body<'SEC_AUTH_REPLY'>> {
-    const channel = await this.#deps.secmod.channel();
-    try {
-      const call = channel.call('SEC_AUTH_CONT', {
-        client: this.handle,
-        sid: Uint8Array.from(sid),
-        password,
-      });
-      return withOwnSid((await call).body);
-    } finally {
-      password.fill(0);
     }
   }
 
@@ -410,11 +377,6 @@ export class Client implements HttpHandler {
 }
 
 type TunnelClosed = ConstructorParameters<typeof Tunnel>[0]['onClosed'];
-
-/** The channel wipes secrets of a message after it was handled; the login keeps its own copy. */
-function withOwnSid(body: Body<'SEC_AUTH_REPLY'>): Body<'SEC_AUTH_REPLY'> {
-  return { ...body, sid: body.sid && Uint8Array.from(body.sid) };
-}
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
