@@ -75,8 +75,8 @@ class EventQueue {
 };
 
 struct Workspace {
-  Workspace(Clock clock, int channel, Watch* channel_watch)
-      : clock(clock),
+  Workspace(Clock loop_clock, int channel, Watch* channel_watch)
+      : clock(loop_clock),
         now_ns(clock.now_ns()),
         timers(now_ms()),
         events(channel, &epoll, channel_watch),
