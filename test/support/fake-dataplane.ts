@@ -42,6 +42,8 @@ export class FakeDataplane implements Dataplane {
   readonly opened: { id: number; options: TunnelOptions; head: Buffer; connection: TlsConnection }[] = [];
   readonly attached: { id: number; hello: boolean; datagram: Buffer }[] = [];
   readonly terminated: { id: number; how: string; reason: CloseReason }[] = [];
+  readonly signed: { id: number; requestId: number; signature: Uint8Array | null }[] = [];
+  onSigned: () => void = () => undefined;
   counts: TunnelCounters = ZERO_COUNTERS;
   closed = false;
   readonly #onEvent: (event: DataplaneEvent) => void;
@@ -65,6 +67,11 @@ export class FakeDataplane implements Dataplane {
   terminate(id: number, how: 'disconnect' | 'drop', reason: CloseReason): void {
     this.terminated.push({ id, how, reason });
     this.end(id, reason);
+  }
+
+  completeSign(id: number, requestId: number, signature: Uint8Array | null): void {
+    this.signed.push({ id, requestId, signature });
+    this.onSigned();
   }
 
   /** As if the tunnel had ended. */

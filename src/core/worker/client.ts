@@ -65,6 +65,13 @@ export interface ClientDeps {
   readonly onGone: (client: Client) => void;
 }
 
+interface SignRequest {
+  readonly requestId: number;
+  readonly keyIndex: number;
+  readonly scheme: number;
+  readonly data: Buffer;
+}
+
 const ACCESS_DENIED = 49; // RFC 8446 §6.2
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 const MAX_DETAIL = 256;
@@ -99,7 +106,8 @@ export class Client implements HttpHandler {
     this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
     this.#stream = deps.openStream(deps.vhosts, fd, startup, {
-      onSign: (...request) => void this.#sign(...request),
+      onSign: (requestId, vhost, keyIndex, scheme, data) =>
+        void this.#signHandshake(vhost, { requestId, keyIndex, scheme, data }),
       onSecure: (info) => this.#onSecure(info),
       onClose: (error, bytesRead) => this.#onClose(error, bytesRead),
     });
@@ -118,27 +126,35 @@ export class Client implements HttpHandler {
 
   // ---------------------------------------------------------------- TLS
 
-  async #sign(
-    requestId: number,
-    vhost: string,
-    keyIndex: number,
-    scheme: number,
-    data: Buffer,
-  ): Promise<void> {
-    this.#keyIndex = keyIndex;
-    let signature: Uint8Array | null = null;
+  async #signHandshake(vhost: string, request: SignRequest): Promise<void> {
+    this.#keyIndex = request.keyIndex;
+    const signature = await this.#signature(this.#deps.vhosts.find(vhost), request, (why) => {
+      this.#failure ??= why;
+    });
+    if (!this.#gone) this.#stream.connection.completeSign(request.requestId, signature);
+  }
+
+  /** The client renegotiates TLS 1.2 inside its tunnel. */
+  async #signRekey(id: number, request: SignRequest): Promise<void> {
+    const signature = await this.#signature(this.#vhost, request, (why) => {
+      this.#deps.log.warn({ client: this.handle }, why);
+    });
+    if (!this.#gone) this.#deps.dataplane.completeSign(id, request.requestId, signature);
+  }
+
+  async #signature(
+    vhost: Vhost,
+    { keyIndex, scheme, data }: SignRequest,
+    complain: (why: string) => void,
+  ): Promise<Uint8Array | null> {
     try {
-      signature = await this.#secmod.sign({
-        vhost: this.#deps.vhosts.find(vhost).name,
-        keyIndex,
-        scheme,
-        data,
-      });
-      if (!signature) this.#failure ??= 'secmod refused to sign the TLS handshake';
+      const signature = await this.#secmod.sign({ vhost: vhost.name, keyIndex, scheme, data });
+      if (!signature) complain('secmod refused to sign the TLS handshake');
+      return signature;
     } catch (error) {
-      this.#failure ??= `secmod did not sign the TLS handshake: ${messageOf(error)}`;
+      complain(`secmod did not sign the TLS handshake: ${messageOf(error)}`);
+      return null;
     }
-    if (!this.#gone) this.#stream.connection.completeSign(requestId, signature);
   }
 
   #onSecure(info: TlsInfo): void {
@@ -314,7 +330,8 @@ export class Client implements HttpHandler {
   // ---------------------------------------------------------------- tunnel
 
   onTunnelEvent(event: DataplaneEvent): void {
-    this.#tunnel?.onEvent(event);
+    if (event.type === 'sign') void this.#signRekey(event.id, event);
+    else this.#tunnel?.onEvent(event);
   }
 
   /** UDP_FD. Takes ownership of the descriptor. */
