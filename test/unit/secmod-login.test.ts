@@ -331,6 +331,8 @@ test('terminating a user ends logins and cookies', async () => {
   expect(opened.body.reply).toBe('FAILED');
   const answer = { client: 2, sid: half.sid ?? randomBytes(32), password: Buffer.from('pw') };
   expect((await worker.call('SEC_AUTH_CONT', answer)).body.reply).toBe('FAILED');
+  // The back end was not even asked.
+  expect(lab.logged.join('')).toContain('the session was terminated');
 });
 
 describe('main', () => {

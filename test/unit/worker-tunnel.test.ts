@@ -1,4 +1,5 @@
 /** CONNECT and what follows, with real TLS and a data plane that only answers. */
+import { createPublicKey, verify } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../src/core/native/index.js';
@@ -187,6 +188,40 @@ describe('tunnel', () => {
     const suites = harness.received('SESSION_INFO').map(({ dtlsCiphersuite }) => dtlsCiphersuite);
     expect(suites).toEqual(['', '(DTLS1.2)-(PSK)-(AES-256-GCM)', '']);
     expect(harness.received('TUN_MTU').map(({ mtu }) => mtu)).toEqual([1434, 1300]);
+  });
+
+  it('signs for a rekey inside the tunnel', async () => {
+    await start();
+    await open();
+    const signed = new Promise<void>((resolve) => {
+      harness.dataplane.onSigned = resolve;
+    });
+    const data = Buffer.from('renegotiation');
+    harness.dataplane.emit({ type: 'sign', id: 1, requestId: 5, keyIndex: 0, scheme: 0x0403, data });
+    await signed;
+    const [answer] = harness.dataplane.signed;
+    expect(answer).toMatchObject({ id: 1, requestId: 5 });
+    const publicKey = createPublicKey(identity.certificate);
+    expect(verify('sha256', data, publicKey, answer?.signature ?? Buffer.alloc(0))).toBe(true);
+  });
+
+  it('refuses a rekey that secmod does not sign', async () => {
+    await start();
+    await open();
+    const signed = new Promise<void>((resolve) => {
+      harness.dataplane.onSigned = resolve;
+    });
+    harness.dataplane.emit({
+      type: 'sign',
+      id: 1,
+      requestId: 6,
+      keyIndex: 0,
+      scheme: 0x0403,
+      data: Buffer.alloc(2000),
+    });
+    await signed;
+    expect(harness.dataplane.signed).toEqual([{ id: 1, requestId: 6, signature: null }]);
+    expect(harness.log[0]?.msg).toContain('did not sign');
   });
 
   it('obeys TERMINATE', async () => {
