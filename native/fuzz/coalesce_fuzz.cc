@@ -1,4 +1,4 @@
-// A stream of packets built from the input, some of them with any bytes: the coalescer loses, changes and reorders none.
+// A stream of packets built from the input, some of them damaged: the coalescer loses, changes and reorders none.
 #include "pkt/coalesce.h"
 #include "support/flows.h"
 #include "support/fuzz.h"

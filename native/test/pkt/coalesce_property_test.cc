@@ -24,7 +24,9 @@ class Sender {
     m_.seq += static_cast<uint32_t>(m_.payload.size());
     m_.id = static_cast<uint16_t>(m_.id + (random_.one_in(12) ? random_.below(3) : 1));
     Bytes packet = build(sent);
-    if (random_.one_in(15)) packet[random_.between(m_.ip_header(), packet.size() - 1)] ^= static_cast<uint8_t>(1 << random_.below(8));
+    if (random_.one_in(15)) {
+      packet[random_.between(m_.ip_header(), packet.size() - 1)] ^= static_cast<uint8_t>(1 << random_.below(8));
+    }
     if (random_.one_in(40)) fragment(packet);
     return packet;
   }
@@ -100,7 +102,9 @@ TEST(coalescing_loses_and_reorders_nothing) {
   for (int round = 0; round < 300; ++round) {
     coalescer.configure(!random.one_in(8), !random.one_in(3));
     std::vector<Sender> senders;
-    for (uint64_t i = random.between(1, 12); i > 0; --i) senders.emplace_back(random, random.one_in(2) ? 4 : 6, !random.one_in(3));
+    for (uint64_t i = random.between(1, 12); i > 0; --i) {
+      senders.emplace_back(random, random.one_in(2) ? 4 : 6, !random.one_in(3));
+    }
     std::vector<Bytes> in;
     Collect out;
     size_t current = 0;

@@ -1,4 +1,5 @@
-// The packet code against the real kernel: a TCP and a UDP peer played by the model, over a tun device with vnet headers.
+// The packet code against the real kernel: a TCP and a UDP peer played by the model, over a tun device with vnet
+// headers.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -127,7 +128,7 @@ Bytes receive(int fd, size_t size) {
 
 void check_upload(int fd, Model* next) {
   Model whole = *next;
-  whole.payload = Random(seed()).bytes(40 * 1340);
+  whole.payload = Random(seed()).bytes(48 * 1340);  // as much as one super-packet takes
   const size_t frames = write_coalesced(model_segments(whole, 1340));
   CHECK_EQ(frames, 1u);
   CHECK(receive(fd, whole.payload.size()) == whole.payload);
