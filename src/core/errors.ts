@@ -196,7 +196,7 @@ export class VpnError extends Error {
 
   constructor(code: ErrorCode, details: ErrorDetails = {}, options?: ErrorOptions) {
     const { say, mend } = catalogue[code];
-    super(`${fill(say, details)} ${mend}`, options);
+    super(fill(`${say} ${mend}`, details), options);
     this.name = 'VpnError';
     this.code = code;
     this.details = details;

@@ -212,6 +212,10 @@ describe('suiteName', () => {
       '(DTLS1.2)-(RSA)-(AES-256-GCM)',
     ],
     [
+      { version: 'DTLSv1.2', cipher: 'ECDHE-RSA-AES256-GCM-SHA384', group: '', signatureScheme: 0 },
+      '(DTLS1.2)-(ECDHE-RSA)-(AES-256-GCM)',
+    ],
+    [
       { version: 'TLSv1.2', cipher: 'ECDHE-RSA-AES128-SHA', group: 'x25519', signatureScheme: 0x0401 },
       '(TLS1.2)-(ECDHE-X25519)-(RSA-SHA256)-(AES-128-CBC)-(SHA1)',
     ],

@@ -103,6 +103,15 @@ void Engine::terminate(uint32_t id, bool disconnect, CloseReason reason) {
   send_command(channel_, command, nullptr, 0, -1);
 }
 
+void Engine::complete_sign(uint32_t id, uint32_t request_id, const uint8_t* signature, size_t length) {
+  Command command;
+  command.type = CommandType::sign_done;
+  command.id = id;
+  command.request_id = request_id;
+  command.refused = signature == nullptr;
+  send_command(channel_, command, signature, command.refused ? 0 : length, -1);
+}
+
 const Counters* Engine::counters(uint32_t id) const {
   auto found = tunnels_.find(id);
   return found == tunnels_.end() ? nullptr : found->second;
@@ -114,7 +123,7 @@ uint64_t Engine::idle_ms(const Counters& counters) const {
   return last == 0 || last > now ? 0 : now - last;
 }
 
-bool Engine::next_event(Event* event) { return receive_event(channel_, event) == 1; }
+bool Engine::next_event(Event* event) { return receive_event(channel_, event, payload_.get()) == 1; }
 
 void Engine::forget(uint32_t id) {
   auto found = tunnels_.find(id);

@@ -31,6 +31,8 @@ class Engine {
   // Takes ownership of `fd`. A tunnel that is not there any more, or a datagram that is too long, is ignored.
   void attach_udp(uint32_t id, int fd, bool hello, const uint8_t* datagram, size_t length);
   void terminate(uint32_t id, bool disconnect, CloseReason reason);
+  // Answers a 'sign' event; null: refused.
+  void complete_sign(uint32_t id, uint32_t request_id, const uint8_t* signature, size_t length);
 
   // Null when there is no such tunnel (any more). Valid until forget().
   const Counters* counters(uint32_t id) const;
@@ -41,6 +43,8 @@ class Engine {
   int event_fd() const { return channel_; }
   // false: nothing waits. A 'closed' event leaves the tunnel's counters readable until forget().
   bool next_event(Event* event);
+  // What follows the last event (event.payload_length bytes); valid until the next call of next_event().
+  const uint8_t* event_payload() const { return payload_.get(); }
   // Frees the counters of a closed tunnel.
   void forget(uint32_t id);
 
@@ -48,11 +52,12 @@ class Engine {
   void stop();
 
  private:
-  Engine(int channel, Clock clock) : channel_(channel), clock_(clock) {}
+  Engine(int channel, Clock clock) : channel_(channel), clock_(clock), payload_(new uint8_t[kMaxPayload]) {}
 
   int channel_;
   Clock clock_;
   std::thread thread_;
+  std::unique_ptr<uint8_t[]> payload_;
   CounterArena arena_;
   std::unordered_map<uint32_t, Counters*> tunnels_;
   uint32_t last_id_ = 0;

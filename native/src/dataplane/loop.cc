@@ -10,7 +10,7 @@ namespace ocvpn::dataplane {
 Loop::Loop(int channel, Clock clock)
     : channel_(channel),
       workspace_(clock, channel, &channel_watch_),
-      datagram_(new uint8_t[kMaxHandoverDatagram]) {
+      payload_(new uint8_t[kMaxPayload]) {
   channel_watch_.kind = WatchKind::channel;
 }
 
@@ -65,7 +65,7 @@ void Loop::on_channel(uint32_t events) {
   for (int i = 0; i < kCommandsPerTurn && !stopping_; ++i) {
     Command command;
     int fd = -1;
-    int got = receive_command(channel_, &command, datagram_.get(), &fd);
+    int got = receive_command(channel_, &command, payload_.get(), &fd);
     if (got == 0) return;
     if (got < 0) {
       stopping_ = true;  // the owner is gone
@@ -88,7 +88,9 @@ void Loop::on_command(const Command& command, int fd) {
   }
   Session* session = found->second.get();
   if (command.type == CommandType::attach_udp && fd >= 0) {
-    session->attach_udp(fd, command.hello, datagram_.get(), command.datagram_length);
+    session->attach_udp(fd, command.hello, payload_.get(), command.payload_length);
+  } else if (command.type == CommandType::sign_done) {
+    session->complete_sign(command.request_id, command.refused ? nullptr : payload_.get(), command.payload_length);
   } else if (command.type == CommandType::terminate) {
     session->terminate(command.disconnect, command.reason);
   }

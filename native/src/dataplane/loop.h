@@ -43,7 +43,7 @@ class Loop {
   std::unordered_map<uint32_t, std::unique_ptr<Session>> sessions_;
   // Finished in this turn; events of the same epoll_wait may still name them.
   std::vector<std::unique_ptr<Session>> graveyard_;
-  std::unique_ptr<uint8_t[]> datagram_;
+  std::unique_ptr<uint8_t[]> payload_;  // of the command at hand
   bool stopping_ = false;
 };
 

@@ -50,14 +50,14 @@ bool wait_writable(int socket) {
 
 }  // namespace
 
-bool send_command(int socket, const Command& command, const uint8_t* datagram, size_t length, int fd) {
-  if (length > kMaxHandoverDatagram) {
+bool send_command(int socket, const Command& command, const uint8_t* payload, size_t length, int fd) {
+  if (length > kMaxPayload) {
     errno = EMSGSIZE;
     return false;
   }
   Command copy = command;
-  copy.datagram_length = static_cast<uint32_t>(length);
-  iovec parts[2] = {{&copy, sizeof copy}, {const_cast<uint8_t*>(datagram), length}};
+  copy.payload_length = static_cast<uint32_t>(length);
+  iovec parts[2] = {{&copy, sizeof copy}, {const_cast<uint8_t*>(payload), length}};
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = length > 0 ? 2 : 1;
@@ -71,7 +71,7 @@ bool send_command(int socket, const Command& command, const uint8_t* datagram, s
 }
 
 int receive_command(int socket, Command* command, uint8_t* buffer, int* fd) {
-  iovec parts[2] = {{command, sizeof *command}, {buffer, kMaxHandoverDatagram}};
+  iovec parts[2] = {{command, sizeof *command}, {buffer, kMaxPayload}};
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = 2;
@@ -87,28 +87,39 @@ int receive_command(int socket, Command* command, uint8_t* buffer, int* fd) {
   if (length == 0) return -1;
   *fd = take_descriptor(&message);
   bool whole = static_cast<size_t>(length) >= sizeof *command &&
-               static_cast<size_t>(length) - sizeof *command == command->datagram_length;
+               static_cast<size_t>(length) - sizeof *command == command->payload_length;
   if (whole) return 1;
   if (*fd >= 0) close(*fd);
   return -1;
 }
 
-bool send_event(int socket, const Event& event) {
+bool send_event(int socket, const Event& event, const uint8_t* payload) {
+  iovec parts[2] = {{const_cast<Event*>(&event), sizeof event},
+                    {const_cast<uint8_t*>(payload), event.payload_length}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = event.payload_length > 0 ? 2 : 1;
   ssize_t sent;
   do {
-    sent = send(socket, &event, sizeof event, MSG_NOSIGNAL | MSG_DONTWAIT);
+    sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   } while (sent < 0 && errno == EINTR);
   // A reader that is gone wants no more events; only a full socket is worth another try.
   return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS);
 }
 
-int receive_event(int socket, Event* event) {
+int receive_event(int socket, Event* event, uint8_t* buffer) {
+  iovec parts[2] = {{event, sizeof *event}, {buffer, kMaxPayload}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
   ssize_t length;
   do {
-    length = recv(socket, event, sizeof *event, MSG_DONTWAIT);
+    length = recvmsg(socket, &message, MSG_DONTWAIT);
   } while (length < 0 && errno == EINTR);
-  if (length == static_cast<ssize_t>(sizeof *event)) return 1;
-  return length < 0 && errno == EAGAIN ? 0 : -1;
+  if (length < 0) return errno == EAGAIN ? 0 : -1;
+  bool whole = static_cast<size_t>(length) >= sizeof *event &&
+               static_cast<size_t>(length) - sizeof *event == event->payload_length;
+  return whole ? 1 : -1;
 }
 
 }  // namespace ocvpn::dataplane

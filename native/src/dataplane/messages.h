@@ -25,10 +25,10 @@ enum class CloseReason : uint8_t {
 
 struct TunnelSetup;  // setup.h
 
-// Longest datagram that is handed over with its descriptor; a DTLS ClientHello or one record of a roamed client.
-constexpr size_t kMaxHandoverDatagram = 16384;
+// Bytes that may follow a command (a datagram, a signature) or an event (what is to be signed).
+constexpr size_t kMaxPayload = 16384;
 
-enum class CommandType : uint8_t { open, attach_udp, terminate, shutdown };
+enum class CommandType : uint8_t { open, attach_udp, terminate, sign_done, shutdown };
 
 struct Command {
   CommandType type = CommandType::shutdown;
@@ -36,11 +36,13 @@ struct Command {
   bool disconnect = false;  // terminate: say DISCONNECT first
   CloseReason reason = CloseReason::unspecified;
   uint32_t id = 0;
-  uint32_t datagram_length = 0;  // attach_udp: bytes that follow the struct
+  uint32_t request_id = 0;      // sign_done
+  bool refused = false;         // sign_done: there is no signature
+  uint32_t payload_length = 0;  // attach_udp: the datagram, sign_done: the signature
   TunnelSetup* setup = nullptr;  // open: ownership passes
 };
 
-enum class EventType : uint8_t { dtls_up, dtls_down, roamed, mtu, closed };
+enum class EventType : uint8_t { dtls_up, dtls_down, roamed, mtu, sign, closed };
 
 struct Event {
   EventType type = EventType::closed;
@@ -49,6 +51,10 @@ struct Event {
   uint32_t id = 0;
   uint32_t mtu = 0;           // mtu
   uint32_t milliseconds = 0;  // dtls_up: duration of the handshake
+  uint32_t request_id = 0;    // sign
+  uint32_t key_index = 0;     // sign
+  uint16_t scheme = 0;        // sign: TLS SignatureScheme
+  uint32_t payload_length = 0;  // sign: the message to be signed
   char version[16] = {};      // dtls_up
   char cipher[48] = {};       // dtls_up
   char detail[192] = {};      // closed, dtls_down: one line for the log
@@ -57,17 +63,17 @@ struct Event {
 // Bounded copy that always terminates.
 void copy_text(char* to, size_t capacity, const char* from);
 
-// Sends one command with at most one descriptor (-1: none) and an optional datagram. Waits while the socket is full:
+// Sends one command with at most one descriptor (-1: none) and an optional payload. Waits while the socket is full:
 // the loop always drains it. false: the loop is gone (errno tells).
-bool send_command(int socket, const Command& command, const uint8_t* datagram, size_t length, int fd);
+bool send_command(int socket, const Command& command, const uint8_t* payload, size_t length, int fd);
 
 // One command from a non-blocking socket. 1: got it (`fd` is the caller's), 0: none waits, -1: end of stream or error.
-// `buffer` receives the datagram and must hold kMaxHandoverDatagram bytes.
+// `buffer` receives the payload and must hold kMaxPayload bytes.
 int receive_command(int socket, Command* command, uint8_t* buffer, int* fd);
 
-// false: would block.
-bool send_event(int socket, const Event& event);
-// 1: got one, 0: none waits, -1: the loop is gone.
-int receive_event(int socket, Event* event);
+// `payload` has event.payload_length bytes. false: would block.
+bool send_event(int socket, const Event& event, const uint8_t* payload);
+// 1: got one, 0: none waits, -1: the loop is gone. `buffer` must hold kMaxPayload bytes.
+int receive_event(int socket, Event* event, uint8_t* buffer);
 
 }  // namespace ocvpn::dataplane

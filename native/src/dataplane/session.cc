@@ -206,7 +206,7 @@ void Session::release_descriptors() {
 void Session::update_interest() {
   if (state_ != State::running) return;
   ws_->epoll.set(&tun_watch_, may_read_tun() ? uint32_t{EPOLLIN} : 0);
-  uint32_t tcp = rx_paused_ ? 0 : uint32_t{EPOLLIN};
+  uint32_t tcp = rx_paused_ || sign_asked_ms_ > 0 ? 0 : uint32_t{EPOLLIN};
   if (tls_->pending_output() > 0) tcp |= EPOLLOUT;
   ws_->epoll.set(&tcp_watch_, tcp);
   for (UdpChannel& channel : udp_) {

@@ -46,6 +46,8 @@ class Session {
   void attach_udp(int fd, bool hello, const uint8_t* datagram, size_t length);
   // `disconnect`: tell the client not to come back.
   void terminate(bool disconnect, CloseReason reason);
+  // Answer to a 'sign' event; null: refused.
+  void complete_sign(uint32_t request_id, const uint8_t* signature, size_t length);
 
  private:
   enum class State : uint8_t { running, closing, finished };
@@ -93,6 +95,7 @@ class Session {
   bool on_packet(Channel channel, const pkt::CstpPacket& packet);
   void on_disconnect(pkt::ConstView payload);
   bool check_tls_rekey();
+  void ask_for_signature();
   void on_dpd_request(Channel channel, pkt::ConstView payload);
   void inject(Channel channel, pkt::ConstView packet);
   void flush_tun();
@@ -106,7 +109,8 @@ class Session {
   void after_handshake_record();
   void continue_handshake(int index, const uint8_t* datagram, size_t length);
   void promote_pending();
-  void start_handshake(int fd, const uint8_t* datagram, size_t length);
+  bool offer_to_pending(const uint8_t* datagram, size_t length);
+  void start_handshake(int fd, bool shares, const uint8_t* datagram, size_t length);
   void try_roam(int fd, const uint8_t* datagram, size_t length);
   void drop_udp(int index, bool notify);
   void udp_failed(const char* detail);
@@ -149,6 +153,7 @@ class Session {
   int active_index_ = 0;
   bool udp_usable_ = false;  // DTLS carries the data
   bool udp_dirty_ = false;   // records in the thread's batch
+  bool pending_shares_ = false;  // the pending association has no socket of its own: the client kept its address
   bool coalescer_in_use_ = false;
 
   uint32_t data_mtu_;
@@ -176,6 +181,7 @@ class Session {
   uint64_t last_rekey_ms_;
   uint64_t blocked_since_ms_ = 0;  // 0: TCP takes what we send
   uint64_t linger_until_ms_ = 0;
+  uint64_t sign_asked_ms_ = 0;     // 0: no signature is awaited
   uint32_t renegotiations_ = 0;
 
   CloseReason close_reason_ = CloseReason::unspecified;

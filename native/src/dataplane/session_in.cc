@@ -30,7 +30,7 @@ void Session::on_tcp(uint32_t events) {
     read_tls_records();
     if (state_ != State::running) return;
     if (received.status == TlsStatus::kEnd) return shut(CloseReason::error, "the client closed the connection");
-    must_read = received.status == TlsStatus::kOk && !rx_paused_;
+    must_read = received.status == TlsStatus::kOk && !rx_paused_ && sign_asked_ms_ == 0;
   }
   flush_tls();
 }
@@ -52,10 +52,36 @@ void Session::read_tls_records() {
       tls_->flush();  // the alert
       shut(CloseReason::error, reason.c_str());
     } else if (result.status == TlsStatus::kWantSign) {
-      shut(CloseReason::error, "the client's renegotiation needs a signature");
+      ask_for_signature();
     }
     return;
   }
+}
+
+// A renegotiation needs the private key, which is in another process; nothing is read from TCP until it answered.
+void Session::ask_for_signature() {
+  if (sign_asked_ms_ > 0) return;
+  const SignRequest* request = tls_->sign_request();
+  sign_asked_ms_ = ws_->now_ms();
+  Event event;
+  event.type = EventType::sign;
+  event.id = id_;
+  event.request_id = request->id;
+  event.key_index = request->key_index;
+  event.scheme = request->scheme;
+  event.payload_length = static_cast<uint32_t>(request->data.size());
+  ws_->events.post(event, request->data.data());
+  check_liveness();
+}
+
+void Session::complete_sign(uint32_t request_id, const uint8_t* signature, size_t length) {
+  if (state_ != State::running || sign_asked_ms_ == 0) return;
+  if (!tls_->complete_sign(request_id, signature, length)) return;
+  sign_asked_ms_ = 0;
+  read_tls_records();
+  if (state_ == State::running) flush_tls();
+  flush_tun();
+  update_interest();
 }
 
 // TLS 1.2: the client renegotiates once per rekey-time; the stream lets it begin once more each time (protocol.md 11).

@@ -13,6 +13,8 @@ namespace {
 constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
 // A TCP peer that takes nothing for this long is given up.
 constexpr uint64_t kBlockedMs = 10000;
+// The process with the private key gets this long.
+constexpr uint64_t kSignMs = 20000;
 // Whole DTLS handshake.
 constexpr uint64_t kHandshakeMs = 60000;
 
@@ -74,6 +76,11 @@ uint64_t Session::check_limits(uint64_t now) {
   if (blocked_since_ms_ > 0) {
     uint64_t end = blocked_since_ms_ + kBlockedMs;
     if (now >= end) return shut(CloseReason::error, "the client stopped reading"), kNever;
+    next = std::min(next, end);
+  }
+  if (sign_asked_ms_ > 0) {
+    uint64_t end = sign_asked_ms_ + kSignMs;
+    if (now >= end) return shut(CloseReason::error, "no signature for the client's TLS rekey"), kNever;
     next = std::min(next, end);
   }
   UdpChannel& other = pending();

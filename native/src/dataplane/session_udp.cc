@@ -1,6 +1,7 @@
 // The DTLS associations of a session: hand-over of sockets, handshakes beside the running association, roaming.
 #include "dataplane/session.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@ namespace {
 // UDP payload of handshake datagrams: fits every path that IPv6 allows.
 constexpr uint32_t kFlightMtu = 1200;
 constexpr uint32_t kMinDataMtu = 576;
+// Between two hand-overs or restarts (protocol.md 13).
+constexpr uint64_t kHandoverGapMs = 3000;
 
 }  // namespace
 
@@ -23,7 +26,7 @@ void Session::attach_udp(int fd, bool hello, const uint8_t* datagram, size_t len
     return;
   }
   if (hello) {
-    start_handshake(fd, datagram, length);
+    start_handshake(fd, false, datagram, length);
   } else {
     try_roam(fd, datagram, length);
   }
@@ -31,8 +34,11 @@ void Session::attach_udp(int fd, bool hello, const uint8_t* datagram, size_t len
   update_interest();
 }
 
-void Session::start_handshake(int fd, const uint8_t* datagram, size_t length) {
+// `shares`: `fd` is a copy of the running association's socket, which goes on reading for both.
+void Session::start_handshake(int fd, bool shares, const uint8_t* datagram, size_t length) {
+  // Only main's own limit (one hand-over in 3 s, protocol.md 13) keeps replayed hellos from displacing a handshake.
   drop_udp(1 - active_index_, false);
+  pending_shares_ = shares;
   SSL_CTX* context = ws_->dtls_contexts.get(options_.dtls.mode, options_.dtls.ciphers);
   UdpSocket socket(fd, options_.offloads.udp_segment, options_.offloads.udp_gro);
   UdpChannel& channel = pending();
@@ -40,7 +46,7 @@ void Session::start_handshake(int fd, const uint8_t* datagram, size_t length) {
   if (context == nullptr ||
       !channel.slot.start(context, &dtls_keys_, std::move(socket), &ws_->udp_batch, counters_,
                           std::min(kFlightMtu, data_mtu_), options_.rekey_sec > 0, ws_->now_ms()) ||
-      !ws_->epoll.add(&channel.watch, fd, EPOLLIN)) {
+      (!shares && !ws_->epoll.add(&channel.watch, fd, EPOLLIN))) {
     return handshake_failed(1 - active_index_, "cannot start DTLS: ciphers refused, or no memory");
   }
   continue_handshake(1 - active_index_, datagram, length);
@@ -65,6 +71,8 @@ void Session::promote_pending() {
   drop_udp(active_index_, false);
   active_index_ = 1 - active_index_;
   UdpChannel& channel = active();
+  if (pending_shares_) ws_->epoll.add(&channel.watch, channel.slot.socket().fd(), EPOLLIN);
+  pending_shares_ = false;
   channel.window = ReplayWindow();
   channel.handshakes = channel.slot.handshakes();
   channel.last_handshake_ms = ws_->now_ms();
@@ -106,12 +114,31 @@ void Session::feed_datagram(int index, const uint8_t* datagram, size_t length) {
     case DtlsSlot::State::handshake:
       return continue_handshake(index, datagram, length);
     case DtlsSlot::State::established:
+      if (offer_to_pending(datagram, length)) return;
       active().slot.set_input(datagram, length);
       read_active(datagram, length);
       return;
     case DtlsSlot::State::empty:
       return;  // the association ended earlier in this burst
   }
+}
+
+// A client that starts DTLS again from the same address reaches the running association's socket. Its hello begins a
+// handshake beside the association, on a copy of the descriptor, and the flights that follow are told by epoch and
+// type; all else stays with the association. true: the datagram was the pending handshake's.
+bool Session::offer_to_pending(const uint8_t* datagram, size_t length) {
+  constexpr auto kApplicationData = static_cast<uint8_t>(pkt::DtlsContentType::kApplicationData);
+  pkt::DtlsRecordHeader header;
+  if (datagram[0] == kApplicationData || !pkt::peek_dtls_record({datagram, length}, &header)) return false;
+  bool handshaking = pending_shares_ && pending().slot.state() == DtlsSlot::State::handshake;
+  if (pkt::is_dtls_client_hello({datagram, length}) && ws_->now_ms() - udp_attached_ms_ >= kHandoverGapMs) {
+    int copy = fcntl(active().slot.socket().fd(), F_DUPFD_CLOEXEC, 0);
+    if (copy >= 0) start_handshake(copy, true, datagram, length);
+    return true;
+  }
+  if (!handshaking || header.epoch > 1) return false;
+  continue_handshake(1 - active_index_, datagram, length);
+  return true;
 }
 
 // Consumes the datagram that was set as input. false: nothing in it was authentic.
@@ -193,6 +220,7 @@ void Session::try_roam(int fd, const uint8_t* datagram, size_t length) {
 }
 
 void Session::drop_udp(int index, bool notify) {
+  if (index != active_index_) pending_shares_ = false;
   ws_->epoll.remove(&udp_[index].watch);
   udp_[index].slot.reset(notify);
   if (index == active_index_) set_udp_usable(false);

@@ -312,9 +312,10 @@ bool TlsStream::request_key_update() {
 
 bool TlsStream::is_tls13() const { return SSL_version(ssl_.get()) >= TLS1_3_VERSION; }
 
-/// Code ERR_TLS_<REASON> and OpenSSL's reason text; `what` when OpenSSL gives none.
+/// Code ERR_TLS_<REASON> and OpenSSL's reason text, the first of its queue: later ones only say who passed it on.
+/// `what` when OpenSSL gives none.
 void TlsStream::fail(const char* what) {
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
+  const char* reason = ERR_reason_error_string(ERR_peek_error());
   error_ = reason != nullptr ? reason : what;
   error_code_ = "ERR_TLS_";
   for (unsigned char c : error_) error_code_ += std::isalnum(c) != 0 ? static_cast<char>(std::toupper(c)) : '_';

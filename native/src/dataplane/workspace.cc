@@ -36,14 +36,16 @@ void EpollSet::remove(Watch* watch) {
   watch->events = 0;
 }
 
-void EventQueue::post(const Event& event) {
-  if (waiting_.empty() && send_event(socket_, event)) return;
-  waiting_.push_back(event);
+void EventQueue::post(const Event& event, const uint8_t* payload) {
+  if (waiting_.empty() && send_event(socket_, event, payload)) return;
+  waiting_.push_back({event, {payload, payload + event.payload_length}});
   epoll_->set(watch_, EPOLLIN | EPOLLOUT);
 }
 
 void EventQueue::on_writable() {
-  while (!waiting_.empty() && send_event(socket_, waiting_.front())) waiting_.pop_front();
+  while (!waiting_.empty() && send_event(socket_, waiting_.front().event, waiting_.front().payload.data())) {
+    waiting_.pop_front();
+  }
   if (waiting_.empty()) epoll_->set(watch_, EPOLLIN);
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <vector>
 
 #include "dataplane/clock.h"
 #include "dataplane/dtls_context.h"
@@ -57,7 +58,8 @@ class EventQueue {
  public:
   EventQueue(int socket, EpollSet* epoll, Watch* watch) : socket_(socket), epoll_(epoll), watch_(watch) {}
 
-  void post(const Event& event);
+  // `payload` has event.payload_length bytes and is copied.
+  void post(const Event& event, const uint8_t* payload = nullptr);
   void on_writable();
   bool empty() const { return waiting_.empty(); }
 
@@ -65,12 +67,16 @@ class EventQueue {
   int socket_;
   EpollSet* epoll_;
   Watch* watch_;
-  std::deque<Event> waiting_;
+  struct Waiting {
+    Event event;
+    std::vector<uint8_t> payload;
+  };
+  std::deque<Waiting> waiting_;
 };
 
 struct Workspace {
-  Workspace(Clock clock, int channel, Watch* channel_watch)
-      : clock(clock),
+  Workspace(Clock loop_clock, int channel, Watch* channel_watch)
+      : clock(loop_clock),
         now_ns(clock.now_ns()),
         timers(now_ms()),
         events(channel, &epoll, channel_watch),

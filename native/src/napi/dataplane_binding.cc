@@ -147,6 +147,7 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   Napi::Value open(const Napi::CallbackInfo& info);
   void attach_udp(const Napi::CallbackInfo& info);
   void terminate(const Napi::CallbackInfo& info);
+  void complete_sign(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
@@ -171,6 +172,7 @@ Napi::Function DataplaneWrap::define(Napi::Env env) {
                          InstanceMethod("open", &DataplaneWrap::open),
                          InstanceMethod("attachUdp", &DataplaneWrap::attach_udp),
                          InstanceMethod("terminate", &DataplaneWrap::terminate),
+                         InstanceMethod("completeSign", &DataplaneWrap::complete_sign),
                          InstanceMethod("counters", &DataplaneWrap::counters),
                          InstanceMethod("close", &DataplaneWrap::close),
                      });
@@ -242,6 +244,16 @@ void DataplaneWrap::terminate(const Napi::CallbackInfo& info) {
   if (engine_ != nullptr) engine_->terminate(id, how == "disconnect", reason);
 }
 
+void DataplaneWrap::complete_sign(const Napi::CallbackInfo& info) {
+  Args args(info);
+  auto id = static_cast<uint32_t>(args.integer(0, "id", 1, UINT32_MAX));
+  auto request_id = static_cast<uint32_t>(args.integer(1, "requestId", 0, UINT32_MAX));
+  ByteView signature;
+  if (!info[2].IsNull()) signature = args.bytes(2, "signature");
+  if (!args.ok() || engine_ == nullptr) return;
+  engine_->complete_sign(id, request_id, info[2].IsNull() ? nullptr : signature.data, signature.size);
+}
+
 Napi::Object DataplaneWrap::counters_object(const Counters& counters) {
   Napi::Env env = Env();
   Napi::Object object = Napi::Object::New(env);
@@ -287,6 +299,13 @@ Napi::Object DataplaneWrap::event_object(const Event& event) {
     case EventType::mtu:
       object.Set("type", "mtu");
       object.Set("mtu", Napi::Number::New(env, event.mtu));
+      break;
+    case EventType::sign:
+      object.Set("type", "sign");
+      object.Set("requestId", Napi::Number::New(env, event.request_id));
+      object.Set("keyIndex", Napi::Number::New(env, event.key_index));
+      object.Set("scheme", Napi::Number::New(env, event.scheme));
+      object.Set("data", copy_to_buffer(env, engine_->event_payload(), event.payload_length));
       break;
     case EventType::closed: {
       const Counters* counters = engine_->counters(event.id);

@@ -3,7 +3,7 @@
  * for virtual hosts, or the embedded default. Data only: no loader here runs code, and nothing is searched for.
  */
 import { resolve } from 'node:path';
-import { cosmiconfigSync, defaultLoadersSync } from 'cosmiconfig';
+import { cosmiconfigSync, defaultLoadersSync, type LoaderSync } from 'cosmiconfig';
 import { VpnError } from '../errors.js';
 import { embeddedDefault } from './embedded.js';
 import { type OptionName, options, type ServerConfig, type VhostConfig } from './schema.js';
@@ -19,11 +19,20 @@ export interface LoadOptions {
   readonly overrides?: Values;
 }
 
-const loaders = {
-  '.json': defaultLoadersSync['.json'],
-  '.yaml': defaultLoadersSync['.yaml'],
-  '.yml': defaultLoadersSync['.yml'],
+const DATA_FORMATS = ['.json', '.yaml', '.yml'];
+const refuseFormat = (): never => {
+  throw new Error('only .yaml, .yml and .json files can be read');
 };
+/**
+ * cosmiconfig adds the loaders that are not given from its defaults, and those run .js and .ts files, also from
+ * `$import` inside a data file. So every one that is not for data is replaced.
+ */
+const loaders: Record<string, LoaderSync> = Object.fromEntries(
+  Object.entries(defaultLoadersSync).map(([format, loader]) => [
+    format,
+    DATA_FORMATS.includes(format) ? loader : refuseFormat,
+  ]),
+);
 const DEFAULT_VHOST = 'default';
 
 /** Loads and checks the configuration. Throws OCS_FILE, or OCS_CONFIG with one line for every mistake. */

@@ -253,7 +253,7 @@ export const messages = {
     to: 'secmod',
     reply: 'SEC_AUTH_REPLY',
     when: ['INIT', 'CONT'],
-    secret: ['password'],
+    secret: ['sid', 'password'],
     body: { client: client(), sid: sid(), password: bytes(0, 4096) },
     doc: 'The next password (or token) of the login.',
   }),

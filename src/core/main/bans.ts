@@ -2,9 +2,8 @@
  * Points against addresses that misbehave (reference ipc-and-processes §9). IPv4 addresses count one by one,
  * IPv6 by /64, the smallest network that a client surely owns as a whole.
  */
-import { formatIp, maskTo, parseIp } from './ip.js';
+import ipaddr from 'ipaddr.js';
 
-/** Entries kept at most; an attacker with many addresses must not fill main's memory. */
 const MAX_ENTRIES = 65_536;
 
 export interface BanOptions {
@@ -17,6 +16,8 @@ export interface BanOptions {
   readonly now: () => number;
   /** Addresses of the server's own networks are counted, never refused. */
   readonly isLocal: (ip: string) => boolean;
+  /** Entries kept at most, the oldest go first: an attacker with many addresses must not fill main's memory. */
+  readonly maxEntries?: number;
 }
 
 export interface BanEntry {
@@ -52,7 +53,7 @@ export class BanTable {
       if (entry.score >= maxScore) entry.expires = now() + banTimeSec;
     }
     if (entry.score > 0) this.#store(key, entry);
-    return !this.isBanned(ip);
+    return entry.expires === 0 || this.#options.isLocal(ip);
   }
 
   /** Takes points back that turned out to be undeserved (a connection that was a health probe). */
@@ -101,14 +102,16 @@ export class BanTable {
 
   #store(key: string, entry: Points): void {
     this.#entries.set(key, entry);
-    if (this.#entries.size <= MAX_ENTRIES) return;
+    if (this.#entries.size <= (this.#options.maxEntries ?? MAX_ENTRIES)) return;
     const oldest = this.#entries.keys().next();
     if (!oldest.done) this.#entries.delete(oldest.value);
   }
 }
 
-/** The address, or the /64 of an IPv6 address (its first address, as text). */
+/** The address, or the first address of an IPv6 address's /64. */
 function banKey(ip: string): string {
-  const { family, value } = parseIp(ip);
-  return formatIp(family, family === 4 ? value : maskTo(6, value, 64));
+  const address = ipaddr.process(ip);
+  if (address.kind() === 'ipv4') return address.toString();
+  const [a = 0, b = 0, c = 0, d = 0] = (address as ipaddr.IPv6).parts;
+  return new ipaddr.IPv6([a, b, c, d, 0, 0, 0, 0]).toRFC5952String();
 }

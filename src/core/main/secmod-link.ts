@@ -243,31 +243,36 @@ export class SecmodLink implements SecmodCalls {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Whether process `pid` runs `vpn ARGS…` from this installation. */
-function runsAs(pid: number, args: readonly string[]): boolean {
+const runsAs = (pid: number, args: readonly string[]): boolean =>
+  commandLine(pid) === `${roleCommand(args).join('\0')}\0`;
+
+/** Words of the process, each ended by a zero byte; null when it has ended, also if its parent did not notice yet. */
+function commandLine(pid: number): string | null {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8') === `${roleCommand(args).join('\0')}\0`;
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8') || null;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
     throw error;
   }
 }
 
-/** False when the process does not exist any more. */
-function signalIfThere(pid: number, signal: NodeJS.Signals | 0): boolean {
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
   try {
-    return process.kill(pid, signal);
+    process.kill(pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
 /** Ends a process that is not our child: SIGTERM, then SIGKILL after `graceMs`. */
 async function endProcess(pid: number, graceMs: number): Promise<void> {
-  if (!signalIfThere(pid, 'SIGTERM')) return;
+  signalIfThere(pid, 'SIGTERM');
   const deadline = performance.now() + graceMs;
-  while (signalIfThere(pid, 0)) {
-    if (performance.now() > deadline) signalIfThere(pid, 'SIGKILL');
+  for (let killed = false; commandLine(pid) !== null; ) {
+    if (!killed && performance.now() > deadline) {
+      signalIfThere(pid, 'SIGKILL');
+      killed = true;
+    }
     await sleep(CONNECT_RETRY_MS);
   }
 }

@@ -115,7 +115,8 @@ export class WorkerPool {
       return;
     }
     link.channel = channel;
-    channel.send('WORKER_CONFIG', this.#options.workerConfig());
+    // The listener answers HELLO after this call; nothing may be sent before that.
+    queueMicrotask(() => channel.send('WORKER_CONFIG', this.#options.workerConfig()));
   }
 
   /** Takes an accepted connection; it waits here until a worker can have it. */

@@ -290,6 +290,8 @@ export type DataplaneEvent =
   /** UDP hand-over by address was adopted (roaming) or refused. */
   | { type: 'roamed'; id: number; accepted: boolean }
   | { type: 'mtu'; id: number; mtu: number }
+  /** The client rekeys TLS 1.2 by renegotiation; as TlsHandlers.onSign, answer with Dataplane.completeSign within 20 s. */
+  | { type: 'sign'; id: number; requestId: number; keyIndex: number; scheme: number; data: Buffer }
   | { type: 'closed'; id: number; reason: CloseReason; detail: string; counters: TunnelCounters };
 
 /** All counts since open; bytes are inner packet bytes. */
@@ -334,6 +336,8 @@ export interface Dataplane {
   attachUdp(id: number, fd: number, hello: boolean, datagram: Uint8Array): void;
   /** 'disconnect': CSTP DISCONNECT then close; 'drop': close TCP without it, so that the client reconnects. */
   terminate(id: number, how: 'disconnect' | 'drop', reason: CloseReason): void;
+  /** Answers a 'sign' event; null refuses, which ends the tunnel. The vhost is that of the connection. */
+  completeSign(id: number, requestId: number, signature: Uint8Array | null): void;
   counters(id: number): TunnelCounters;
   /** Ends all tunnels as 'drop' and joins the thread. */
   close(): void;

@@ -104,12 +104,12 @@ export class LoginAttempt {
     return this.#advance(() => this.#conversation.answer(secret));
   }
 
-  /** Gives up at the deadline. */
-  async expire(): Promise<void> {
-    if (!this.#isPending() || this.#deps.nowMs() < this.#deadlineMs) return;
-    // Whoever waits for the back end rejects the login itself.
-    if (this.#busy) this.#abort.abort();
-    else await this.#reject('auth-timeout has passed');
+  /**
+   * Tells a back end that is working that the deadline has passed. The state stays: an answer that is on its way
+   * is no breach of the protocol, and is rejected when it comes.
+   */
+  expire(): void {
+    if (this.#isPending() && this.#deps.nowMs() >= this.#deadlineMs) this.#abort.abort();
   }
 
   /** The worker is gone, or begins a new login for this client. */

@@ -82,7 +82,7 @@ export class Secmod {
 
   /** Ends logins and sessions whose time is over. */
   async expire(): Promise<void> {
-    for (const logins of this.#workers) await logins.expire();
+    for (const logins of this.#workers) logins.expire();
     await this.sessions.expire();
   }
 

@@ -1,5 +1,5 @@
 /** The virtual hosts as secmod runs them: configuration, keys and back end of each. */
-import { reloaded } from '../config/reload.js';
+import { needsRestart, reloaded } from '../config/reload.js';
 import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import type { Logger } from '../log.js';
 import type { AuthBackend, AuthBackendPlugin } from '../plugin-api/index.js';
@@ -60,6 +60,8 @@ export class Vhosts {
   async reload(fresh: ServerConfig): Promise<void> {
     const next = reloaded(this.#config, fresh);
     const byName = await build(next, this.#plugins, this.#log, this.#byName);
+    const ignored = needsRestart(this.#config.default, fresh.default);
+    if (ignored.length > 0) this.#log.warn({ options: ignored }, 'changed options that need a restart');
     const gone = [...this.#byName].filter(([name]) => !byName.has(name));
     this.#config = next;
     this.#byName = byName;

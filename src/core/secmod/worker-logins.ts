@@ -63,9 +63,9 @@ export class WorkerLogins {
     }
   }
 
-  /** Ends the logins whose time is over. */
-  async expire(): Promise<void> {
-    await Promise.all([...this.#logins.values()].map((login) => login.expire()));
+  /** Gives up what back ends are doing for logins whose time is over. */
+  expire(): void {
+    for (const login of this.#logins.values()) login.expire();
   }
 
   /** The worker is gone. Completed logins keep their cookies. */

@@ -38,9 +38,10 @@ async function askUnseen(
   input: Terminal['input'],
   output: NodeJS.WritableStream,
 ): Promise<string> {
-  output.write(prompt);
+  // Before the prompt: what somebody types at once must not be shown.
   input.setRawMode?.(true);
   input.setEncoding('utf8');
+  output.write(prompt);
   input.resume();
   try {
     let typed = '';

@@ -14,6 +14,7 @@ export interface SuiteInfo {
 const groups: Readonly<Record<string, string>> = {
   x25519: 'X25519',
   x448: 'X448',
+  x25519mlkem768: 'X25519-MLKEM768',
   secp256r1: 'SECP256R1',
   prime256v1: 'SECP256R1',
   'p-256': 'SECP256R1',
@@ -49,9 +50,12 @@ function keyExchange({ version, cipher, group, signatureScheme }: SuiteInfo): st
   if (cipher.startsWith('PSK-')) return ['PSK'];
   const ephemeral = version.endsWith('1.3') || cipher.startsWith('ECDHE-');
   if (!ephemeral) return ['RSA'];
-  const exchange = group ? [`ECDHE-${groups[group.toLowerCase()] ?? group.toUpperCase()}`] : [];
+  // A resumed DTLS session has no group of its own: (DTLS1.2)-(ECDHE-RSA)-(AES-256-GCM).
+  const exchange = group ? [groupName(group)] : (/^ECDHE-(?:RSA|ECDSA)/.exec(cipher)?.slice(0, 1) ?? []);
   return signatureScheme ? [...exchange, signatureName(signatureScheme, version)] : exchange;
 }
+
+const groupName = (group: string): string => `ECDHE-${groups[group.toLowerCase()] ?? group.toUpperCase()}`;
 
 /** TLS 1.2 binds ECDSA to a hash, not to a curve. */
 function signatureName(scheme: number, version: string): string {

@@ -8,14 +8,8 @@ import type { Duplex } from 'node:stream';
 import type { Channel } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import type {
-  CloseReason,
-  Dataplane,
-  DataplaneEvent,
-  NativeIo,
-  TlsConnection,
-  TlsInfo,
-} from '../native/types.js';
+import type { TlsDuplex } from '../native/tls-duplex.js';
+import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
 import { planTunnel, type Session } from '../session/tunnel-plan.js';
 import { parseAuthBody } from '../wire/auth-body.js';
@@ -38,11 +32,8 @@ import type { Vhost, Vhosts } from './vhosts.js';
 export type Startup = Body<'WORKER_STARTUP'>;
 export type MainChannel = Channel<'worker', 'main'>;
 
-/** A TLS connection together with its decrypted stream. */
-export interface SecureStream {
-  readonly connection: TlsConnection;
-  readonly stream: Duplex;
-}
+/** What of TlsDuplex a client uses. */
+export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'info' | 'endWithAlert' | 'detach'>;
 
 export interface StreamHandlers {
   onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;
@@ -59,7 +50,12 @@ export interface ClientDeps {
   readonly vhosts: Vhosts;
   readonly log: Logger;
   /** Starts TLS on a descriptor and owns it from then on. */
-  readonly openStream: (vhosts: Vhosts, fd: number, handlers: StreamHandlers) => SecureStream;
+  readonly openStream: (
+    vhosts: Vhosts,
+    fd: number,
+    startup: Startup,
+    handlers: StreamHandlers,
+  ) => SecureStream;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly random: () => number;
@@ -79,8 +75,7 @@ export class Client implements HttpHandler {
   readonly #deps: ClientDeps;
   readonly #startup: Startup;
   readonly #fd: number;
-  readonly #stream: Duplex;
-  readonly #connection: TlsConnection;
+  readonly #stream: SecureStream;
   readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
   #tls: TlsInfo | null = null;
   #vhost: Vhost;
@@ -101,13 +96,13 @@ export class Client implements HttpHandler {
     this.#startup = startup;
     this.#fd = fd;
     this.#vhost = deps.vhosts.default;
-    const secure = deps.openStream(deps.vhosts, fd, {
+    this.#stream = deps.openStream(deps.vhosts, fd, startup, {
       onSign: (...request) => void this.#sign(...request),
       onSecure: (info) => this.#onSecure(info),
       onClose: (error, bytesRead) => this.#onClose(error, bytesRead),
     });
-    this.#stream = secure.stream;
-    this.#connection = secure.connection;
+    // onClose tells the same, and exactly once.
+    this.#stream.on('error', () => undefined);
     const authTimeoutMs = this.#vhost.options['auth-timeout'] * 1000;
     this.#timer = {
       auth: setTimeout(() => this.#onAuthTimeout(), authTimeoutMs),
@@ -139,7 +134,7 @@ export class Client implements HttpHandler {
     } catch (error) {
       this.#failure ??= `secmod did not sign the TLS handshake: ${messageOf(error)}`;
     }
-    if (!this.#gone) this.#connection.completeSign(requestId, signature);
+    if (!this.#gone) this.#stream.connection.completeSign(requestId, signature);
   }
 
   #onSecure(info: TlsInfo): void {
@@ -204,7 +199,7 @@ export class Client implements HttpHandler {
   }
 
   onAlert(): void {
-    this.#connection.endWithAlert(ACCESS_DENIED);
+    this.#stream.endWithAlert(ACCESS_DENIED);
   }
 
   #session(): HttpAuth {
@@ -317,7 +312,7 @@ export class Client implements HttpHandler {
       request: this.#connectRequest(),
       identity: this.#identity,
       settings: this.#vhost.options,
-      tls: this.#connection.info(),
+      tls: this.#stream.info(),
       outerIpv6: isIPv6(this.#startup.remoteIp),
       tcpPathMtu: io.tcpPathMtu(this.#fd),
       nowSec: Math.floor(now() / 1000),
@@ -329,13 +324,10 @@ export class Client implements HttpHandler {
   #openTunnel(): void {
     if (!this.#granted) throw new Error('no session was granted');
     clearTimeout(this.#timer.auth);
-    const open = {
-      ...this.#granted,
-      connection: this.#connection,
-      tls: this.#connection.info(),
-      tcpFd: this.#fd,
-      head: this.#takeUnread(),
-    };
+    const tls = this.#stream.info();
+    const { connection, head } = this.#stream.detach();
+    const unread = Buffer.concat([this.#connect?.head ?? Buffer.alloc(0), head]);
+    const open = { ...this.#granted, connection, tls, tcpFd: this.#fd, head: unread };
     const deps = { ...this.#deps, client: this.handle, onClosed: this.#onTunnelClosed };
     try {
       this.#tunnel = new Tunnel(deps, open);
@@ -344,14 +336,6 @@ export class Client implements HttpHandler {
       return;
     }
     this.#deps.onTunnel(this.#tunnel.id, this);
-  }
-
-  /** What was decrypted beyond the request but not consumed; after this the stream is dead. */
-  #takeUnread(): Buffer {
-    this.#connection.pause();
-    const parts = [this.#connect?.head ?? Buffer.alloc(0)];
-    for (let chunk = this.#stream.read(); chunk !== null; chunk = this.#stream.read()) parts.push(chunk);
-    return Buffer.concat(parts);
   }
 
   // ---------------------------------------------------------------- tunnel
@@ -390,7 +374,7 @@ export class Client implements HttpHandler {
 
   #fail(reason: string): void {
     this.#failure ??= reason;
-    this.#connection.destroy();
+    this.#stream.destroy();
   }
 
   #finish(reason: CloseReason, detail: string, counts = NO_COUNTS): void {

@@ -48,7 +48,6 @@ export class Tunnel {
   readonly #sid: Uint8Array;
   readonly #netPriority: number;
   readonly #tlsSuite: string;
-  readonly #legacySuite: boolean;
   readonly #timers: NodeJS.Timeout[] = [];
   #dtlsSuite = '';
   #reported = '';
@@ -59,7 +58,6 @@ export class Tunnel {
     this.#sid = Uint8Array.from(session.sid);
     this.#netPriority = session.config.netPriority;
     this.#tlsSuite = suiteName(tls);
-    this.#legacySuite = plan.dtls?.mode === 'legacy';
     deps.main.send('TUN_MTU', { client: deps.client, mtu: plan.mtu.data });
     this.#setPriority(tcpFd);
     this.id = deps.dataplane.open(connection, plan.reply, head, { ...plan.options, tunFd });
@@ -81,7 +79,7 @@ export class Tunnel {
     const { main, client, log } = this.#deps;
     switch (event.type) {
       case 'dtls-up':
-        this.#dtlsSuite = dtlsSuiteName(event, this.#legacySuite);
+        this.#dtlsSuite = suiteName({ ...event, group: '', signatureScheme: 0 });
         log.debug({ client, suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
         this.#sendInfo();
         break;
@@ -165,10 +163,4 @@ export class Tunnel {
       this.#deps.log.warn({ client: this.#deps.client, err: error }, 'net-priority cannot be set');
     }
   }
-}
-
-/** In legacy mode the suite is named as if its RSA key exchange had happened: (DTLS1.2)-(RSA)-(AES-256-GCM). */
-function dtlsSuiteName(event: { version: string; cipher: string }, legacy: boolean): string {
-  const cipher = legacy ? event.cipher.replace(/^ECDHE-RSA-/, '') : event.cipher;
-  return suiteName({ version: event.version, cipher, group: '', signatureScheme: 0 });
 }

@@ -81,7 +81,7 @@ export class Worker {
   }
 
   readonly #handlers: Handlers<'worker', 'main'> = {
-    WORKER_CONFIG: (body) => this.#onConfig(body),
+    WORKER_CONFIG: (body, { channel }) => this.#onConfig(body, channel),
     WORKER_STARTUP: (body, { fds, channel }) => this.#onStartup(body, fds[0] ?? null, channel),
     UDP_FD: ({ client, hello, data }, { fds: [fd] }) => {
       if (fd !== undefined) this.#onUdp(client, fd, hello, data);
@@ -92,7 +92,9 @@ export class Worker {
   // ---------------------------------------------------------------- configuration
 
   /** Loads one configuration after the other; a bad one at a reload leaves the old one in force. */
-  #onConfig({ json, secmodPath }: Body<'WORKER_CONFIG'>): void {
+  #onConfig({ json, secmodPath }: Body<'WORKER_CONFIG'>, main: MainChannel): void {
+    // It may come before start() has the channel.
+    this.#main = main;
     this.#loading = this.#loading
       .then(() => this.#load(json, secmodPath))
       .catch((error: unknown) => {

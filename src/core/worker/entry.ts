@@ -1,0 +1,54 @@
+/**
+ * Entry of `vpn worker`. Nothing that it can reach knows of passwords, private keys or plugins; that is checked by
+ * the boundaries test.
+ */
+import { connectIpc } from '../ipc/channel.js';
+import { createLogger, type Logger } from '../log.js';
+import { native } from '../native/index.js';
+import { acceptTlsDuplex } from '../native/tls-duplex.js';
+import { parseWorkerArguments } from './arguments.js';
+import type { ClientDeps } from './client.js';
+import { SecmodLink } from './secmod-link.js';
+import { Worker } from './worker.js';
+
+const INITIAL_LOG_LEVEL = 2;
+/** How long sent messages may take to leave before the process ends anyway. */
+const FLUSH_MS = 2000;
+
+/** Runs until the worker has nothing left to do; sets the exit code. */
+export async function runWorker(argv: readonly string[]): Promise<void> {
+  const log = createLogger('worker', INITIAL_LOG_LEVEL);
+  try {
+    await serve(argv, log);
+  } catch (error) {
+    log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  }
+  // Open handles of a failed start must not keep the process.
+  setTimeout(() => process.exit(), FLUSH_MS).unref();
+}
+
+async function serve(argv: readonly string[], log: Logger): Promise<void> {
+  const { mainPath, fd } = parseWorkerArguments(argv);
+  const worker = new Worker({
+    native,
+    secmod: new SecmodLink(connectIpc, log),
+    log,
+    openStream,
+    connectMain: (options) => connectIpc(mainPath, options),
+    fd,
+    now: Date.now,
+    random: Math.random,
+  });
+  // A vanished terminal or reader of the log is no reason to end tunnels.
+  for (const signal of ['SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => undefined);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop());
+  await worker.start();
+  await worker.done;
+}
+
+const openStream: ClientDeps['openStream'] = (vhosts, fd, startup, handlers) => {
+  const remote = { address: startup.remoteIp, port: startup.remotePort };
+  const local = { address: startup.ourIp, port: startup.ourPort };
+  return acceptTlsDuplex(vhosts.default.context, fd, { remote, local }, handlers);
+};

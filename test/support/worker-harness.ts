@@ -1,0 +1,415 @@
+/**
+ * A real Worker with real TLS on loopback; main and secmod are played by the test through the real codec, and the
+ * data plane is replaced by one that only answers CONNECT, so that no tun device is needed.
+ */
+import { execFileSync } from 'node:child_process';
+import { constants, createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { options as schema } from '../../src/core/config/schema.js';
+import { workerOptionNames } from '../../src/core/config/worker-config.js';
+import type { Channel, ChannelOptions, Handlers } from '../../src/core/ipc/api.js';
+import { joinChannels } from '../../src/core/ipc/memory-channel.js';
+import type { Body } from '../../src/core/ipc/messages.js';
+import { native } from '../../src/core/native/index.js';
+import { acceptTlsDuplex } from '../../src/core/native/tls-duplex.js';
+import {
+  type CloseReason,
+  type Dataplane,
+  type DataplaneEvent,
+  READABLE,
+  type TlsConnection,
+  type TunnelCounters,
+  type TunnelOptions,
+} from '../../src/core/native/types.js';
+import { SecmodLink } from '../../src/core/worker/secmod-link.js';
+import { Worker } from '../../src/core/worker/worker.js';
+import { aSession } from './session.js';
+
+export interface Identity {
+  readonly certificate: Buffer;
+  readonly key: KeyObject;
+}
+
+/** A self-signed certificate. */
+export function makeIdentity(kind: 'ec' | 'rsa'): Identity {
+  const dir = mkdtempSync(join(tmpdir(), 'worker-test-'));
+  const algorithm = kind === 'ec' ? ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'] : ['rsa:2048'];
+  const files = ['-keyout', join(dir, 'key.pem'), '-out', join(dir, 'cert.pem')];
+  const request = [
+    'req',
+    '-x509',
+    '-newkey',
+    ...algorithm,
+    '-nodes',
+    ...files,
+    '-subj',
+    '/CN=vpn.test',
+    '-days',
+    '2',
+  ];
+  execFileSync('openssl', request, { stdio: 'ignore' });
+  const identity = {
+    certificate: readFileSync(join(dir, 'cert.pem')),
+    key: createPrivateKey(readFileSync(join(dir, 'key.pem'))),
+  };
+  rmSync(dir, { recursive: true });
+  return identity;
+}
+
+export interface Login {
+  readonly password: string;
+  /** Asked after the password. */
+  readonly secondFactor?: string;
+}
+
+export interface HarnessOptions {
+  readonly identity: Identity;
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly logins?: Readonly<Record<string, Login>>;
+  readonly session?: Parameters<typeof aSession>;
+  /** secmod signs nothing. */
+  readonly refuseToSign?: boolean;
+}
+
+export interface Received {
+  readonly name: string;
+  readonly body: Record<string, unknown>;
+}
+
+const ZERO_COUNTERS: TunnelCounters = {
+  rxBytes: 0,
+  rxPackets: 0,
+  txBytes: 0,
+  txPackets: 0,
+  rxTlsPackets: 0,
+  rxDtlsPackets: 0,
+  txTlsPackets: 0,
+  txDtlsPackets: 0,
+  dropsTooBig: 0,
+  dropsMalformed: 0,
+  dropsSource: 0,
+  dropsRateLimit: 0,
+  dropsTunFull: 0,
+  dropsReplay: 0,
+  tunReads: 0,
+  tunSuperPackets: 0,
+  tunWrites: 0,
+  tunCoalesced: 0,
+  udpSends: 0,
+  udpSegmented: 0,
+  udpReceives: 0,
+  udpGroReceives: 0,
+  tlsWrites: 0,
+  idleMs: 0,
+  dtlsActive: 0,
+};
+
+/** Answers CONNECT and remembers what it was told. */
+export class FakeDataplane implements Dataplane {
+  readonly opened: { id: number; options: TunnelOptions; head: Buffer; connection: TlsConnection }[] = [];
+  readonly attached: { id: number; hello: boolean; datagram: Buffer }[] = [];
+  readonly terminated: { id: number; how: string; reason: CloseReason }[] = [];
+  counts: TunnelCounters = ZERO_COUNTERS;
+  closed = false;
+  readonly #onEvent: (event: DataplaneEvent) => void;
+
+  constructor(onEvent: (event: DataplaneEvent) => void) {
+    this.#onEvent = onEvent;
+  }
+
+  open(connection: TlsConnection, response: Uint8Array, head: Uint8Array, options: TunnelOptions): number {
+    const id = this.opened.length + 1;
+    connection.write(response);
+    this.opened.push({ id, options, head: Buffer.from(head), connection });
+    return id;
+  }
+
+  attachUdp(id: number, fd: number, hello: boolean, datagram: Uint8Array): void {
+    native.io.close(fd);
+    this.attached.push({ id, hello, datagram: Buffer.from(datagram) });
+  }
+
+  terminate(id: number, how: 'disconnect' | 'drop', reason: CloseReason): void {
+    this.terminated.push({ id, how, reason });
+    this.end(id, reason);
+  }
+
+  /** As if the tunnel had ended. */
+  end(id: number, reason: CloseReason, counters: Partial<TunnelCounters> = {}): void {
+    this.opened.find((tunnel) => tunnel.id === id)?.connection.destroy();
+    this.emit({ type: 'closed', id, reason, detail: '', counters: { ...ZERO_COUNTERS, ...counters } });
+  }
+
+  emit(event: DataplaneEvent): void {
+    this.#onEvent(event);
+  }
+
+  counters(): TunnelCounters {
+    return this.counts;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+export class WorkerHarness {
+  readonly worker: Worker;
+  readonly toMain: Received[] = [];
+  readonly toSecmod: Received[] = [];
+  /** Log lines of level info and above. */
+  readonly log: { level: number; msg: string; client?: number; ip?: string }[] = [];
+  /** How main answers AUTH_COOKIE_REQ. */
+  cookieReply: 'OK' | 'FAILED' = 'OK';
+  port = 0;
+  dataplane!: FakeDataplane;
+  main!: Channel<'main', 'worker'>;
+  readonly #options: HarnessOptions;
+  readonly #state = new Map<number, string>();
+  readonly #waiters: { what: () => boolean; resolve: () => void }[] = [];
+  #listener: { fd: number; close(): void } | null = null;
+  #nextClient = 1;
+
+  constructor(options: HarnessOptions) {
+    this.#options = options;
+    const lines = new Writable({
+      write: (chunk: Buffer, _encoding, callback) => {
+        this.log.push(JSON.parse(chunk.toString()));
+        this.#check();
+        callback();
+      },
+    });
+    const log = pino({ level: 'info' }, lines);
+    this.worker = new Worker({
+      native: {
+        ...native,
+        io: { ...native.io, dropPrivileges: () => undefined, tcpPathMtu: () => 1500 },
+        createDataplane: (onEvent) => {
+          this.dataplane = new FakeDataplane(onEvent);
+          return this.dataplane;
+        },
+      },
+      secmod: new SecmodLink(async (_path, workerEnd) => this.#joinSecmod(workerEnd), log),
+      log,
+      openStream: (vhosts, fd, startup, handlers) => {
+        const remote = { address: startup.remoteIp, port: startup.remotePort };
+        const local = { address: startup.ourIp, port: startup.ourPort };
+        return acceptTlsDuplex(vhosts.default.context, fd, { remote, local }, handlers);
+      },
+      connectMain: async (workerEnd) => this.#joinMain(workerEnd),
+      fd: null,
+      now: Date.now,
+      random: () => 0.5,
+    });
+  }
+
+  /** Starts the worker and a listener on 127.0.0.1 whose connections it gets. */
+  async start(): Promise<this> {
+    await this.worker.start();
+    this.main.send('WORKER_CONFIG', { json: JSON.stringify(this.#config()), secmodPath: '/secmod' });
+    await this.until(() => this.received('WORKER_READY').length > 0);
+    this.port = await freePort();
+    const fd = native.io.listenTcp('127.0.0.1', this.port, 16);
+    const poller = native.io.createPoller(fd, () => this.#acceptAll(fd));
+    poller.set(READABLE);
+    this.#listener = {
+      fd,
+      close: () => {
+        poller.close();
+        native.io.close(fd);
+      },
+    };
+    return this;
+  }
+
+  stop(): void {
+    this.#listener?.close();
+    this.#listener = null;
+    this.worker.stop();
+  }
+
+  /** Bodies of all messages of this name that the worker sent. */
+  received(name: string): Record<string, unknown>[] {
+    return [...this.toMain, ...this.toSecmod]
+      .filter((message) => message.name === name)
+      .map(({ body }) => body);
+  }
+
+  /** Resolves as soon as `what` holds; it is asked whenever a message or a log line has come. */
+  until(what: () => boolean): Promise<void> {
+    if (what()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push({ what, resolve }));
+  }
+
+  #check(): void {
+    for (const waiter of [...this.#waiters]) {
+      if (!waiter.what()) continue;
+      this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+      waiter.resolve();
+    }
+  }
+
+  #config() {
+    const defaults = workerOptionNames.map((name) => [name, schema[name].default]);
+    return {
+      uid: null,
+      gid: null,
+      vhosts: [{ name: 'default', ...Object.fromEntries(defaults), ...this.#options.options }],
+    };
+  }
+
+  #acceptAll(listener: number): void {
+    for (let accepted = native.io.accept(listener); accepted; accepted = native.io.accept(listener)) {
+      const { fd, remote, local } = accepted;
+      const body = {
+        client: this.#nextClient++,
+        remoteIp: remote.address,
+        remotePort: remote.port,
+        ourIp: local.address,
+        ourPort: local.port,
+        origRemoteIp: remote.address,
+        sessionStartTime: 1_700_000_000,
+        hmac: new Uint8Array(32),
+      };
+      this.main.send('WORKER_STARTUP', body, [fd]);
+    }
+  }
+
+  #record(list: Received[], name: string, body: object): void {
+    // Secrets are wiped after the handler: keep a copy.
+    list.push({ name, body: structuredClone(body) as Record<string, unknown> });
+    queueMicrotask(() => this.#check());
+  }
+
+  // ---------------------------------------------------------------- main
+
+  #joinMain(workerEnd: ChannelOptions<'worker', 'main'>): Channel<'worker', 'main'> {
+    const note = (name: string) => (body: object) => this.#record(this.toMain, name, body);
+    const handlers: Handlers<'main', 'worker'> = {
+      WORKER_READY: note('WORKER_READY'),
+      WORKER_ADOPT: note('WORKER_ADOPT'),
+      AUTH_COOKIE_REQ: (body) => this.#answerCookie(body),
+      SESSION_INFO: note('SESSION_INFO'),
+      TUN_MTU: note('TUN_MTU'),
+      CLI_STATS: note('CLI_STATS'),
+      BAN_IP: () => ({ allowed: true }),
+      CLIENT_CLOSED: note('CLIENT_CLOSED'),
+    };
+    const mainEnd: ChannelOptions<'main', 'worker'> = {
+      self: 'main',
+      peer: 'worker',
+      handlers,
+      log: pino({ level: 'silent' }),
+      stateOf: (client) => this.#state.get(client) ?? 'INACTIVE',
+    };
+    const [main, worker] = joinChannels<'main', 'worker'>(mainEnd, workerEnd);
+    this.main = main;
+    return worker;
+  }
+
+  #answerCookie(body: Body<'AUTH_COOKIE_REQ'>) {
+    this.#record(this.toMain, 'AUTH_COOKIE_REQ', body);
+    if (this.cookieReply === 'FAILED')
+      return { reply: 'FAILED' as const, reason: 'unknown cookie', session: null };
+    this.#state.set(body.client, 'COMPLETED');
+    const [tun, other] = native.io.socketpair();
+    native.io.close(other);
+    const session = { ...aSession(...(this.#options.session ?? [])), sid: Uint8Array.from(body.cookie) };
+    return { body: { reply: 'OK' as const, reason: '', session }, fds: [tun] };
+  }
+
+  // ---------------------------------------------------------------- secmod
+
+  #joinSecmod(workerEnd: ChannelOptions<'worker', 'secmod'>): Channel<'worker', 'secmod'> {
+    const { identity, refuseToSign } = this.#options;
+    const logins = new FakeLogins(this.#options.logins ?? {});
+    const handlers: Handlers<'secmod', 'worker'> = {
+      SEC_GET_PK: () => ({ chains: [identity.certificate] }),
+      SEC_SIGN_DATA: ({ scheme, data }) => ({
+        signature: refuseToSign ? null : signature(identity.key, scheme, data),
+      }),
+      SEC_AUTH_INIT: (body) => {
+        this.#record(this.toSecmod, 'SEC_AUTH_INIT', body);
+        return logins.init(body.client, body.userName);
+      },
+      SEC_AUTH_CONT: (body) => {
+        this.#record(this.toSecmod, 'SEC_AUTH_CONT', body);
+        return logins.next(body.client, Buffer.from(body.password).toString());
+      },
+      SEC_CLI_STATS: (body) => this.#record(this.toSecmod, 'SEC_CLI_STATS', body),
+    };
+    const secmodEnd: ChannelOptions<'secmod', 'worker'> = {
+      self: 'secmod',
+      peer: 'worker',
+      handlers,
+      log: pino({ level: 'silent' }),
+      stateOf: (client) => logins.state(client),
+    };
+    return joinChannels<'secmod', 'worker'>(secmodEnd, workerEnd)[1];
+  }
+}
+
+/** secmod's side of a login: three tries, then an optional second factor. */
+class FakeLogins {
+  readonly #logins: Readonly<Record<string, Login>>;
+  readonly #open = new Map<number, { user: string; tries: number; passed: boolean; state: string }>();
+
+  constructor(logins: Readonly<Record<string, Login>>) {
+    this.#logins = logins;
+  }
+
+  state(client: number): string {
+    return this.#open.get(client)?.state ?? 'NONE';
+  }
+
+  init(client: number, user: string) {
+    this.#open.set(client, { user, tries: 0, passed: false, state: 'INIT' });
+    return this.#reply(user, 'MSG', '', 0);
+  }
+
+  next(client: number, password: string) {
+    const login = this.#open.get(client);
+    if (!login) throw new Error('no login');
+    const known = this.#logins[login.user];
+    login.state = 'CONT';
+    const expected = login.passed ? known?.secondFactor : known?.password;
+    if (password !== expected) {
+      login.tries += 1;
+      if (login.tries === 3) login.state = 'FAILED';
+      const text = 'Login failed.\nPlease enter your password.';
+      return this.#reply(login.user, login.tries === 3 ? 'FAILED' : 'MSG', text, login.passed ? 1 : 0);
+    }
+    if (known?.secondFactor !== undefined && !login.passed) {
+      login.passed = true;
+      return this.#reply(login.user, 'MSG', 'Enter the code.', 1);
+    }
+    login.state = 'COMPLETED';
+    return this.#reply(login.user, 'OK', '', 0);
+  }
+
+  #reply(userName: string, reply: 'OK' | 'MSG' | 'FAILED', message: string, passwdCounter: number) {
+    return { reply, sid: new Uint8Array(32).fill(0xab), userName, message, passwdCounter, banner: '' };
+  }
+}
+
+function signature(key: KeyObject, scheme: number, data: Uint8Array): Buffer {
+  const pss = scheme >= 0x0804 && scheme <= 0x0806;
+  const digest = { 4: 'sha256', 5: 'sha384', 6: 'sha512' }[pss ? scheme & 0xff : scheme >> 8] ?? 'sha256';
+  const padding = pss
+    ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+    : {};
+  return sign(digest, data, { key, ...padding });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}

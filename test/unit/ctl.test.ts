@@ -1,0 +1,257 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { callControl } from '../../src/core/control/client.js';
+import {
+  formatAge,
+  formatBytes,
+  statusText,
+  userBlocksText,
+  usersText,
+} from '../../src/core/control/text.js';
+import {
+  parseRequest,
+  type StatusData,
+  type UserData,
+  type VerbHandlers,
+} from '../../src/core/control/verbs.js';
+import { VpnError } from '../../src/core/errors.js';
+import { controlHandlers } from '../../src/core/main/control-handlers.js';
+import { ControlServer } from '../../src/core/main/control-server.js';
+import { native } from '../../src/core/native/index.js';
+import { addClient, cookieRequest, FakeWorker, makeSessions, silent } from './main-support.js';
+
+/** A server on a real socket, with one connected session and one connection before login. */
+async function populated() {
+  const parts = makeSessions();
+  const worker = new FakeWorker();
+  const client = addClient(parts.clients, worker);
+  await parts.sessions.open(client, cookieRequest(client.id));
+  addClient(parts.clients, worker, '203.0.113.5');
+  parts.clock.now += 3725;
+  let stopped = 0;
+  const handlers = controlHandlers({
+    ...parts,
+    secmod: { pid: 12 },
+    pool: { workers: 3, spares: 2 },
+    now: () => parts.clock.now,
+    stop: () => {
+      stopped++;
+    },
+  });
+  return { ...parts, worker, client, handlers, stops: () => stopped };
+}
+
+describe('requests', () => {
+  it('are read by the table of verbs', () => {
+    expect(parseRequest('{"v":1,"verb":"user","args":{"name":"alice"}}')).toEqual({
+      verb: 'user',
+      args: { name: 'alice' },
+    });
+    expect(parseRequest('{"v":1,"verb":"stop"}')).toEqual({ verb: 'stop', args: {} });
+  });
+
+  it.each([
+    ['nonsense', 'it is not JSON'],
+    ['null', 'version undefined is not 1'],
+    ['{"v":2,"verb":"stop"}', 'version 2 is not 1'],
+    ['{"v":1,"verb":"toString"}', 'there is no verb "toString"'],
+    ['{"v":1,"verb":"id","args":{"id":"1"}}', 'argument id of id is not a number'],
+    ['{"v":1,"verb":"id","args":{"id":1.5}}', 'argument id of id is not a number'],
+    ['{"v":1,"verb":"id"}', 'argument id of id is not a number'],
+    ['{"v":1,"verb":"stop","args":{"now":true}}', 'stop takes no argument "now"'],
+    ['{"v":1,"verb":"stop","args":7}', 'args is not an object'],
+  ])('%s is refused: %s', (line, reason) => {
+    expect(() => parseRequest(line)).toThrow(reason);
+  });
+});
+
+describe('the control socket', () => {
+  let dir: string;
+  let path: string;
+  let server: ControlServer | null = null;
+  const serve = (handlers: VerbHandlers) => {
+    server = new ControlServer({ io: native.io, path, log: silent, handlers });
+  };
+
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'ctl-'));
+    path = join(dir, 'ctl.sock');
+  });
+  afterEach(() => {
+    server?.close();
+    server = null;
+    rmSync(dir, { recursive: true });
+  });
+
+  it('answers every verb, and is for root only', async () => {
+    const { handlers, client, worker, stops } = await populated();
+    serve(handlers);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(await callControl(path, 'status', {})).toMatchObject({
+      activeSessions: 1,
+      connections: 2,
+      secmodPid: 12,
+    });
+    expect(await callControl(path, 'users', {})).toHaveLength(2);
+    expect((await callControl(path, 'user', { name: 'alice' }))[0]?.id).toBe(client.id);
+    expect((await callControl(path, 'id', { id: client.id }))[0]?.session?.ipv4).toBe('10.8.0.77');
+    expect(await callControl(path, 'disconnect-user', { name: 'alice' })).toEqual({ disconnected: 1 });
+    expect(worker.terminated).toEqual([
+      { client: client.id, how: 'disconnect', reason: 'server-disconnect' },
+    ]);
+    expect(await callControl(path, 'disconnect-id', { id: client.id })).toEqual({ disconnected: 1 });
+    expect(await callControl(path, 'stop', {})).toEqual({ stopping: true });
+    expect(stops()).toBe(1);
+  });
+
+  it('says what is not there', async () => {
+    serve((await populated()).handlers);
+    for (const call of [
+      callControl(path, 'user', { name: 'nobody' }),
+      callControl(path, 'disconnect-user', { name: 'nobody' }),
+      callControl(path, 'id', { id: 99 }),
+      callControl(path, 'disconnect-id', { id: 99 }),
+    ]) {
+      await expect(call).rejects.toMatchObject({ code: 'OCS_CTL_NOT_FOUND' });
+    }
+  });
+
+  it('reports a request that it does not understand, and goes on', async () => {
+    serve((await populated()).handlers);
+    const answer = await raw(path, '{"v":9}\n{"v":1,"verb":"users"}\n', 2);
+    expect(JSON.parse(answer[0] ?? '')).toMatchObject({
+      v: 1,
+      ok: false,
+      error: { code: 'OCS_CTL_REQUEST' },
+    });
+    expect(JSON.parse(answer[1] ?? '')).toMatchObject({ v: 1, ok: true });
+  });
+
+  it('closes a connection that sends a line without end', async () => {
+    serve((await populated()).handlers);
+    await expect(raw(path, 'x'.repeat(5000), 1)).rejects.toThrow('closed');
+    expect(await callControl(path, 'users', {})).toHaveLength(2);
+  });
+
+  it('takes no more than 16 connections at once', async () => {
+    serve((await populated()).handlers);
+    const sockets = await Promise.all(Array.from({ length: 16 }, () => open(path)));
+    await expect(callControl(path, 'status', {})).rejects.toBeInstanceOf(VpnError);
+    for (const socket of sockets) socket.destroy();
+    await expect
+      .poll(() =>
+        callControl(path, 'status', {}).then(
+          () => 'ok',
+          () => 'busy',
+        ),
+      )
+      .toBe('ok');
+  });
+
+  it('is unreachable without a server: the sentence says what to do', async () => {
+    await expect(callControl(path, 'status', {})).rejects.toThrow('vpn serve');
+  });
+});
+
+const open = (path: string) =>
+  new Promise<ReturnType<typeof connect>>((resolve) => {
+    const socket = connect(path, () => resolve(socket));
+  });
+
+/** Sends text as it is and waits for so many lines. */
+async function raw(path: string, text: string, lines: number): Promise<string[]> {
+  const socket = await open(path);
+  socket.write(text);
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    socket.on('error', () => reject(new Error('closed')));
+    socket.on('close', () => reject(new Error('closed')));
+    socket.on('data', (data) => {
+      answer += data.toString();
+      const found = answer.split('\n').slice(0, -1);
+      if (found.length < lines) return;
+      resolve(found);
+      socket.destroy();
+    });
+  });
+}
+
+describe('text for people', () => {
+  it.each([
+    [0, '    0s'],
+    [11, '   11s'],
+    [184, ' 3m:04s'],
+    [3725, ' 1h:02m'],
+    [172_800, ' 2days'],
+  ])('shows an age of %i seconds as "%s"', (seconds, text) => {
+    expect(formatAge(seconds)).toBe(text);
+  });
+
+  it.each([
+    [0, '0 bytes'],
+    [999, '999 bytes'],
+    [12_345, '12.3 kB'],
+    [5_000_000_000, '5.0 GB'],
+  ])('shows %i bytes as "%s"', (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
+  });
+
+  it('lists users under right-aligned columns as occtl does', async () => {
+    const { handlers } = await populated();
+    const [head = '', first = '', second = ''] = usersText(handlers.users({})).split('\n');
+    expect(head).toBe(
+      '      id     user    vhost             ip         vpn-ip device   since    dtls-cipher    status',
+    );
+    expect(first).toMatch(
+      /^ {7}1 {4}alice {2}default {3}198\.51\.100\.7 {6}10\.8\.0\.77 {2}vpns1 +1h:02m {6}\(no-dtls\) connected$/,
+    );
+    expect(second).toMatch(/\(none\) .* pre-auth$/);
+  });
+
+  it('shortens the DTLS cipher to what differs', async () => {
+    const { handlers, sessions, client } = await populated();
+    sessions.update(client, { dtlsCipher: '(DTLS1.2)-(PSK)-(AES-256-GCM)', dtlsActive: true });
+    expect(usersText(handlers.users({}))).toContain(' (AES-256-GCM) connected');
+  });
+
+  it('has something to say about an empty server', () => {
+    expect(usersText([])).toBe('no users are connected');
+  });
+
+  it('prints the block of a user with the lines that have a value', async () => {
+    const { handlers } = await populated();
+    const text = userBlocksText(handlers.user({ name: 'alice' }));
+    for (const line of [
+      '\tUsername: alice   Groupname: (none)',
+      '\tDevice: vpns1   MTU: 1500',
+      '\tIPv4: 10.8.0.77   P-t-P IPv4: 10.8.0.1',
+      '\tRoutes: defaultroute',
+      '\tRestricted to routes: False',
+    ]) {
+      expect(text.split('\n')).toContain(line);
+    }
+    expect(text).not.toContain('NBNS');
+    expect(text).not.toContain('Limit RX');
+    expect(text).not.toContain('DTLS cipher');
+  });
+
+  it('prints status with the two headings of occtl', async () => {
+    const { handlers } = await populated();
+    const status: StatusData = handlers.status({});
+    const text = statusText(status);
+    expect(text).toContain('\nGeneral info:\n\tStatus: online\n');
+    expect(text).toContain('\n\nCurrent stats period:\n');
+    expect(statusText({ ...status, secmodPid: null })).toContain('Sec-mod PID: (starting)');
+  });
+
+  it('gives no cookie away', async () => {
+    const { handlers, client } = await populated();
+    const users: readonly UserData[] = handlers.users({});
+    const cookie = Buffer.from(client.session?.sid ?? []);
+    const json = JSON.stringify(users);
+    for (const encoding of ['hex', 'base64'] as const) expect(json).not.toContain(cookie.toString(encoding));
+  });
+});

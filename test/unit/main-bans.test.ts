@@ -1,0 +1,102 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { BanTable } from '../../src/core/main/bans.js';
+
+let now = 1000;
+const table = (values: { maxScore?: number; maxEntries?: number; isLocal?: (ip: string) => boolean } = {}) =>
+  new BanTable({
+    maxScore: 80,
+    banTimeSec: 300,
+    resetTimeSec: 1200,
+    now: () => now,
+    isLocal: () => false,
+    ...values,
+  });
+
+beforeEach(() => {
+  now = 1000;
+});
+
+describe('BanTable', () => {
+  it('refuses an address at the limit, not below it', () => {
+    const bans = table();
+    expect(bans.add('192.0.2.1', 79)).toBe(true);
+    expect(bans.isBanned('192.0.2.1')).toBe(false);
+    expect(bans.add('192.0.2.1', 1)).toBe(false);
+    expect(bans.isBanned('192.0.2.1')).toBe(true);
+    expect(bans.isBanned('192.0.2.2')).toBe(false);
+  });
+
+  it('ends the ban after ban-time with a clean score; attempts meanwhile do not extend it', () => {
+    const bans = table();
+    bans.add('192.0.2.1', 80);
+    now += 299;
+    expect(bans.add('192.0.2.1', 50)).toBe(false);
+    now += 1;
+    expect(bans.isBanned('192.0.2.1')).toBe(false);
+    expect(bans.add('192.0.2.1', 79)).toBe(true);
+  });
+
+  it('forgets points ban-reset-time after the first of them', () => {
+    const bans = table();
+    bans.add('192.0.2.1', 70);
+    now += 1199;
+    bans.add('192.0.2.1', 5);
+    now += 1;
+    expect(bans.add('192.0.2.1', 70)).toBe(true);
+    expect(bans.list()).toEqual([{ ip: '192.0.2.1', score: 70, expires: 0 }]);
+  });
+
+  it('counts IPv6 by /64 and IPv4 one by one', () => {
+    const bans = table();
+    bans.add('2001:db8::1', 40);
+    expect(bans.add('2001:db8::ffff:1', 40)).toBe(false);
+    expect(bans.isBanned('2001:db8:0:1::1')).toBe(false);
+    bans.add('192.0.2.1', 80);
+    expect(bans.isBanned('192.0.2.2')).toBe(false);
+    expect(bans.bannedCount()).toBe(2);
+  });
+
+  it('counts an IPv4-mapped address as the IPv4 address', () => {
+    const bans = table();
+    bans.add('::ffff:192.0.2.1', 80);
+    expect(bans.isBanned('192.0.2.1')).toBe(true);
+  });
+
+  it('scores local addresses but never refuses them', () => {
+    const bans = table({ isLocal: (ip) => ip.startsWith('10.') });
+    expect(bans.add('10.0.0.1', 500)).toBe(true);
+    expect(bans.bannedCount()).toBe(1);
+    expect(bans.isBanned('10.0.0.1')).toBe(false);
+  });
+
+  it('does nothing with max-ban-score 0', () => {
+    const bans = table({ maxScore: 0 });
+    expect(bans.add('192.0.2.1', 60_000)).toBe(true);
+    expect(bans.list()).toEqual([]);
+  });
+
+  it('takes points back, but not from a ban', () => {
+    const bans = table();
+    bans.add('192.0.2.1', 1);
+    bans.refund('192.0.2.1', 1);
+    expect(bans.list()).toEqual([]);
+    bans.add('192.0.2.2', 80);
+    bans.refund('192.0.2.2', 80);
+    expect(bans.isBanned('192.0.2.2')).toBe(true);
+  });
+
+  it('unbans', () => {
+    const bans = table();
+    bans.add('192.0.2.1', 80);
+    expect(bans.unban('192.0.2.1')).toBe(true);
+    expect(bans.isBanned('192.0.2.1')).toBe(false);
+    expect(bans.unban('192.0.2.1')).toBe(false);
+  });
+
+  it('keeps a bounded number of entries', () => {
+    const bans = table({ maxEntries: 100 });
+    for (let i = 0; i < 150; i++) bans.add(`2001:db8:0:${i.toString(16)}::1`, 1);
+    expect(bans.list().length).toBe(100);
+    expect(bans.list()[0]?.ip).toBe('2001:db8:0:32::');
+  });
+});

@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { LeaseTable, type PoolConfig } from '../../src/core/main/leases.js';
+
+const both = { ipv4: true, ipv6: true };
+const request = (values: Partial<PoolConfig>, families = both, seed = 77) => ({
+  seed,
+  ...families,
+  pool: {
+    ipv4Network: '',
+    ipv4Netmask: '',
+    ipv6Network: '',
+    ipv6SubnetPrefix: 128,
+    explicitIpv4: '',
+    explicitIpv6: '',
+    ...values,
+  },
+});
+
+describe('LeaseTable', () => {
+  it('gives address, server end and netmask of a pool with a dotted netmask', () => {
+    const pool = { ipv4Network: '10.8.0.0', ipv4Netmask: '255.255.255.0' };
+    expect(new LeaseTable().acquire(1, request(pool))).toEqual({
+      ipv4: { address: '10.8.0.77', local: '10.8.0.1', netmask: '255.255.255.0' },
+      ipv6: null,
+    });
+  });
+
+  it('leaves out a family that the client does not take', () => {
+    const pools = { ipv4Network: '10.8.0.0/24', ipv6Network: 'fd00::/64' };
+    const lease = new LeaseTable().acquire(1, request(pools, { ipv4: false, ipv6: true }));
+    expect(lease?.ipv4).toBeNull();
+    expect(lease?.ipv6?.local).toBe('fd00::1');
+  });
+
+  it('returns null when no family is possible', () => {
+    expect(new LeaseTable().acquire(1, request({}))).toBeNull();
+    expect(new LeaseTable().acquire(1, request({ ipv4Network: '10.8.0.0/31' }))).toBeNull();
+    const wholePool = { ipv6Network: 'fd00::/64', ipv6SubnetPrefix: 64 };
+    expect(new LeaseTable().acquire(1, request(wholePool))).toBeNull();
+  });
+
+  it('gives the next candidate when the first is held, and the first again after its release', () => {
+    const table = new LeaseTable();
+    const pool = request({ ipv4Network: '10.8.0.0/24' });
+    const first = table.acquire(1, pool)?.ipv4?.address;
+    expect(table.acquire(2, pool)?.ipv4?.address).not.toBe(first);
+    table.release(1);
+    expect(table.acquire(3, pool)?.ipv4?.address).toBe(first);
+  });
+
+  it('does not free an address that moved on when its old owner is released', () => {
+    const table = new LeaseTable();
+    const pool = request({ ipv4Network: '10.8.0.0/30' });
+    const first = table.acquire(1, pool);
+    expect(table.acquire(2, pool, 1)).toEqual(first);
+    table.release(1);
+    expect(table.acquire(3, pool)).toBeNull();
+    table.release(2);
+    expect(table.acquire(3, pool)).toEqual(first);
+  });
+
+  it('takes an explicit address outside the pool as it is, once', () => {
+    const table = new LeaseTable();
+    const pool = request({ ipv4Network: '10.8.0.0/24', explicitIpv4: '172.16.5.9' });
+    const lease = { address: '172.16.5.9', local: '10.8.0.1', netmask: '255.255.255.0' };
+    expect(table.acquire(1, pool)?.ipv4).toEqual(lease);
+    expect(table.acquire(2, pool)).toBeNull();
+  });
+
+  it('refuses the server end as an explicit address', () => {
+    const pool = request({ ipv4Network: '10.8.0.0/24', explicitIpv4: '10.8.0.1' });
+    expect(new LeaseTable().acquire(1, pool)).toBeNull();
+  });
+
+  it('passes over addresses that somebody outside the table uses', () => {
+    const table = new LeaseTable({ taken: (address) => address === '10.8.0.77' });
+    expect(table.acquire(1, request({ ipv4Network: '10.8.0.0/24' }))?.ipv4?.address).not.toBe('10.8.0.77');
+  });
+
+  it('does not lease the server end of an overlapping pool', () => {
+    const table = new LeaseTable();
+    table.acquire(1, request({ ipv4Network: '10.8.0.128/25' }));
+    const lease = table.acquire(2, request({ ipv4Network: '10.8.0.0/24' }, both, 129));
+    expect(lease?.ipv4?.address).not.toBe('10.8.0.129');
+  });
+
+  it('delegates a prefix and gives the client its first host', () => {
+    const lease = new LeaseTable().acquire(1, request({ ipv6Network: 'fd00::/48', ipv6SubnetPrefix: 64 }));
+    expect(lease?.ipv6).toMatchObject({ prefix: 64, local: 'fd00::1', network: 'fd00::/48' });
+    expect(lease?.ipv6?.address).toMatch(/^fd00:0:0:[0-9a-f]+::1$/);
+  });
+
+  it('throws when the same client leases twice', () => {
+    const table = new LeaseTable();
+    table.acquire(1, request({ ipv4Network: '10.8.0.0/24' }));
+    expect(() => table.acquire(1, request({ ipv4Network: '10.8.0.0/24' }))).toThrow('already');
+  });
+});

@@ -1,0 +1,240 @@
+import { describe, expect, it } from 'vitest';
+import {
+  addClient,
+  cookieRequest,
+  FakeWorker,
+  makeSessions,
+  SID,
+  secmodSession,
+  sessionConfig,
+} from './main-support.js';
+
+type Opened = Awaited<ReturnType<ReturnType<typeof makeSessions>['sessions']['open']>>;
+const bodyOf = (reply: Opened) => ('fds' in reply ? reply.body : reply);
+const OTHER_SID = SID.map((byte) => byte + 1);
+
+describe('AUTH_COOKIE_REQ', () => {
+  it('opens a tunnel: lease, configured device, descriptor in the reply', async () => {
+    const { sessions, clients, devices, secmod } = makeSessions();
+    const client = addClient(clients);
+    const reply = await sessions.open(client, cookieRequest(client.id));
+    expect(reply).toMatchObject({ fds: [101] });
+    expect(bodyOf(reply)).toMatchObject({
+      reply: 'OK',
+      session: {
+        vname: 'vpns1',
+        ipv4: '10.8.0.77',
+        ipv4Local: '10.8.0.1',
+        ipv4Netmask: '255.255.255.0',
+        udpPort: 443,
+      },
+    });
+    expect(devices.configured).toMatchObject([
+      {
+        ifindex: 1,
+        mtu: 1500,
+        up: true,
+        ipv4: { local: '10.8.0.1', peer: '10.8.0.77' },
+        ipv6: { prefix: 128 },
+      },
+    ]);
+    expect(client.state).toBe('COMPLETED');
+    expect(clients.bySid(SID)).toBe(client);
+    expect(secmod.addresses).toMatchObject([{ ipv4: '10.8.0.77' }]);
+    expect(devices.closedFds).toEqual([]);
+  });
+
+  it('gives a new random DTLS id to each connection', async () => {
+    const { sessions, clients } = makeSessions();
+    const ids = [];
+    for (const sid of [SID, OTHER_SID]) {
+      const client = addClient(clients);
+      ids.push(bodyOf(await sessions.open(client, cookieRequest(client.id, sid))).session?.dtlsSessionId);
+    }
+    expect(ids[0]).not.toEqual(ids[1]);
+  });
+
+  it('refuses what secmod refuses, and FAILED is final', async () => {
+    const { sessions, clients, secmod, devices } = makeSessions();
+    secmod.answer = () => null;
+    const client = addClient(clients);
+    const reply = bodyOf(await sessions.open(client, cookieRequest(client.id)));
+    expect(reply).toEqual({ reply: 'FAILED', reason: 'no such session', session: null });
+    expect(client.state).toBe('FAILED');
+    expect(devices.configured).toEqual([]);
+    await expect(sessions.open(client, cookieRequest(client.id))).rejects.toThrow('cookie in FAILED');
+  });
+
+  it('refuses when secmod does not answer', async () => {
+    const { sessions, clients, secmod } = makeSessions();
+    secmod.openSession = () => Promise.reject(new Error('gone'));
+    const client = addClient(clients);
+    expect(bodyOf(await sessions.open(client, cookieRequest(client.id))).reply).toBe('FAILED');
+    expect(client.state).toBe('FAILED');
+  });
+
+  it('binds the cookie to the address of the login with deny-roaming', async () => {
+    const { sessions, clients, secmod } = makeSessions();
+    secmod.answer = ({ sid }) => secmodSession(sid, { config: sessionConfig({ denyRoaming: true }) });
+    const stranger = addClient(clients, new FakeWorker(), '203.0.113.9');
+    expect(bodyOf(await sessions.open(stranger, cookieRequest(stranger.id))).reason).toContain('roaming');
+    expect(secmod.closed).toHaveLength(1);
+    const owner = addClient(clients, new FakeWorker(), '198.51.100.7');
+    expect(bodyOf(await sessions.open(owner, cookieRequest(owner.id))).reply).toBe('OK');
+  });
+
+  it('counts the sessions of a user for max-same-clients, the one that is taken over not', async () => {
+    const { sessions, clients, secmod } = makeSessions();
+    secmod.answer = ({ sid }) => secmodSession(sid, { config: sessionConfig({ maxSameClients: 1 }) });
+    const first = addClient(clients);
+    expect(bodyOf(await sessions.open(first, cookieRequest(first.id))).reply).toBe('OK');
+    const second = addClient(clients);
+    const refused = bodyOf(await sessions.open(second, cookieRequest(second.id, OTHER_SID)));
+    expect(refused.reason).toContain('max-same-clients');
+    const again = addClient(clients);
+    expect(bodyOf(await sessions.open(again, cookieRequest(again.id))).reply).toBe('OK');
+  });
+
+  it('refuses when the pool is full and gives everything back', async () => {
+    const { sessions, clients, secmod, devices } = makeSessions();
+    secmod.answer = ({ sid }) =>
+      secmodSession(sid, { config: sessionConfig({ ipv4Network: '10.8.0.0/30', ipv6Network: '' }) });
+    const first = addClient(clients);
+    await sessions.open(first, cookieRequest(first.id));
+    const second = addClient(clients);
+    const reply = bodyOf(await sessions.open(second, cookieRequest(second.id, OTHER_SID)));
+    expect(reply.reason).toContain('no address is free');
+    expect(devices.closedFds).toEqual([102]);
+    expect(secmod.closed).toHaveLength(1);
+  });
+
+  it('closes the descriptor and frees the lease when the device cannot be configured', async () => {
+    const { sessions, clients, devices, leases, secmod } = makeSessions();
+    devices.failConfigure = true;
+    const client = addClient(clients);
+    const reply = bodyOf(await sessions.open(client, cookieRequest(client.id)));
+    expect(reply.reply).toBe('FAILED');
+    expect(devices.closedFds).toEqual([101]);
+    expect(leases.size).toBe(0);
+    expect(secmod.closed).toMatchObject([{ discReason: 'error' }]);
+  });
+
+  it('tells secmod when the client went away while it was asked', async () => {
+    const { sessions, clients, secmod, leases } = makeSessions();
+    const client = addClient(clients);
+    const reply = sessions.open(client, cookieRequest(client.id));
+    sessions.close(client, 'error', 'gone', null);
+    expect(bodyOf(await reply).reply).toBe('FAILED');
+    expect(secmod.closed).toHaveLength(1);
+    expect(leases.size).toBe(0);
+  });
+});
+
+describe('the same cookie on a new connection', () => {
+  it('takes address and session, drops the older connection and takes its device down', async () => {
+    const { sessions, clients, devices, secmod, leases } = makeSessions();
+    const worker = new FakeWorker();
+    const older = addClient(clients, worker);
+    const before = bodyOf(await sessions.open(older, cookieRequest(older.id)));
+    const newer = addClient(clients);
+    const after = bodyOf(await sessions.open(newer, cookieRequest(newer.id)));
+    expect(after.session).toMatchObject({ ipv4: before.session?.ipv4, ipv6: before.session?.ipv6 });
+    expect(worker.terminated).toEqual([{ client: older.id, how: 'drop', reason: 'unspecified' }]);
+    expect(devices.configured.map(({ ifindex, up }) => [ifindex, up])).toEqual([
+      [1, true],
+      [1, false],
+      [2, true],
+    ]);
+    expect(clients.bySid(SID)).toBe(newer);
+    sessions.close(older, 'unspecified', '', null);
+    expect(clients.bySid(SID)).toBe(newer);
+    expect(leases.get(newer.id)?.ipv4?.address).toBe('10.8.0.77');
+    expect(secmod.closed).toMatchObject([{ discReason: 'unspecified', serverDisconnected: false }]);
+    expect(devices.configured.filter(({ ifindex, up }) => ifindex === 2 && !up)).toEqual([]);
+  });
+
+  it('is refused for another user', async () => {
+    const { sessions, clients, secmod } = makeSessions();
+    const older = addClient(clients);
+    await sessions.open(older, cookieRequest(older.id));
+    secmod.answer = ({ sid }) => secmodSession(sid, { userName: 'mallory' });
+    const newer = addClient(clients);
+    expect(bodyOf(await sessions.open(newer, cookieRequest(newer.id))).reason).toContain('another user');
+    expect(clients.bySid(SID)).toBe(older);
+  });
+
+  it('leaves one holder when two connections bring it at the same time', async () => {
+    const { sessions, clients, leases } = makeSessions();
+    const pair = [addClient(clients), addClient(clients)];
+    await Promise.all(pair.map((client) => sessions.open(client, cookieRequest(client.id))));
+    expect(leases.size).toBe(1);
+    expect(pair.filter((client) => clients.bySid(SID) === client)).toHaveLength(1);
+  });
+});
+
+describe('closing', () => {
+  it('releases the lease, takes the device down and reports to secmod once', async () => {
+    const { sessions, clients, secmod, leases, devices, clock, stats } = makeSessions();
+    const client = addClient(clients);
+    await sessions.open(client, cookieRequest(client.id));
+    clock.now += 60;
+    const counters = { bytesIn: 10, bytesOut: 20, packetsIn: 1, packetsOut: 2 };
+    sessions.close(client, 'idle-timeout', '', counters);
+    sessions.close(client, 'error', 'again', null);
+    expect(secmod.closed).toMatchObject([
+      { bytesIn: 10, bytesOut: 20, discReason: 'idle-timeout', serverDisconnected: false },
+    ]);
+    expect(leases.size).toBe(0);
+    expect(clients.size).toBe(0);
+    expect(devices.configured.at(-1)).toMatchObject({ ifindex: 1, up: false });
+    expect(stats.period).toMatchObject({ sessionsClosed: 1, timedOutIdle: 1, sessionSecTotal: 60 });
+  });
+
+  it('says so when the server ended it', async () => {
+    const { sessions, clients, secmod } = makeSessions();
+    const worker = new FakeWorker();
+    const client = addClient(clients, worker);
+    await sessions.open(client, cookieRequest(client.id));
+    sessions.disconnect(client, 'server-disconnect');
+    expect(worker.terminated).toEqual([
+      { client: client.id, how: 'disconnect', reason: 'server-disconnect' },
+    ]);
+    sessions.close(client, 'server-disconnect', '', null);
+    expect(secmod.closed).toMatchObject([{ discReason: 'server-disconnect', serverDisconnected: true }]);
+  });
+
+  it('takes the connection points of a health probe back, of others not', () => {
+    const { sessions, clients, bans } = makeSessions();
+    for (const [ip, reason] of [
+      ['192.0.2.9', 'health-probe'],
+      ['192.0.2.8', 'error'],
+    ] as const) {
+      bans.add(ip, 1);
+      sessions.close(addClient(clients, new FakeWorker(), ip), reason, '', null);
+    }
+    expect(bans.list().map(({ ip }) => ip)).toEqual(['192.0.2.8']);
+  });
+});
+
+describe('what a worker reports', () => {
+  it('sets the MTU of its own device within 68..16384 or the configured mtu', async () => {
+    const { sessions, clients, devices, secmod } = makeSessions();
+    secmod.answer = ({ sid }) => secmodSession(sid, { config: sessionConfig({ mtu: 1400 }) });
+    const client = addClient(clients);
+    await sessions.open(client, cookieRequest(client.id));
+    for (const mtu of [67, 1401, 0xffff_ffff]) sessions.setMtu(client, mtu);
+    expect(devices.mtus).toEqual([]);
+    sessions.setMtu(client, 1400);
+    expect(devices.mtus).toEqual([{ ifindex: 1, mtu: 1400 }]);
+    expect(client.session?.mtu).toBe(1400);
+  });
+
+  it('lets counters only grow', async () => {
+    const { sessions, clients } = makeSessions();
+    const client = addClient(clients);
+    await sessions.open(client, cookieRequest(client.id));
+    sessions.count(client, { bytesIn: 10, bytesOut: 5, packetsIn: 2, packetsOut: 1 });
+    sessions.count(client, { bytesIn: 3, bytesOut: 9, packetsIn: 1, packetsOut: 4 });
+    expect(client.session?.counters).toEqual({ bytesIn: 10, bytesOut: 9, packetsIn: 2, packetsOut: 4 });
+  });
+});

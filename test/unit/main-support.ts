@@ -1,0 +1,190 @@
+/** Stand-ins for main's surroundings: the kernel's devices and secmod, recording what is asked of them. */
+import type { Body } from '../../src/core/ipc/messages.js';
+import { createLogger } from '../../src/core/log.js';
+import { BanTable } from '../../src/core/main/bans.js';
+import { ClientTable, type ClientWorker } from '../../src/core/main/clients.js';
+import { LeaseTable } from '../../src/core/main/leases.js';
+import type { SecmodCalls } from '../../src/core/main/secmod-calls.js';
+import { ServerStats } from '../../src/core/main/server-stats.js';
+import { Sessions } from '../../src/core/main/sessions.js';
+import type { InterfaceConfig, TunDevice } from '../../src/core/native/types.js';
+
+export const silent = createLogger('test', 2);
+silent.level = 'silent';
+
+type SecmodSession = NonNullable<Body<'SECM_SESSION_REPLY'>['session']>;
+
+export const sessionConfig = (values: Partial<SecmodSession['config']> = {}): SecmodSession['config'] => ({
+  routes: [],
+  noRoutes: [],
+  iroutes: [],
+  dns: ['192.0.2.53'],
+  nbns: [],
+  splitDns: [],
+  tunnelAllDns: false,
+  noUdp: false,
+  denyRoaming: false,
+  clientBypassProtocol: false,
+  restrictUserToRoutes: false,
+  restrictUserToPorts: '',
+  dpdSec: 90,
+  mobileDpdSec: 1800,
+  keepaliveSec: 32400,
+  idleTimeoutSec: 0,
+  mobileIdleTimeoutSec: 0,
+  sessionTimeoutSec: 0,
+  statsReportTimeSec: 0,
+  mtu: 0,
+  rxBytesPerSec: 0,
+  txBytesPerSec: 0,
+  netPriority: 0,
+  maxSameClients: 0,
+  ipv4Network: '10.8.0.0/24',
+  ipv4Netmask: '',
+  ipv6Network: 'fd00:8::/64',
+  ipv6SubnetPrefix: 128,
+  explicitIpv4: '',
+  explicitIpv6: '',
+  hostname: '',
+  defaultDomain: '',
+  banner: '',
+  xmlConfigFile: '',
+  ...values,
+});
+
+export const secmodSession = (sid: Uint8Array, values: Partial<SecmodSession> = {}): SecmodSession => ({
+  sid,
+  safeId: 'abcdefghijklmnopqrstuvwxyz0=',
+  userName: 'alice',
+  groupName: '',
+  vhost: 'default',
+  ip: '198.51.100.7',
+  ipv4Seed: 77,
+  tlsAuthOk: false,
+  userAgent: 'Open AnyConnect VPN Agent v9.01',
+  devicePlatform: '',
+  deviceType: '',
+  sessionStartTime: 1000,
+  config: sessionConfig(),
+  ...values,
+});
+
+/** secmod with scripted answers. */
+export class FakeSecmod implements SecmodCalls {
+  readonly opened: Body<'SECM_SESSION_OPEN'>[] = [];
+  readonly closed: Body<'SECM_SESSION_CLOSE'>[] = [];
+  readonly addresses: Body<'SECM_SESSION_ADDRESSES'>[] = [];
+  answer: (body: Body<'SECM_SESSION_OPEN'>) => SecmodSession | null = ({ sid }) => secmodSession(sid);
+
+  async openSession(body: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
+    this.opened.push(body);
+    const session = this.answer(body);
+    return session
+      ? { reply: 'OK', reason: '', session }
+      : { reply: 'FAILED', reason: 'no such session', session };
+  }
+
+  closeSession(body: Body<'SECM_SESSION_CLOSE'>): void {
+    this.closed.push(body);
+  }
+
+  sessionAddresses(body: Body<'SECM_SESSION_ADDRESSES'>): void {
+    this.addresses.push(body);
+  }
+}
+
+/** The kernel's side of tun devices. */
+export class FakeDevices {
+  readonly configured: InterfaceConfig[] = [];
+  readonly mtus: { ifindex: number; mtu: number }[] = [];
+  readonly closedFds: number[] = [];
+  failConfigure = false;
+  #next = 0;
+
+  openTun(): TunDevice {
+    const ifindex = ++this.#next;
+    return { fd: 100 + ifindex, name: `vpns${ifindex}`, ifindex, vnetHdr: true, tso: true, uso: false };
+  }
+
+  configureInterface(config: InterfaceConfig): void {
+    if (this.failConfigure && config.up) throw new Error('configureInterface: EPERM');
+    this.configured.push(config);
+  }
+
+  setInterfaceMtu(ifindex: number, mtu: number): void {
+    this.mtus.push({ ifindex, mtu });
+  }
+
+  close(fd: number): void {
+    this.closedFds.push(fd);
+  }
+}
+
+export class FakeWorker implements ClientWorker {
+  readonly pid = 4711;
+  readonly terminated: { client: number; how: string; reason: string }[] = [];
+  readonly udp: { client: number; hello: boolean; data: Uint8Array; fd: number }[] = [];
+
+  sendTerminate(client: number, how: string, reason: string): void {
+    this.terminated.push({ client, how, reason });
+  }
+
+  sendUdp(client: number, hello: boolean, data: Uint8Array, fd: number): void {
+    this.udp.push({ client, hello, data, fd });
+  }
+}
+
+/** main's session part with its surroundings. */
+export function makeSessions(values: { udpPort?: number; connectionPoints?: number } = {}) {
+  const clock = { now: 2000 };
+  const clients = new ClientTable();
+  const secmod = new FakeSecmod();
+  const devices = new FakeDevices();
+  const stats = new ServerStats(clock.now);
+  const leases = new LeaseTable();
+  const bans = new BanTable({
+    maxScore: 80,
+    banTimeSec: 300,
+    resetTimeSec: 1200,
+    now: () => clock.now,
+    isLocal: () => false,
+  });
+  const sessions = new Sessions({
+    io: devices,
+    log: silent,
+    clients,
+    leases,
+    bans,
+    secmod,
+    stats,
+    device: 'vpns',
+    workerUid: 65534,
+    offload: true,
+    udpPort: values.udpPort ?? 443,
+    now: () => clock.now,
+    connectionPoints: values.connectionPoints ?? 1,
+    onClosed: () => {},
+  });
+  return { clock, clients, secmod, devices, stats, leases, bans, sessions };
+}
+
+export const SID = Uint8Array.from({ length: 32 }, (_, i) => i);
+
+/** A connection in the table. */
+export function addClient(
+  clients: ClientTable,
+  worker: ClientWorker = new FakeWorker(),
+  ip = '198.51.100.7',
+) {
+  const remote = { address: ip, port: 40_000 };
+  const local = { address: '192.0.2.1', port: 443 };
+  return clients.add({ worker, remote, local, origRemoteIp: ip, acceptedAt: 1990 });
+}
+
+export const cookieRequest = (client: number, sid: Uint8Array = SID): Body<'AUTH_COOKIE_REQ'> => ({
+  client,
+  cookie: Uint8Array.from(sid),
+  hostname: 'laptop',
+  ipv4: true,
+  ipv6: true,
+});

@@ -1,0 +1,126 @@
+/** The plain back end by itself: hashes of every kind, time, cancellation, missing files. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { AuthBackend, Step } from '../../src/core/plugin-api/index.js';
+import { crypt } from '../../src/plugins/auth-plain/src/crypt.js';
+import { plainPlugin } from '../../src/plugins/auth-plain/src/plain-backend.js';
+
+let directory: string;
+let file: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'ocvpn-plain-'));
+  file = join(directory, 'ocpasswd');
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const create = () =>
+  plainPlugin.create({ passwd: file }, { vhost: 'default', log: pino({ level: 'silent' }) });
+
+async function attempt(
+  backend: AuthBackend,
+  userName: string,
+  password: string,
+  signal = new AbortController().signal,
+): Promise<Step> {
+  const login = {
+    userName,
+    groupName: '',
+    remoteIp: '',
+    ourIp: '',
+    vhost: '',
+    userAgent: '',
+    signal,
+    deadline: 0,
+  };
+  const conversation = backend.begin(login);
+  expect(await conversation.start()).toEqual({ result: 'prompt', message: '', counter: 0 });
+  return conversation.answer(Buffer.from(password));
+}
+
+test.each([
+  '$1$saltsalt',
+  '$5$saltstring',
+  '$6$saltstring',
+  '$6$rounds=1000$saltstring',
+  '$y$j9T$F5Jx5fExrKuPp53xLKQ..1',
+  '$2b$04$abcdefghijklmnopqrstuu',
+])('a hash with %s is accepted with its password only', async (setting) => {
+  const hash = await crypt(Buffer.from('secret'), setting);
+  writeFileSync(file, `alice:a1,b2:${hash}\n`);
+  const backend = await create();
+  expect(await attempt(backend, 'alice', 'secret')).toEqual({
+    result: 'ok',
+    userName: 'alice',
+    groups: ['a1', 'b2'],
+  });
+  expect(await attempt(backend, 'alice', 'secreT')).toMatchObject({ result: 'fail', retry: true });
+});
+
+test('the addon computes what openssl computes', async () => {
+  const hash = execFileSync('openssl', ['passwd', '-5', '-salt', 'saltstring', 'secret']).toString().trim();
+  expect(await crypt(Buffer.from('secret'), hash)).toBe(hash);
+});
+
+test.each([
+  ['alice:*:', ''],
+  ['alice:*:!', ''],
+  ['alice:*:*', '*'],
+  ['alice:*:x', 'x'],
+  ['alice:*:$9$unknown$x', 'x'],
+])('the line %j lets nobody in', async (line, password) => {
+  writeFileSync(file, `${line}\n`);
+  expect(await attempt(await create(), 'alice', password)).toMatchObject({ result: 'fail' });
+});
+
+test('the first line of a name counts', async () => {
+  const [one, two] = await Promise.all(['one', 'two'].map((text) => crypt(Buffer.from(text), '$5$salt')));
+  writeFileSync(file, `alice:*:${one}\nalice:admin:${two}\n`);
+  const backend = await create();
+  expect(await attempt(backend, 'alice', 'one')).toMatchObject({ result: 'ok', groups: [] });
+  expect(await attempt(backend, 'alice', 'two')).toMatchObject({ result: 'fail' });
+});
+
+test('unknown and locked users take the time of a hash as costly as that of others', async () => {
+  const hash = await crypt(Buffer.from('secret'), '$5$rounds=200000$saltstring');
+  writeFileSync(file, `alice:*:${hash}\nlocked:*:!${hash}\n`);
+  const backend = await create();
+  const fastest = async (user: string) => {
+    const times: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const start = performance.now();
+      await attempt(backend, user, 'wrong');
+      times.push(performance.now() - start);
+    }
+    return Math.min(...times);
+  };
+  const known = await fastest('alice');
+  // A missing hash would take less than a hundredth.
+  for (const user of ['nobody', 'locked']) expect(await fastest(user)).toBeGreaterThan(known / 3);
+});
+
+test('the loop runs on while hashes are computed, and all of many at once are answered', async () => {
+  const hash = await crypt(Buffer.from('secret'), '$5$rounds=50000$saltstring');
+  writeFileSync(file, `alice:*:${hash}\n`);
+  const backend = await create();
+  let turns = 0;
+  const counter = setInterval(() => turns++, 1);
+  const steps = await Promise.all(
+    Array.from({ length: 8 }, (_, i) => attempt(backend, 'alice', i % 2 ? 'secret' : 'no')),
+  );
+  clearInterval(counter);
+  expect(steps.map(({ result }) => result)).toEqual(steps.map((_, i) => (i % 2 ? 'ok' : 'fail')));
+  expect(turns).toBeGreaterThan(5);
+});
+
+test('a login that was given up costs no hash', async () => {
+  writeFileSync(file, 'alice:*:$5$x$y\n');
+  await expect(attempt(await create(), 'alice', 'secret', AbortSignal.abort())).rejects.toThrow();
+});
+
+test('without its file the back end does not start', async () => {
+  await expect(create()).rejects.toThrow(/ENOENT/);
+});

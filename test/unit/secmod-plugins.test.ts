@@ -1,0 +1,119 @@
+/** Finding plugins by oclif's metadata, and making back ends from `auth`. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { buildConfig } from '../../src/core/config/load.js';
+import type { AuthBackendPlugin } from '../../src/core/plugin-api/index.js';
+import { createBackend } from '../../src/core/secmod/backends.js';
+import { loadAuthPlugins } from '../../src/core/secmod/plugins.js';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'ocvpn-plugins-'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+function host(...plugins: string[]): string {
+  const file = join(root, 'package.json');
+  writeFileSync(file, JSON.stringify({ oclif: { plugins } }));
+  return file;
+}
+
+function plugin(name: string, code: string, hooks: object = { 'vpn:auth-backends': './hook.js' }): void {
+  const directory = join(root, 'node_modules', name);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ name, type: 'module', oclif: { hooks } }));
+  writeFileSync(join(directory, 'hook.js'), code);
+}
+
+const registers = (name: string) =>
+  `export default ({ register }) => register({ manifest: { name: '${name}', options: {}, maxTries: 3 } })`;
+
+describe('plugins', () => {
+  test('register their back ends through the hook; those without one are passed over', async () => {
+    plugin('one', registers('radius'));
+    plugin('other', 'throw new Error("never loaded")', { init: './hook.js' });
+    expect([...(await loadAuthPlugins(host('one', 'other'))).keys()]).toEqual(['radius']);
+  });
+
+  test.each([
+    ['is not installed', '', 'missing'],
+    ['throws', 'throw new Error("broken inside")', 'broken inside'],
+    ['exports nothing', 'export const hook = 1', 'default export'],
+  ])('one that %s is named in the error', async (_, code, reason) => {
+    if (code) plugin('bad', code);
+    const failure = loadAuthPlugins(host(code ? 'bad' : 'missing'));
+    await expect(failure).rejects.toMatchObject({
+      code: 'OCS_PLUGIN',
+      message: expect.stringContaining(reason),
+    });
+  });
+
+  test('two with the same name are refused', async () => {
+    plugin('one', registers('pam'));
+    plugin('two', registers('pam'));
+    await expect(loadAuthPlugins(host('one', 'two'))).rejects.toMatchObject({ code: 'OCS_PLUGIN' });
+  });
+
+  test('the one of this package is found', async () => {
+    expect([...(await loadAuthPlugins()).keys()]).toEqual(['plain']);
+  });
+});
+
+describe('auth', () => {
+  const given: object[] = [];
+  const pam: AuthBackendPlugin = {
+    manifest: {
+      name: 'pam',
+      maxTries: 3,
+      options: {
+        service: { type: 'string', required: true, positional: true, doc: '' },
+        'gid-min': { type: 'number', doc: '' },
+        strict: { type: 'boolean', doc: '' },
+      },
+    },
+    create: async (options) => {
+      given.push(options);
+      return { begin: () => Promise.reject(new Error('unused')) as never };
+    },
+  };
+  const create = (auth: string) => {
+    const document = {
+      auth: [auth],
+      'server-cert': ['c'],
+      'server-key': ['k'],
+      'ipv4-network': '10.0.0.0/24',
+    };
+    return createBackend(
+      buildConfig(document, {}, null).default,
+      new Map([['pam', pam]]),
+      pino({ level: 'silent' }),
+    );
+  };
+
+  test.each([
+    ['pam[service=vpn]', { service: 'vpn' }],
+    ['pam[vpn]', { service: 'vpn' }],
+    ['pam[ service = "a b" , gid-min=1000,strict=TRUE]', { service: 'a b', 'gid-min': 1000, strict: true }],
+  ])('%s', async (auth, options) => {
+    await create(auth);
+    expect(given.pop()).toEqual(options);
+  });
+
+  test.each([
+    ['pan[vpn]', 'did you mean pam?'],
+    ['pam', 'service= is missing'],
+    ['pam[service=]', 'service is empty'],
+    ['pam[vpn,servise=x]', 'did you mean service?'],
+    ['pam[service=a,gid-min=many]', 'whole number'],
+    ['pam[service=a,strict=perhaps]', 'true or false'],
+    ['pam[a,service=b]', 'given twice'],
+  ])('%s is refused: %s', async (auth, problem) => {
+    await expect(create(auth)).rejects.toMatchObject({
+      code: 'OCS_CONFIG',
+      message: expect.stringContaining(problem),
+    });
+  });
+});

@@ -1,0 +1,259 @@
+/** The life of a cookie: every row of the table in protocol.md §14, with a clock of its own. */
+import { randomBytes } from 'node:crypto';
+import { pino } from 'pino';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { buildConfig } from '../../src/core/config/load.js';
+import type { VhostConfig } from '../../src/core/config/schema.js';
+import { type DiscReason, NO_TRAFFIC, type Session, safeIdOf } from '../../src/core/secmod/session.js';
+import { ipv4Seed, Sessions } from '../../src/core/secmod/sessions.js';
+import { MemoryStore } from '../../src/core/secmod/state-store.js';
+
+const COOKIE_TIMEOUT = 100;
+const LINGER = COOKIE_TIMEOUT + 15;
+const START = 1_000_000;
+
+let now: number;
+let config: VhostConfig;
+let sessions: Sessions;
+let store: MemoryStore;
+
+function configure(values: object = {}): void {
+  const document = {
+    auth: ['plain[passwd=/x]'],
+    'server-cert': ['c'],
+    'server-key': ['k'],
+    'ipv4-network': '10.0.0.0/24',
+    'cookie-timeout': COOKIE_TIMEOUT,
+    ...values,
+  };
+  config = buildConfig(document, {}, null).default;
+}
+
+beforeEach(() => {
+  now = START;
+  configure();
+  store = new MemoryStore(10);
+  sessions = new Sessions({
+    store,
+    now: () => now,
+    vhost: (name) => (name === 'default' ? config : undefined),
+    log: pino({ level: 'silent' }),
+  });
+});
+
+async function login(changes: Partial<Session> = {}): Promise<Uint8Array> {
+  const sid = randomBytes(32);
+  const session: Session = {
+    sid,
+    safeId: safeIdOf(sid),
+    status: 'COMPLETED',
+    vhost: 'default',
+    userName: 'alice',
+    groupName: 'staff',
+    remoteIp: '192.0.2.1',
+    userAgent: 'test',
+    devicePlatform: '',
+    deviceType: '',
+    tlsAuthOk: false,
+    ipv4Seed: 7,
+    created: now,
+    expires: now + LINGER,
+    inUse: 0,
+    sessionIsOpen: false,
+    saved: NO_TRAFFIC,
+    current: NO_TRAFFIC,
+    discReason: 'unspecified',
+    disconnected: null,
+    ipv4: '',
+    ipv6: '',
+    ...changes,
+  };
+  expect(await store.insert(session)).toBe(true);
+  return sid;
+}
+
+const open = (sid: Uint8Array) => sessions.open({ client: 1, sid, remoteIp: '192.0.2.9' });
+const close = (sid: Uint8Array, discReason: DiscReason, changes: object = {}) =>
+  sessions.close({ sid, bytesIn: 0, bytesOut: 0, discReason, serverDisconnected: false, ...changes });
+const isGood = async (sid: Uint8Array) => (await open(sid)).reply === 'OK';
+const expiry = async (sid: Uint8Array) => (await store.get(sid))?.expires;
+
+describe('a cookie that was not used', () => {
+  test('is good until cookie-timeout and 15 s have passed, not longer', async () => {
+    const [early, late] = [await login(), await login()];
+    now = START + LINGER - 1;
+    expect(await isGood(early)).toBe(true);
+    now = START + LINGER;
+    expect(await open(late)).toMatchObject({ reply: 'FAILED', session: null });
+  });
+
+  test.each(['INIT', 'CONT', 'FAILED'] as const)('of a login in %s is refused', async (status) => {
+    expect(await isGood(await login({ status }))).toBe(false);
+  });
+
+  test('that nobody was given is refused', async () => {
+    expect(await isGood(randomBytes(32))).toBe(false);
+  });
+
+  test('of a virtual host that is gone is refused', async () => {
+    expect(await isGood(await login({ vhost: 'gone' }))).toBe(false);
+  });
+});
+
+test('an open session never expires, and opening refreshes the expiry', async () => {
+  const sid = await login();
+  now += 50;
+  const { session } = await open(sid);
+  expect(session).toMatchObject({
+    userName: 'alice',
+    groupName: 'staff',
+    ip: '192.0.2.1',
+    sessionStartTime: START,
+  });
+  expect(await expiry(sid)).toBe(now + LINGER);
+  now += 10 * LINGER;
+  expect(await sessions.expire()).toBe(0);
+  expect(await isGood(sid)).toBe(true);
+});
+
+test.each(['error', 'dpd-timeout', 'idle-timeout', 'temporary-disconnect', 'unspecified'] as const)(
+  'after %s the cookie lingers for cookie-timeout and 15 s',
+  async (reason) => {
+    const sid = await login();
+    await open(sid);
+    now += 1000;
+    await close(sid, reason);
+    expect(await expiry(sid)).toBe(now + LINGER);
+    now += LINGER - 1;
+    expect(await sessions.expire()).toBe(0);
+    now += 1;
+    expect(await sessions.expire()).toBe(1);
+  },
+);
+
+describe('ends that delete the cookie', () => {
+  const ends = [
+    ['user-disconnect', {}],
+    ['session-timeout', {}],
+    ['server-disconnect', { serverDisconnected: true }],
+  ] as const;
+
+  test.each(ends)('%s: at once', async (reason, changes) => {
+    const sid = await login();
+    await open(sid);
+    await close(sid, reason, changes);
+    expect(await store.get(sid)).toBeUndefined();
+  });
+
+  test.each(ends)('%s: not with persistent-cookies', async (reason, changes) => {
+    configure({ 'persistent-cookies': true });
+    const sid = await login();
+    await open(sid);
+    now += 20;
+    await close(sid, reason, changes);
+    const kept = reason === 'user-disconnect' ? START + LINGER : now + LINGER;
+    expect(await expiry(sid)).toBe(kept);
+  });
+
+  test('user-disconnect with persistent-cookies leaves at least 15 s', async () => {
+    configure({ 'persistent-cookies': true });
+    const sid = await login();
+    await open(sid);
+    now += 10 * LINGER;
+    await close(sid, 'user-disconnect');
+    expect(await expiry(sid)).toBe(now + 15);
+  });
+
+  test('a goodbye on the old tunnel does not end the new one', async () => {
+    const sid = await login();
+    await open(sid);
+    await open(sid);
+    await close(sid, 'user-disconnect');
+    expect((await store.get(sid))?.inUse).toBe(1);
+    await close(sid, 'user-disconnect');
+    expect(await store.get(sid)).toBeUndefined();
+  });
+});
+
+test('session-timeout counts from the login and cannot be evaded by connecting again', async () => {
+  configure({ 'session-timeout': 60 });
+  const sid = await login();
+  now += 59;
+  expect(await isGood(sid)).toBe(true);
+  now += 1;
+  expect(await isGood(sid)).toBe(false);
+  await close(sid, 'error');
+  expect(await store.get(sid)).toBeUndefined();
+});
+
+test('counters only grow, tunnels add up, and the time is from the login to the last end', async () => {
+  const sid = await login();
+  await open(sid);
+  await sessions.report({ sid, bytesIn: 500, bytesOut: 50, discReason: 'unspecified' });
+  await sessions.report({ sid, bytesIn: 100, bytesOut: 60, discReason: 'unspecified' });
+  now += 10;
+  expect(await close(sid, 'error', { bytesIn: 400, bytesOut: 70 })).toMatchObject({
+    bytesIn: 500,
+    bytesOut: 70,
+  });
+  now += 10;
+  await open(sid);
+  now += 10;
+  const last = await close(sid, 'user-disconnect', { bytesIn: 1, bytesOut: 2 });
+  expect(last).toEqual({ bytesIn: 501, bytesOut: 72, discReason: 'user-disconnect', uptimeSec: 30 });
+});
+
+test('figures of a session that is not open are not believed', async () => {
+  const sid = await login();
+  await sessions.report({ sid, bytesIn: 500, bytesOut: 50, discReason: 'error' });
+  expect((await store.get(sid))?.current).toEqual(NO_TRAFFIC);
+});
+
+test('terminated sessions are gone, even persistent and open ones; others stay', async () => {
+  configure({ 'persistent-cookies': true });
+  const [a, b] = [await login(), await login({ userName: 'bob' })];
+  await open(a);
+  expect(await sessions.terminate((session) => session.userName === 'alice')).toBe(1);
+  expect(await isGood(a)).toBe(false);
+  expect(await sessions.terminate((session) => session.safeId === safeIdOf(b))).toBe(1);
+  expect(await sessions.terminate(() => true)).toBe(0);
+  expect(await close(a, 'server-disconnect', { bytesIn: 3, bytesOut: 4 })).toMatchObject({
+    bytesIn: 3,
+    uptimeSec: 0,
+  });
+});
+
+test('a new main process knows no tunnels: their cookies linger', async () => {
+  const sid = await login();
+  await open(sid);
+  await open(sid);
+  now += 1000;
+  await sessions.forgetTunnels();
+  expect(await store.get(sid)).toMatchObject({ inUse: 0, expires: now + LINGER });
+  expect(await isGood(sid)).toBe(true);
+});
+
+test('cookies are listed without their secret', async () => {
+  const sid = await login();
+  await open(sid);
+  await login({ status: 'CONT', userName: 'bob' });
+  const list = await sessions.cookies();
+  expect(list).toMatchObject([
+    { safeId: safeIdOf(sid), status: 'authenticated', sessionIsOpen: true, inUse: 1, userName: 'alice' },
+    { status: 'authenticating', sessionIsOpen: false, inUse: 0, userName: 'bob' },
+  ]);
+  expect(JSON.stringify(list)).not.toContain(Buffer.from(sid).toString('base64'));
+});
+
+test('a full store takes no more', async () => {
+  for (let i = 0; i < 10; i++) await login();
+  const last = (await store.list())[0];
+  expect(last && (await store.insert({ ...last, sid: randomBytes(32) }))).toBe(false);
+});
+
+test('predictable-ips: one seed per user, otherwise random', () => {
+  expect(ipv4Seed('alice', true)).toBe(ipv4Seed('alice', true));
+  expect(ipv4Seed('alice', true)).not.toBe(ipv4Seed('bob', true));
+  const seeds = new Set(Array.from({ length: 8 }, () => ipv4Seed('alice', false)));
+  expect(seeds.size).toBeGreaterThan(1);
+});
