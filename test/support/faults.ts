@@ -57,8 +57,14 @@ export async function setClientLinkMtu(lab: Lab, bytes: number, n = 0): Promise<
   await lab.client(n).ip(`link set wan0 mtu ${bytes}`);
 }
 
-/** Drops IPv4 UDP packets longer than `bytes` in both directions, telling nobody. */
+/**
+ * Drops IPv4 UDP packets longer than `bytes` in both directions, telling nobody. The ends segment in software from now
+ * on: a super-packet would cross the veth devices unsplit and be dropped as a whole.
+ */
 export async function blackHoleUdpAbove(lab: Lab, bytes: number): Promise<void> {
+  for (const host of [lab.server, ...lab.clients]) {
+    await host.must(['ethtool', '-K', 'wan0', 'tx-udp-segmentation', 'off']);
+  }
   await lab.router.nft(`
     table ip ${TABLE} {
       chain forward { type filter hook forward priority 0; meta l4proto udp ip length > ${bytes} drop; }
