@@ -17,6 +17,15 @@ uint64_t load64(const uint8_t* p) {
   return value;
 }
 
+/** Vector type of GCC and Clang; plain arithmetic where the machine has no such registers. */
+typedef uint64_t Lanes __attribute__((vector_size(16)));
+
+Lanes load_lanes(const uint8_t* p) {
+  Lanes value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
 constexpr int kTcpChecksum = 16;
 constexpr int kUdpChecksum = 6;
 constexpr int kIcmpChecksum = 2;
@@ -52,26 +61,33 @@ uint64_t sum_l4(ConstView packet, const IpPacket& ip, size_t length) {
 }  // namespace
 
 uint64_t sum_bytes(ConstView bytes, uint64_t initial) {
+  // 32-bit words in 64-bit lanes: no carry can get lost in any packet, and the lanes (SSE2, NEON) need no carry chain,
+  // which is what bounds a loop of add-with-carry (measured: half the speed).
+  constexpr Lanes kLow = {0xffffffff, 0xffffffff};
   const uint8_t* p = bytes.data();
   size_t left = bytes.size();
-  // Four independent carry chains: one alone is bound by the latency of add-with-carry.
-  unsigned __int128 a = initial, b = 0, c = 0, d = 0;
+  Lanes low = {}, high = {}, low2 = {}, high2 = {};
   for (; left >= 32; left -= 32, p += 32) {
-    a += load64(p);
-    b += load64(p + 8);
-    c += load64(p + 16);
-    d += load64(p + 24);
+    const Lanes a = load_lanes(p);
+    const Lanes b = load_lanes(p + 16);
+    low += a & kLow;
+    high += a >> 32;
+    low2 += b & kLow;
+    high2 += b >> 32;
   }
-  for (; left >= 8; left -= 8, p += 8) a += load64(p);
+  low += low2;
+  high += high2;
+  uint64_t sum = low[0] + low[1] + high[0] + high[1];
+  for (; left >= 8; left -= 8, p += 8) {
+    const uint64_t word = load64(p);
+    sum += (word & 0xffffffff) + (word >> 32);
+  }
   if (left > 0) {
     uint64_t tail = 0;
     std::memcpy(&tail, p, left);  // an odd last byte is padded with zero on its right
-    b += tail;
+    sum += (tail & 0xffffffff) + (tail >> 32);
   }
-  a += b;
-  a += c;
-  a += d;
-  return sum_add(static_cast<uint64_t>(a), static_cast<uint64_t>(a >> 64));
+  return sum_add(initial, sum);
 }
 
 uint16_t sum_fold(uint64_t sum) {

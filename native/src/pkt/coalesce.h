@@ -22,7 +22,7 @@
 
 namespace ocvpn::pkt {
 
-/** Non-owning reference to a callable that takes a finished frame: vnet header and packet, ready for one write(). */
+/** Non-owning reference to a function object that takes a finished frame: vnet header and packet, ready for one write(). */
 class FrameSink {
  public:
   template <typename F, typename = std::enable_if_t<!std::is_same_v<std::decay_t<F>, FrameSink>>>
