@@ -23,7 +23,7 @@ class LoopPoll {
   LoopPoll(const LoopPoll&) = delete;
   LoopPoll& operator=(const LoopPoll&) = delete;
 
-  /// Starts with no events. 0, or a positive errno (EEXIST: already watched, EPERM: not pollable).
+  /// Starts with no events. 0, or a positive errno (EEXIST: watched already, EPERM: not pollable, such as a file).
   int open(Napi::Env env, int fd, OnEvents on_events);
   /// 0 pauses. Returns 0 or a positive errno; EBADF after close().
   int set(int events);

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const addon = fileURLToPath(new URL('../../native/build/Release/ocvpn.node', import.meta.url));
+const NOBODY = 65534;
+
+/** A process that evaluates `code`, prints one line of JSON and then waits for its standard input to end. */
+async function run(code: string) {
+  const script = `
+    const { io } = require(${JSON.stringify(addon)});
+    const failure = (action) => { try { action(); return null; } catch (error) { return error.code; } };
+    // Threads that exist before the change must follow it.
+    require('node:fs').stat('/', () => {
+      console.log(JSON.stringify((() => { ${code} })()));
+      process.stdin.resume();
+    });`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [line] = await once(createInterface(child.stdout), 'line');
+  return { child, result: JSON.parse(line as string) };
+}
+
+/** The status files of every thread as key → value. */
+function threads(pid: number): Map<string, string>[] {
+  return readdirSync(`/proc/${pid}/task`).map((tid) => {
+    const lines = readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8').split('\n');
+    return new Map(lines.map((line) => line.split(/:\s*/, 2) as [string, string]));
+  });
+}
+
+test('every thread loses ids, groups and capabilities, for good', async () => {
+  const { child, result } = await run(`
+    io.dropPrivileges({ uid: ${NOBODY}, gid: ${NOBODY}, lockdown: true });
+    return [failure(() => process.setuid(0)), failure(() => process.setgid(0)), process.getgroups()];`);
+  expect(result).toEqual(['EPERM', 'EPERM', [NOBODY]]);
+  const all = threads(child.pid as number);
+  expect(all.length).toBeGreaterThan(4);
+  const none = '0000000000000000';
+  const ids = Array(4).fill(NOBODY).join('\t');
+  for (const status of all) {
+    const sets = ['CapPrm', 'CapEff', 'CapAmb', 'NoNewPrivs', 'Uid', 'Gid', 'Groups'].map((key) =>
+      status.get(key)?.trim(),
+    );
+    expect(sets).toEqual([none, none, none, '1', ids, ids, '']);
+  }
+  expect(all[0]?.get('CapBnd')).toBe(none);
+  child.stdin.end();
+  await once(child, 'exit');
+});
+
+test('lockdown as root, or without the right to change, is refused', async () => {
+  const { child, result } = await run(`
+    const asRoot = failure(() => io.dropPrivileges({ lockdown: true }));
+    io.dropPrivileges({ uid: ${NOBODY}, gid: ${NOBODY}, lockdown: false });
+    const back = failure(() => io.dropPrivileges({ uid: 0, lockdown: false }));
+    const again = failure(() => io.dropPrivileges({ lockdown: true }));
+    return { asRoot, back, again };`);
+  expect(result).toEqual({ asRoot: 'EINVAL', back: 'EPERM', again: null });
+  child.stdin.end();
+  await once(child, 'exit');
+});
+
+test('the process is not dumpable: its /proc files belong to root', async () => {
+  const { child, result } = await run(`
+    io.dropPrivileges({ uid: ${NOBODY}, gid: ${NOBODY}, lockdown: true });
+    return [failure(() => require('node:fs').readFileSync('/proc/self/mem')), require('node:fs').statSync('/proc/self/mem').uid];`);
+  expect(result).toEqual(['EACCES', 0]);
+  child.stdin.end();
+  await once(child, 'exit');
+});
+
+test('the parent-death signal arrives although the ids change', async () => {
+  // run() → middle process → the process under test; the middle one dies.
+  const inner = `
+    const { io } = require(${JSON.stringify(addon)});
+    io.dropPrivileges({ uid: ${NOBODY}, gid: ${NOBODY}, lockdown: true, parentDeathSignal: 15 });
+    process.on('SIGTERM', () => { console.log('parent died'); process.exit(); });
+    console.log(process.pid);
+    setInterval(() => {}, 1000);`;
+  const middle = spawn(
+    process.execPath,
+    [
+      '-e',
+      `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(inner)}], { stdio: 'inherit' });`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const lines = createInterface(middle.stdout);
+  await once(lines, 'line');
+  const last = once(lines, 'line');
+  middle.kill('SIGKILL');
+  expect((await last)[0]).toBe('parent died');
+});
