@@ -311,8 +311,7 @@ test('failures and times are reported to main, failures once', async () => {
     { result: 'ok', userName: 'alice', groups: [] },
   );
   await logIn(lab.connectWorker(), lab.init(1, 'alice'), 'a', 'b');
-  await lab.secmod.report();
-  await lab.secmod.report();
+  for (let i = 0; i < 4; i++) await lab.secmod.report();
   await lab.main.call('SECM_LIST_COOKIES', {});
   expect(lab.stats).toMatchObject([{ clientEntries: 1, authFailures: 1 }, { authFailures: 0 }]);
 });
