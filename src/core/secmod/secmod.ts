@@ -95,7 +95,8 @@ export class Secmod {
     const clientEntries = await this.sessions.store.size();
     const figures = { clientEntries, tlsDbEntries: 0, ...this.statistics.take() };
     const text = JSON.stringify(figures);
-    if (text !== this.#reported) this.#main?.send('SECM_STATS', figures);
+    // Failures are counted since the last report: as many again are news.
+    if (text !== this.#reported || figures.authFailures > 0) this.#main?.send('SECM_STATS', figures);
     this.#reported = text;
   }
 
