@@ -52,6 +52,11 @@ export const catalogue = {
     say: 'The run directory {path} cannot be used: {reason}.',
     mend: 'Choose another one with --run-dir.',
   },
+  OCS_RUN_DIR_HIDDEN: {
+    fatalFor: 'request',
+    say: 'Only root can enter {path}, so workers would not find secmod again after a restart of it.',
+    mend: 'Choose a run directory that others can pass through, e.g. /run/vpn.',
+  },
   OCS_RUN_DIR_IN_USE: {
     fatalFor: 'process',
     say: 'Another server (process {pid}) uses the run directory {path}.',
