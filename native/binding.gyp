@@ -5,7 +5,8 @@
       "target_name": "ocvpn",
       "sources": [ "<!@(cd <(module_root_dir) && find src -name '*.cc' | LC_ALL=C sort)" ],
       "include_dirs": [ "src", "<!(node -p \"require('node-addon-api').include_dir\")" ],
-      "defines": [ "NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NAPI_DISABLE_CPP_EXCEPTIONS" ],
+      "defines": [ "NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NAPI_DISABLE_CPP_EXCEPTIONS",
+                   "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS" ],
       "cflags_cc": [ "-std=c++17", "-O2", "-g1", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fno-exceptions", "-fvisibility=hidden" ],
       "cflags_cc!": [ "-std=gnu++20", "-fno-rtti" ],
       "conditions": [

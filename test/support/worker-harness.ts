@@ -3,7 +3,7 @@
  * data plane is replaced by one that only answers CONNECT, so that no tun device is needed.
  */
 import { execFileSync } from 'node:child_process';
-import { constants, createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -17,17 +17,12 @@ import { joinChannels } from '../../src/core/ipc/memory-channel.js';
 import type { Body } from '../../src/core/ipc/messages.js';
 import { native } from '../../src/core/native/index.js';
 import { acceptTlsDuplex } from '../../src/core/native/tls-duplex.js';
-import {
-  type CloseReason,
-  type Dataplane,
-  type DataplaneEvent,
-  READABLE,
-  type TlsConnection,
-  type TunnelCounters,
-  type TunnelOptions,
-} from '../../src/core/native/types.js';
+import { READABLE } from '../../src/core/native/types.js';
 import { SecmodLink } from '../../src/core/worker/secmod-link.js';
 import { Worker } from '../../src/core/worker/worker.js';
+import { identityOf } from './descriptors.js';
+import { FakeDataplane } from './fake-dataplane.js';
+import { FakeLogins, type Login, signature } from './fake-secmod.js';
 import { aSession } from './session.js';
 
 export interface Identity {
@@ -61,12 +56,6 @@ export function makeIdentity(kind: 'ec' | 'rsa'): Identity {
   return identity;
 }
 
-export interface Login {
-  readonly password: string;
-  /** Asked after the password. */
-  readonly secondFactor?: string;
-}
-
 export interface HarnessOptions {
   readonly identity: Identity;
   readonly options?: Readonly<Record<string, unknown>>;
@@ -81,83 +70,6 @@ export interface Received {
   readonly body: Record<string, unknown>;
 }
 
-const ZERO_COUNTERS: TunnelCounters = {
-  rxBytes: 0,
-  rxPackets: 0,
-  txBytes: 0,
-  txPackets: 0,
-  rxTlsPackets: 0,
-  rxDtlsPackets: 0,
-  txTlsPackets: 0,
-  txDtlsPackets: 0,
-  dropsTooBig: 0,
-  dropsMalformed: 0,
-  dropsSource: 0,
-  dropsRateLimit: 0,
-  dropsTunFull: 0,
-  dropsReplay: 0,
-  tunReads: 0,
-  tunSuperPackets: 0,
-  tunWrites: 0,
-  tunCoalesced: 0,
-  udpSends: 0,
-  udpSegmented: 0,
-  udpReceives: 0,
-  udpGroReceives: 0,
-  tlsWrites: 0,
-  idleMs: 0,
-  dtlsActive: 0,
-};
-
-/** Answers CONNECT and remembers what it was told. */
-export class FakeDataplane implements Dataplane {
-  readonly opened: { id: number; options: TunnelOptions; head: Buffer; connection: TlsConnection }[] = [];
-  readonly attached: { id: number; hello: boolean; datagram: Buffer }[] = [];
-  readonly terminated: { id: number; how: string; reason: CloseReason }[] = [];
-  counts: TunnelCounters = ZERO_COUNTERS;
-  closed = false;
-  readonly #onEvent: (event: DataplaneEvent) => void;
-
-  constructor(onEvent: (event: DataplaneEvent) => void) {
-    this.#onEvent = onEvent;
-  }
-
-  open(connection: TlsConnection, response: Uint8Array, head: Uint8Array, options: TunnelOptions): number {
-    const id = this.opened.length + 1;
-    connection.write(response);
-    this.opened.push({ id, options, head: Buffer.from(head), connection });
-    return id;
-  }
-
-  attachUdp(id: number, fd: number, hello: boolean, datagram: Uint8Array): void {
-    native.io.close(fd);
-    this.attached.push({ id, hello, datagram: Buffer.from(datagram) });
-  }
-
-  terminate(id: number, how: 'disconnect' | 'drop', reason: CloseReason): void {
-    this.terminated.push({ id, how, reason });
-    this.end(id, reason);
-  }
-
-  /** As if the tunnel had ended. */
-  end(id: number, reason: CloseReason, counters: Partial<TunnelCounters> = {}): void {
-    this.opened.find((tunnel) => tunnel.id === id)?.connection.destroy();
-    this.emit({ type: 'closed', id, reason, detail: '', counters: { ...ZERO_COUNTERS, ...counters } });
-  }
-
-  emit(event: DataplaneEvent): void {
-    this.#onEvent(event);
-  }
-
-  counters(): TunnelCounters {
-    return this.counts;
-  }
-
-  close(): void {
-    this.closed = true;
-  }
-}
-
 export class WorkerHarness {
   readonly worker: Worker;
   readonly toMain: Received[] = [];
@@ -166,6 +78,8 @@ export class WorkerHarness {
   readonly log: { level: number; msg: string; client?: number; ip?: string }[] = [];
   /** How main answers AUTH_COOKIE_REQ. */
   cookieReply: 'OK' | 'FAILED' = 'OK';
+  /** Identities of the tun descriptors that were sent. */
+  readonly tuns: string[] = [];
   port = 0;
   dataplane!: FakeDataplane;
   main!: Channel<'main', 'worker'>;
@@ -319,6 +233,7 @@ export class WorkerHarness {
     this.#state.set(body.client, 'COMPLETED');
     const [tun, other] = native.io.socketpair();
     native.io.close(other);
+    this.tuns.push(identityOf(tun));
     const session = { ...aSession(...(this.#options.session ?? [])), sid: Uint8Array.from(body.cookie) };
     return { body: { reply: 'OK' as const, reason: '', session }, fds: [tun] };
   }
@@ -352,58 +267,6 @@ export class WorkerHarness {
     };
     return joinChannels<'secmod', 'worker'>(secmodEnd, workerEnd)[1];
   }
-}
-
-/** secmod's side of a login: three tries, then an optional second factor. */
-class FakeLogins {
-  readonly #logins: Readonly<Record<string, Login>>;
-  readonly #open = new Map<number, { user: string; tries: number; passed: boolean; state: string }>();
-
-  constructor(logins: Readonly<Record<string, Login>>) {
-    this.#logins = logins;
-  }
-
-  state(client: number): string {
-    return this.#open.get(client)?.state ?? 'NONE';
-  }
-
-  init(client: number, user: string) {
-    this.#open.set(client, { user, tries: 0, passed: false, state: 'INIT' });
-    return this.#reply(user, 'MSG', '', 0);
-  }
-
-  next(client: number, password: string) {
-    const login = this.#open.get(client);
-    if (!login) throw new Error('no login');
-    const known = this.#logins[login.user];
-    login.state = 'CONT';
-    const expected = login.passed ? known?.secondFactor : known?.password;
-    if (password !== expected) {
-      login.tries += 1;
-      if (login.tries === 3) login.state = 'FAILED';
-      const text = 'Login failed.\nPlease enter your password.';
-      return this.#reply(login.user, login.tries === 3 ? 'FAILED' : 'MSG', text, login.passed ? 1 : 0);
-    }
-    if (known?.secondFactor !== undefined && !login.passed) {
-      login.passed = true;
-      return this.#reply(login.user, 'MSG', 'Enter the code.', 1);
-    }
-    login.state = 'COMPLETED';
-    return this.#reply(login.user, 'OK', '', 0);
-  }
-
-  #reply(userName: string, reply: 'OK' | 'MSG' | 'FAILED', message: string, passwdCounter: number) {
-    return { reply, sid: new Uint8Array(32).fill(0xab), userName, message, passwdCounter, banner: '' };
-  }
-}
-
-function signature(key: KeyObject, scheme: number, data: Uint8Array): Buffer {
-  const pss = scheme >= 0x0804 && scheme <= 0x0806;
-  const digest = { 4: 'sha256', 5: 'sha384', 6: 'sha512' }[pss ? scheme & 0xff : scheme >> 8] ?? 'sha256';
-  const padding = pss
-    ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
-    : {};
-  return sign(digest, data, { key, ...padding });
 }
 
 async function freePort(): Promise<number> {

@@ -145,6 +145,22 @@ describe('poller', () => {
     expect(output).toBe('from the call-back\n');
   });
 
+  test('a worker thread may end within a call-back', async () => {
+    const process = child(`
+      const { Worker } = require('node:worker_threads');
+      const worker = new Worker(\`
+        const { io } = require(${JSON.stringify(addon)});
+        const [a, b] = io.socketpair();
+        const poller = io.createPoller(a, () => process.exit(3));
+        poller.set(1);
+        io.sendMessage(b, Buffer.from('x'), []);\`, { eval: true });
+      worker.on('exit', (code) => console.log('thread', code));`);
+    let output = '';
+    process.stdout?.on('data', (data) => (output += data));
+    expect(await once(process, 'close')).toEqual([0, null]);
+    expect(output).toBe('thread 3\n');
+  });
+
   test('an open poller survives the end of its worker thread', async () => {
     const process = child(`
       const { Worker } = require('node:worker_threads');

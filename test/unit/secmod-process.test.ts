@@ -68,8 +68,8 @@ async function start(...args: string[]): Promise<void> {
 }
 
 function isReadableByNobody(path: string): boolean {
-  const as = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups'];
-  return spawnSync('setpriv', [...as, 'test', '-r', path]).status === 0;
+  const script = `require('node:fs').accessSync(${JSON.stringify(path)})`;
+  return spawnSync(process.execPath, ['-e', script], { uid: NOBODY, gid: NOBODY, cwd: '/' }).status === 0;
 }
 
 const main = (): Promise<MainEnd> =>

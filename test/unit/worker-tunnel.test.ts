@@ -1,8 +1,10 @@
 /** CONNECT and what follows, with real TLS and a data plane that only answers. */
+import { createPublicKey, verify } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../src/core/native/index.js';
 import { encodeCookie } from '../../src/core/wire/cookies.js';
+import { identityOf, isOpen } from '../support/descriptors.js';
 import { TlsClient } from '../support/tls-client.js';
 import {
   type HarnessOptions,
@@ -129,6 +131,7 @@ describe('CONNECT', () => {
     );
     await client.end();
     expect(harness.dataplane.opened).toEqual([]);
+    expect(harness.tuns.map(isOpen)).toEqual([false]);
   });
 
   it('uses the mobile values for a phone', async () => {
@@ -189,6 +192,40 @@ describe('tunnel', () => {
     expect(harness.received('TUN_MTU').map(({ mtu }) => mtu)).toEqual([1434, 1300]);
   });
 
+  it('signs for a rekey inside the tunnel', async () => {
+    await start();
+    await open();
+    const signed = new Promise<void>((resolve) => {
+      harness.dataplane.onSigned = resolve;
+    });
+    const data = Buffer.from('renegotiation');
+    harness.dataplane.emit({ type: 'sign', id: 1, requestId: 5, keyIndex: 0, scheme: 0x0403, data });
+    await signed;
+    const [answer] = harness.dataplane.signed;
+    expect(answer).toMatchObject({ id: 1, requestId: 5 });
+    const publicKey = createPublicKey(identity.certificate);
+    expect(verify('sha256', data, publicKey, answer?.signature ?? Buffer.alloc(0))).toBe(true);
+  });
+
+  it('refuses a rekey that secmod does not sign', async () => {
+    await start();
+    await open();
+    const signed = new Promise<void>((resolve) => {
+      harness.dataplane.onSigned = resolve;
+    });
+    harness.dataplane.emit({
+      type: 'sign',
+      id: 1,
+      requestId: 6,
+      keyIndex: 0,
+      scheme: 0x0403,
+      data: Buffer.alloc(2000),
+    });
+    await signed;
+    expect(harness.dataplane.signed).toEqual([{ id: 1, requestId: 6, signature: null }]);
+    expect(harness.log[0]?.msg).toContain('did not sign');
+  });
+
   it('obeys TERMINATE', async () => {
     await start();
     await open();
@@ -210,12 +247,26 @@ describe('tunnel', () => {
     await start();
     await open();
     const [a, b] = native.io.socketpair();
+    const identities = [a, b].map(identityOf);
     harness.main.send('UDP_FD', { client: 77, hello: true, data: Buffer.from('x') }, [a]);
     harness.main.send('UDP_FD', { client: 1, hello: true, data: Buffer.from('hello') }, [b]);
     harness.main.send('TERMINATE', { client: 1, how: 'drop', reason: 'unspecified' });
     await harness.until(() => harness.received('CLIENT_CLOSED').length === 1);
     expect(harness.dataplane.attached).toEqual([{ id: 1, hello: true, datagram: Buffer.from('hello') }]);
-    for (const fd of [a, b]) expect(() => native.io.socketAddresses(fd)).toThrow(/EBADF/);
+    expect(identities.map(isOpen)).toEqual([false, false]);
+  });
+
+  it('closes a UDP socket that comes before the tunnel', async () => {
+    await start();
+    const client = await TlsClient.connect(harness.port);
+    const [a, b] = native.io.socketpair();
+    native.io.close(b);
+    const identity = identityOf(a);
+    harness.main.send('UDP_FD', { client: 1, hello: true, data: Buffer.from('x') }, [a]);
+    client.send('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    await client.reply();
+    expect(harness.dataplane.attached).toEqual([]);
+    expect(isOpen(identity)).toBe(false);
   });
 });
 

@@ -7,6 +7,7 @@
 
 #include <mutex>
 
+#include "dataplane/tls_job_stack.h"
 #include "dataplane/tls_remote_key.h"
 
 namespace ocvpn {
@@ -40,6 +41,7 @@ int provider_init(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISP
 }
 
 bool load_library() {
+  install_job_stacks();
   library = OSSL_LIB_CTX_new();
   // "?provider=default": everything but the keys that ask for us explicitly is OpenSSL's own.
   return library != nullptr && OSSL_PROVIDER_load(library, "default") != nullptr &&

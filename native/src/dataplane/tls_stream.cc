@@ -24,6 +24,16 @@ constexpr std::uint8_t kHandshakeRecord = 22;
 // without reading is cut off.
 constexpr std::size_t kOutputReserve = 256 * 1024;
 
+/// Empties OpenSSL's error queue and picks the first entry of libssl, else the first: those before come from a
+/// cipher's inside, those after only tell who passed it on. 0: the queue was empty.
+unsigned long take_cause() {
+  unsigned long cause = 0;
+  while (const unsigned long error = ERR_get_error()) {
+    if (cause == 0 || (ERR_GET_LIB(cause) != ERR_LIB_SSL && ERR_GET_LIB(error) == ERR_LIB_SSL)) cause = error;
+  }
+  return cause;
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------- life
@@ -196,7 +206,7 @@ TlsResult TlsStream::read(std::uint8_t* out, std::size_t capacity) {
     find_records();
     const bool record = input_ready_ > input_start_;
     if (!record && !sign_.in_job() && SSL_pending(ssl_.get()) == 0) return {TlsStatus::kWantRead, 0};
-    if (sign_.in_job() || SSL_in_init(ssl_.get()) != 0 ||
+    if (sign_.in_job() || renegotiating() ||
         (record && input_[input_start_] == kHandshakeRecord && !is_tls13())) {
       const TlsResult result = read_in_job(out, capacity);
       if (result.status != TlsStatus::kWantRead || input_ready_ <= input_start_) return result;
@@ -215,7 +225,7 @@ TlsResult TlsStream::read(std::uint8_t* out, std::size_t capacity) {
 /// A read that may run a renegotiation, whose signature puts the job to sleep.
 TlsResult TlsStream::read_in_job(std::uint8_t* out, std::size_t capacity) {
   if (!sign_.in_job()) {
-    if (SSL_in_init(ssl_.get()) == 0) admit_renegotiation();
+    if (!renegotiating()) admit_renegotiation();
     job_plaintext_.resize(std::min(capacity, kMaxPlaintext));
   }
   SSL_set_mode(ssl_.get(), SSL_MODE_ASYNC);
@@ -233,6 +243,9 @@ TlsResult TlsStream::read_in_job(std::uint8_t* out, std::size_t capacity) {
   return {TlsStatus::kOk, bytes};
 }
 
+/// TLS 1.3 has none; there SSL_in_init() tells of a KeyUpdate that the next write sends.
+bool TlsStream::renegotiating() const { return !is_tls13() && SSL_in_init(ssl_.get()) != 0; }
+
 void TlsStream::admit_renegotiation() {
   if (renegotiation_budget_ == 0) {
     renegotiations_refused_++;
@@ -247,7 +260,7 @@ void TlsStream::admit_renegotiation() {
 TlsStatus TlsStream::write(const std::uint8_t* data, std::size_t length) {
   if (failed_ || closing_) return TlsStatus::kError;
   if (length == 0 || length > kMaxPlaintext) return TlsStatus::kError;
-  if (!handshake_done_ || sign_.in_job() || SSL_in_init(ssl_.get()) != 0) return TlsStatus::kBlocked;
+  if (!handshake_done_ || sign_.in_job() || renegotiating()) return TlsStatus::kBlocked;
   if (pending_output() >= output_limit_) return TlsStatus::kBlocked;
   if (ERR_peek_error() != 0) ERR_clear_error();
   std::size_t written = 0;
@@ -312,15 +325,14 @@ bool TlsStream::request_key_update() {
 
 bool TlsStream::is_tls13() const { return SSL_version(ssl_.get()) >= TLS1_3_VERSION; }
 
-/// Code ERR_TLS_<REASON> and OpenSSL's reason text, the first of its queue: later ones only say who passed it on.
-/// `what` when OpenSSL gives none.
+/// Code ERR_TLS_<REASON> and OpenSSL's reason text; `what` when OpenSSL gives none.
 void TlsStream::fail(const char* what) {
-  const char* reason = ERR_reason_error_string(ERR_peek_error());
+  const unsigned long cause = take_cause();
+  const char* reason = cause != 0 ? ERR_reason_error_string(cause) : nullptr;
   error_ = reason != nullptr ? reason : what;
   error_code_ = "ERR_TLS_";
   for (unsigned char c : error_) error_code_ += std::isalnum(c) != 0 ? static_cast<char>(std::toupper(c)) : '_';
   failed_ = true;
-  ERR_clear_error();
 }
 
 void TlsStream::fail_errno(const char* call, int error) {

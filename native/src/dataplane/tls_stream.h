@@ -145,6 +145,7 @@ class TlsStream {
   TlsResult read_in_job(std::uint8_t* out, std::size_t capacity);
   void find_records();
   void compact_input();
+  bool renegotiating() const;
   void admit_renegotiation();
   std::size_t take_input(std::uint8_t* out, std::size_t capacity);
   bool append_output(const std::uint8_t* data, std::size_t length);

@@ -9,8 +9,14 @@ LoopCallback::LoopCallback(Napi::Function function, const char* resource)
 
 bool LoopCallback::call(std::initializer_list<napi_value> arguments) const {
   Napi::Env env = function_.Env();
-  function_.MakeCallback(env.Global(), arguments, context_);
-  return !raise_pending_exception(env);
+  // The C call, because node-addon-api's throws the failure again, which aborts the process when the environment
+  // ends meanwhile (a worker thread that calls process.exit() in its call-back).
+  napi_value receiver = nullptr;
+  if (napi_get_global(env, &receiver) != napi_ok) return false;
+  const napi_status status =
+      napi_make_callback(env, context_, receiver, function_.Value(), arguments.size(), arguments.begin(), nullptr);
+  const bool raised = raise_pending_exception(env);
+  return status == napi_ok && !raised;
 }
 
 bool raise_pending_exception(Napi::Env env) {

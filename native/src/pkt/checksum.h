@@ -37,8 +37,8 @@ void write_ipv4_checksum(MutView header);
 int l4_checksum_offset(uint8_t protocol);
 
 /**
- * Whether the upper-layer checksum is right. TCP, UDP (an absent one, 0, over IPv4 counts as right, over IPv6 as wrong),
- * ICMP, ICMPv6. False for fragments, other protocols and truncated headers.
+ * Whether the upper-layer checksum is right: TCP, UDP (an absent one, 0, is right over IPv4 and wrong over IPv6), ICMP,
+ * ICMPv6. False for fragments, other protocols and truncated headers.
  */
 bool verify_l4_checksum(ConstView packet, const IpPacket& ip);
 

@@ -22,7 +22,7 @@
 
 namespace ocvpn::pkt {
 
-/** Non-owning reference to a function object that takes a finished frame: vnet header and packet, ready for one write(). */
+/** Non-owning reference to a function object that takes a finished frame: vnet header and packet, for one write(). */
 class FrameSink {
  public:
   template <typename F, typename = std::enable_if_t<!std::is_same_v<std::decay_t<F>, FrameSink>>>
@@ -43,10 +43,10 @@ enum class Coalesce : uint8_t {
   // Passed through at once:
   kNotTcpUdp,        // other protocols have no rule
   kFragment,         // part of a packet; ports may be missing
-  kIpOptions,        // IPv4 options or IPv6 extension headers: their repetition per segment is not ours to promise
+  kIpOptions,        // IPv4 options or IPv6 extension headers: not all may be repeated on every segment
   kBadL4Header,      // truncated or inconsistent: not ours to repair
   kNoPayload,        // pure ACK: each one counts for the sender's congestion control
-  kTcpFlags,         // SYN, FIN, RST, URG, CWR or no ACK: they mark one packet, repeating or moving them changes meaning
+  kTcpFlags,         // SYN, FIN, RST, URG, CWR or no ACK: they mark one packet, not a stretch of the stream
   kPush,             // PSH on a segment that starts a flow: sender wants it delivered, nothing may follow
   kUdpNoChecksum,    // 0: nothing to verify
   kDisabled,         // the tun takes no such super-packets, or switched off

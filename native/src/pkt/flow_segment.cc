@@ -97,7 +97,8 @@ FlushCause follows(ConstView head, const FlowSegment& next, size_t count, size_t
   if (ip.protocol == kProtoTcp) {
     const ConstView a = head.from(ip.l4_offset);
     const ConstView b = next.packet.from(ip.l4_offset);
-    if (a.be32(kTcpSequence) + static_cast<uint32_t>(head_payload) != b.be32(kTcpSequence)) return FlushCause::kSequence;
+    const uint32_t expected = a.be32(kTcpSequence) + static_cast<uint32_t>(head_payload);
+    if (b.be32(kTcpSequence) != expected) return FlushCause::kSequence;
     if (!same_tcp_fields(a, b, next.header_length - ip.l4_offset)) return FlushCause::kHeaderChange;
   }
   if (ip.version == 4 && (head.be16(6) & kDontFragment) == 0) {

@@ -33,7 +33,7 @@ struct IcmpError {
 
 /**
  * Builds ICMP type 3 code 4 with the next-hop MTU (RFC 1191 section 4) or ICMPv6 type 2 (RFC 4443 3.2) to the source of
- * `packet`. `gateway`: 4 or 16 bytes of the inner gateway's address, of the packet's family, else kNoSource; empty: none.
+ * `packet`. `gateway`: the inner gateway's address in the packet's family, 4 or 16 bytes; anything else: kNoSource.
  * `mtu`: what fits, bytes; for IPv6 raised to 1280 (RFC 8200 section 5).
  */
 IcmpError build_packet_too_big(ConstView packet, const IpPacket& ip, uint32_t mtu, ConstView gateway, MutView out);

@@ -42,7 +42,7 @@ bool is_extension_header(uint8_t protocol) {
   }
 }
 
-/** Length of the extension header of this kind whose second byte is `length_field` (RFC 8200 4; RFC 4302 2.2 for AH). */
+/** Bytes of the extension header of this kind whose second byte is `length_field` (RFC 8200 4; AH: RFC 4302 2.2). */
 size_t extension_length(uint8_t protocol, uint8_t length_field) {
   if (protocol == kProtoFragment) return 8;
   if (protocol == kProtoAh) return (static_cast<size_t>(length_field) + 2) * 4;

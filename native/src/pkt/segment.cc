@@ -64,7 +64,8 @@ SegmentResult Segmenter::begin_gso(const VnetHeader& vnet, size_t max_packet) {
   count_ = payload_length_ == 0 ? 1 : (payload_length_ + segment_payload_ - 1) / segment_payload_;
   single_ = false;
   std::memcpy(headers_, packet_.at(0, header_length_), header_length_);
-  pseudo_sum_ = sum_pseudo_header(packet_, ip_, ip_.protocol, 0);
+  const bool given = (vnet.flags & kVnetNeedsCsum) != 0;
+  pseudo_sum_ = given ? given_pseudo_sum() : sum_pseudo_header(packet_, ip_, ip_.protocol, 0);
   return SegmentResult::kOk;
 }
 
@@ -104,6 +105,19 @@ SegmentResult Segmenter::check_udp_header() {
   if (packet_.be16(ip_.l4_offset + kUdpLength) != ip_.l4_length()) return SegmentResult::kBadL4Header;
   header_length_ = ip_.l4_offset + kUdpHeaderSize;
   return SegmentResult::kOk;
+}
+
+/**
+ * What the kernel put into the checksum field, less the length. Better than summing addresses ourselves: with an IPv6
+ * routing header the final destination counts (RFC 8200 8.1), not the one in the IP header.
+ */
+uint64_t Segmenter::given_pseudo_sum() const {
+  const ConstView l4 = ConstView(packet_).from(ip_.l4_offset);
+  const auto minus_length = static_cast<uint16_t>(~l4.size());
+  const size_t field = static_cast<size_t>(l4_checksum_offset(ip_.protocol));
+  const uint8_t words[4] = {l4.u8(field), l4.u8(field + 1), static_cast<uint8_t>(minus_length >> 8),
+                            static_cast<uint8_t>(minus_length)};
+  return sum_bytes({words, sizeof words});
 }
 
 bool Segmenter::next(MutView* packet) {

@@ -76,6 +76,7 @@ class Segmenter {
   SegmentResult check_gso_headers(const VnetHeader& vnet);
   SegmentResult check_tcp_header();
   SegmentResult check_udp_header();
+  uint64_t given_pseudo_sum() const;
   void write_headers(MutView segment, size_t index) const;
   void patch_tcp(MutView tcp, size_t payload_offset, bool last) const;
 

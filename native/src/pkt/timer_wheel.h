@@ -1,10 +1,10 @@
 // Timers without allocation: arming, moving and cancelling are O(1), whatever the number of clients.
 //
-// Theory of operation. Time is a 64-bit count of milliseconds, read as eleven digits of 6 bits; each digit has a level of
-// 64 slots. A timer sits at the level of the highest digit in which its deadline differs from the current time, in the
-// slot that its own digit names. When time reaches the slot, the timer moves to a lower level, and fires from level 0: an
-// hour's timer moves at most three times. All of a lower level is earlier than all of a higher one, and a bitmap per level
-// gives the first slot in use, so that finding the next event looks at no empty slot.
+// Theory of operation. Time is a 64-bit count of milliseconds, read as eleven digits of 6 bits; each digit has a level
+// of 64 slots. A timer sits at the level of the highest digit in which its deadline differs from the current time, in
+// the slot that its own digit names. When time reaches the slot, the timer moves to a lower level, and fires from level
+// 0: an hour's timer moves at most three times. All of a lower level is earlier than all of a higher one, and a bitmap
+// per level gives the first slot in use, so that finding the next event looks at no empty slot.
 #pragma once
 
 #include <cstddef>
@@ -55,8 +55,8 @@ class TimerWheel {
 
   /**
    * Fires all timers with a deadline up to `now_ms`, in order of deadline. Each is disarmed before `fire(Timer&)` is
-   * called, which may arm and cancel any timer and destroy the fired one; what it arms for a time up to `now_ms` fires in
-   * the same call. A clock that goes back is ignored. Must not be called from inside `fire`.
+   * called, which may arm and cancel any timer and destroy the fired one; what it arms for a time up to `now_ms` fires
+   * in the same call. A clock that goes back is ignored. Must not be called from inside `fire`.
    */
   template <typename F>
   void advance(uint64_t now_ms, F&& fire) {

@@ -22,7 +22,7 @@ inline uint16_t load_be16(const uint8_t* p) {
 }
 
 inline uint32_t load_be32(const uint8_t* p) {
-  return static_cast<uint32_t>(p[0]) << 24 | static_cast<uint32_t>(p[1]) << 16 | static_cast<uint32_t>(p[2]) << 8 | p[3];
+  return static_cast<uint32_t>(load_be16(p)) << 16 | load_be16(p + 2);
 }
 
 }  // namespace detail

@@ -97,10 +97,24 @@ TEST(icmp_checksums) {
     CHECK(p.write());
     CHECK_EQ(p.bytes, right);
   }
-  Parsed crossed(echo(4));
-  crossed.bytes[9] = 58;  // ICMPv6 over IPv4 has no checksum rule
-  Parsed p(crossed.bytes);
-  CHECK(!p.verify() && !p.write());
+  // ICMPv6 over IPv4 and ICMP over IPv6 have no checksum rule.
+  for (const int version : {4, 6}) {
+    Bytes bytes = echo(version);
+    bytes[version == 4 ? 9 : 6] = version == 4 ? 58 : 1;
+    Parsed crossed(bytes);
+    CHECK(!crossed.verify() && !crossed.write());
+  }
+}
+
+TEST(udp_covers_its_own_length) {
+  Random random(seed());
+  const Bytes packet = build(random_model(random, 4, false, 10, true));
+  Bytes padded = concat(packet, {1, 2, 3});  // inside the IP packet, behind the datagram
+  padded[3] = static_cast<uint8_t>(padded[3] + 3);
+  Parsed p(padded);
+  CHECK(p.verify());
+  CHECK(p.write());
+  CHECK_EQ(p.bytes, padded);
 }
 
 TEST(udp_without_checksum) {

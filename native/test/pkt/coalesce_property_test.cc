@@ -1,9 +1,8 @@
 // Whatever a client sends, what the kernel makes of our frames is what came in: every packet once, byte for byte, in
 // the order of its flow.
-#include <map>
-
 #include "pkt/coalesce.h"
 #include "pkt/segment.h"
+#include "support/flows.h"
 #include "support/kernel.h"
 
 using namespace ocvpn::test;
@@ -25,7 +24,9 @@ class Sender {
     m_.seq += static_cast<uint32_t>(m_.payload.size());
     m_.id = static_cast<uint16_t>(m_.id + (random_.one_in(12) ? random_.below(3) : 1));
     Bytes packet = build(sent);
-    if (random_.one_in(15)) packet[random_.between(m_.ip_header(), packet.size() - 1)] ^= static_cast<uint8_t>(1 << random_.below(8));
+    if (random_.one_in(15)) {
+      packet[random_.between(m_.ip_header(), packet.size() - 1)] ^= static_cast<uint8_t>(1 << random_.below(8));
+    }
     if (random_.one_in(40)) fragment(packet);
     return packet;
   }
@@ -61,54 +62,6 @@ class Sender {
   Model m_;
   size_t mss_;
 };
-
-bool is_fragment(const Bytes& p) {
-  return p[0] >> 4 == 4 && ((p[6] & 0x3f) != 0 || p[7] != 0);
-}
-
-Bytes addresses(const Bytes& p) {
-  const long at = p[0] >> 4 == 4 ? 12 : 8;
-  const long length = p[0] >> 4 == 4 ? 8 : 32;
-  return {p.begin() + at, p.begin() + at + length};
-}
-
-/** Same bytes, but for the id of packets with DF, which means nothing (RFC 6864), and the header checksum over it. */
-Bytes comparable(Bytes p) {
-  if (p[0] >> 4 != 4 || (p[6] & 0x40) == 0) return p;
-  Bytes header(p.begin(), p.begin() + (p[0] & 15) * 4);
-  const bool right = model_checksum(header) == 0;
-  p[4] = p[5] = p[10] = p[11] = 0;
-  p.push_back(right ? 1 : 0);  // but its checksum stays right, or stays wrong
-  return p;
-}
-
-using Flows = std::map<Bytes, std::vector<Bytes>>;
-
-/** Per flow the packets in order, and among them every fragment between the same hosts. */
-Flows by_flow(const std::vector<Bytes>& packets) {
-  Flows flows;
-  const auto key = [](const Bytes& p) {
-    Bytes k = addresses(p);
-    const Model m = parse_model(p);
-    for (const int part : {m.tcp ? 1 : 2, m.sport >> 8, m.sport & 255, m.dport >> 8, m.dport & 255}) {
-      k.push_back(static_cast<uint8_t>(part));
-    }
-    return k;
-  };
-  for (const Bytes& p : packets) {
-    if (!is_fragment(p)) flows[key(p)];
-  }
-  for (const Bytes& p : packets) {
-    if (!is_fragment(p)) {
-      flows[key(p)].push_back(comparable(p));
-      continue;
-    }
-    for (auto& [flow, list] : flows) {
-      if (Bytes(flow.begin(), flow.end() - 5) == addresses(p)) list.push_back(comparable(p));
-    }
-  }
-  return flows;
-}
 
 void check_flows(const Flows& got, const Flows& expected) {
   CHECK_EQ(got.size(), expected.size());
@@ -149,7 +102,9 @@ TEST(coalescing_loses_and_reorders_nothing) {
   for (int round = 0; round < 300; ++round) {
     coalescer.configure(!random.one_in(8), !random.one_in(3));
     std::vector<Sender> senders;
-    for (uint64_t i = random.between(1, 12); i > 0; --i) senders.emplace_back(random, random.one_in(2) ? 4 : 6, !random.one_in(3));
+    for (uint64_t i = random.between(1, 12); i > 0; --i) {
+      senders.emplace_back(random, random.one_in(2) ? 4 : 6, !random.one_in(3));
+    }
     std::vector<Bytes> in;
     Collect out;
     size_t current = 0;

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "pkt/flow_segment.h"
 #include "support/kernel.h"
 
 using namespace ocvpn::test;
@@ -291,6 +292,28 @@ TEST(oldest_flow_is_evicted) {
   CHECK_EQ(bench.flushed(FlushCause::kEvicted), 1u);
   bench.flush();
   CHECK(bench.packets() == in);
+}
+
+TEST(flows_are_told_apart_without_the_hash) {
+  const auto same = [](const Model& a, const Model& b) {
+    const Bytes x = build(a), y = build(b);
+    IpPacket x_ip, y_ip;
+    const ConstView x_view(x.data(), x.size()), y_view(y.data(), y.size());
+    CHECK(parse_ip(x_view, &x_ip) == IpError::kNone && parse_ip(y_view, &y_ip) == IpError::kNone);
+    return same_flow(x_view, x_ip, y_view, y_ip);
+  };
+  const Model m = head();
+  CHECK(same(m, after(m)));
+  const std::function<void(Model&)> changes[] = {
+      [](Model& n) { ++n.sport; },  [](Model& n) { ++n.dport; },      [](Model& n) { ++n.src[3]; },
+      [](Model& n) { ++n.dst[0]; }, [](Model& n) { n.tcp = false; },
+      [](Model& n) { n = head(true, 6); },
+  };
+  for (const auto& change : changes) {
+    Model other = m;
+    change(other);
+    CHECK(!same(m, other));
+  }
 }
 
 TEST(every_part_of_the_flow_key_counts) {

@@ -71,6 +71,7 @@ TEST(super_packets_equal_the_model) {
       m.reserved = static_cast<uint8_t>(random.below(16));
       if ((m.flags & 0x20) != 0) m.urgent = static_cast<uint16_t>(random.below(4000));
     }
+    if (version == 6 && random.one_in(4)) m.final_dst = random.bytes(16);
     check_against_model(m, mss, kAnySize);
   }
 }
@@ -123,6 +124,23 @@ TEST(checksum_of_a_plain_packet_is_completed) {
     REQUIRE(got.size() == 1);
     CHECK_EQ(got[0], expected);
   }
+}
+
+TEST(udp_checksum_is_never_zero) {
+  Random random(1);
+  Model m = random_model(random, 4, false, 100, true);
+  for (unsigned word = 0; word < 0x10000; ++word) {
+    m.payload[0] = static_cast<uint8_t>(word >> 8);
+    m.payload[1] = static_cast<uint8_t>(word);
+    const Bytes expected = build(m);
+    if (expected[26] != 0xff || expected[27] != 0xff) continue;
+    Bytes single = model_super_frame(m, 1);
+    single[1] = 0;
+    CHECK(segments(single, 1500) == std::vector<Bytes>{expected});
+    check_against_model(m, 100, 1500);
+    return;
+  }
+  CHECK(!"no payload gave an all-ones checksum");
 }
 
 TEST(packet_without_offload_is_left_alone) {
@@ -245,9 +263,11 @@ TEST(random_frames_stay_inside_the_buffer) {
   // Under ASan: whatever the bytes say, nothing outside the frame is touched and every packet is inside it.
   Random random(seed());
   for (int round = 0; round < 20000; ++round) {
-    Bytes frame = model_super_frame(random_model(random, random.one_in(2) ? 4 : 6, random.one_in(2), random.below(600), false), 100);
-    for (uint64_t i = random.below(6); i > 0; --i) frame[random.below(frame.size() < 80 ? frame.size() : 80)] = static_cast<uint8_t>(random.next());
-    frame.resize(random.one_in(3) ? random.below(frame.size() + 1) : frame.size());
+    const int version = random.one_in(2) ? 4 : 6;
+    Bytes frame = model_super_frame(random_model(random, version, random.one_in(2), random.below(600), false), 100);
+    const size_t front = frame.size() < 80 ? frame.size() : 80;
+    for (uint64_t i = random.below(6); i > 0; --i) frame[random.below(front)] = static_cast<uint8_t>(random.next());
+    if (random.one_in(3)) frame.resize(random.below(frame.size() + 1));
     frame.shrink_to_fit();
     Segmenter segmenter;
     if (segmenter.begin({frame.data(), frame.size()}, random.between(1, 1500)) != SegmentResult::kOk) continue;

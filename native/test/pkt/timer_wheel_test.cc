@@ -136,7 +136,8 @@ TEST(equals_a_sorted_list) {
       const int64_t wait = wheel.next_ms(now);
       CHECK_EQ(wait == -1, earliest == 0);
       if (earliest != 0) CHECK(wait > 0 && static_cast<uint64_t>(wait) <= earliest - now);
-      now += random.one_in(2) && wait > 0 ? static_cast<uint64_t>(wait) : random.below(uint64_t{1} << random.between(0, 22));
+      const bool exactly = random.one_in(2) && wait > 0;
+      now += exactly ? static_cast<uint64_t>(wait) : random.below(uint64_t{1} << random.between(0, 22));
       uint64_t last = 0;
       wheel.advance(now, [&](Timer& t) {
         CHECK_EQ(due[t.kind], t.deadline_ms());

@@ -1,5 +1,6 @@
 // A test program's frame: TEST() registers, CHECK() records a failure and goes on, REQUIRE() ends the test.
-// Random tests take their numbers from Random; the seed is printed when a test fails and can be set with OCVPN_TEST_SEED.
+// Random tests take their numbers from Random; the seed is printed when a test fails and can be set with
+// OCVPN_TEST_SEED.
 #pragma once
 
 #include <cstdint>

@@ -104,7 +104,7 @@ uint16_t model_checksum(const Bytes& bytes) {
 }
 
 Bytes model_pseudo_header(const Model& m, size_t l4_length) {
-  Bytes out = concat(m.src, m.dst);
+  Bytes out = concat(m.src, m.final_dst.empty() ? m.dst : m.final_dst);
   if (m.version == 4) {
     add16(out, m.tcp ? 6 : 17);
     add16(out, static_cast<unsigned>(l4_length));
@@ -167,7 +167,8 @@ Model random_model(Random& random, int version, bool tcp, size_t payload, bool p
   }
   m.sport = static_cast<uint16_t>(random.next());
   m.dport = static_cast<uint16_t>(random.next());
-  m.seq = random.one_in(3) ? 0xffffffff - static_cast<uint32_t>(random.below(3000)) : static_cast<uint32_t>(random.next());
+  m.seq = static_cast<uint32_t>(random.next());
+  if (random.one_in(3)) m.seq = 0xffffffff - static_cast<uint32_t>(random.below(3000));  // wraps around
   m.ack = static_cast<uint32_t>(random.next());
   m.window = static_cast<uint16_t>(random.next());
   if (random.one_in(2)) m.tcp_options = random.bytes(4 * random.between(0, 10));

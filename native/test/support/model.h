@@ -27,6 +27,7 @@ struct Model {
   uint32_t flow_label = 0;
   Bytes ip_options;                   // IPv4, multiple of 4
   std::vector<Extension> extensions;  // IPv6
+  Bytes final_dst;                    // in the pseudo header, if a routing header makes it another one than dst
 
   bool tcp = true;
   uint16_t sport = 0, dport = 0;

@@ -45,8 +45,11 @@ export function workerConfig(config: ServerConfig, identity: Pick<WorkerConfig, 
 
 function project(vhost: VhostConfig): Record<string, unknown> {
   const pairs = workerOptionNames.map((name) => [name, vhost[name]]);
-  return { name: vhost.name, ...Object.fromEntries(pairs) };
+  return { name: vhost.name, ...Object.fromEntries(pairs), auth: vhost.auth.map(methodName) };
 }
+
+/** `plain[passwd=/etc/ocserv/ocpasswd]` is `plain` for a worker. */
+const methodName = (method: string): string => method.split('[', 1)[0]?.trim() ?? '';
 
 /** Reads WORKER_CONFIG's JSON. @throws VpnError OCS_CONFIG when an option is missing or of the wrong type. */
 export function parseWorkerConfig(json: string): WorkerConfig {

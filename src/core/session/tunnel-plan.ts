@@ -76,7 +76,7 @@ export function planTunnel(input: PlanInput): TunnelPlan | { readonly error: str
 }
 
 /** openconnect up to v3 cannot do IPv6 (reference §2.1). */
-const wantsIpv6 = ({ request, identity }: PlanInput): boolean =>
+export const wantsIpv6 = ({ request, identity }: Pick<PlanInput, 'request' | 'identity'>): boolean =>
   request.ipv6 && identity.agent.name !== 'OC-V3';
 
 type Ipv4 = NonNullable<ConnectReplyInput['ipv4']>;

@@ -5,13 +5,13 @@
  *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
  */
 import type { Duplex } from 'node:stream';
+import { VpnError } from '../errors.js';
 import type { Channel } from '../ipc/api.js';
-import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
-import { planTunnel, type Session } from '../session/tunnel-plan.js';
+import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
 import { parseAuthBody } from '../wire/auth-body.js';
 import {
   type ClientIdentity,
@@ -25,11 +25,11 @@ import { type HttpReply, notFound } from '../wire/http-reply.js';
 import { isIPv6 } from '../wire/ip-text.js';
 import { route } from '../wire/urls.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
+import { SecmodCalls, type Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
 import type { Vhost, Vhosts } from './vhosts.js';
 
-export type Startup = Body<'WORKER_STARTUP'>;
 export type MainChannel = Channel<'worker', 'main'>;
 
 /** What of TlsDuplex a client uses. */
@@ -65,6 +65,13 @@ export interface ClientDeps {
   readonly onGone: (client: Client) => void;
 }
 
+interface SignRequest {
+  readonly requestId: number;
+  readonly keyIndex: number;
+  readonly scheme: number;
+  readonly data: Buffer;
+}
+
 const ACCESS_DENIED = 49; // RFC 8446 §6.2
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 const MAX_DETAIL = 256;
@@ -75,6 +82,7 @@ export class Client implements HttpHandler {
   readonly #deps: ClientDeps;
   readonly #startup: Startup;
   readonly #fd: number;
+  readonly #secmod: SecmodCalls;
   readonly #stream: SecureStream;
   readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
   #tls: TlsInfo | null = null;
@@ -95,9 +103,11 @@ export class Client implements HttpHandler {
     this.#deps = deps;
     this.#startup = startup;
     this.#fd = fd;
+    this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
     this.#stream = deps.openStream(deps.vhosts, fd, startup, {
-      onSign: (...request) => void this.#sign(...request),
+      onSign: (requestId, vhost, keyIndex, scheme, data) =>
+        void this.#signHandshake(vhost, { requestId, keyIndex, scheme, data }),
       onSecure: (info) => this.#onSecure(info),
       onClose: (error, bytesRead) => this.#onClose(error, bytesRead),
     });
@@ -116,25 +126,35 @@ export class Client implements HttpHandler {
 
   // ---------------------------------------------------------------- TLS
 
-  async #sign(
-    requestId: number,
-    vhost: string,
-    keyIndex: number,
-    scheme: number,
-    data: Buffer,
-  ): Promise<void> {
-    this.#keyIndex = keyIndex;
-    const name = this.#deps.vhosts.find(vhost).name;
-    let signature: Uint8Array | null = null;
+  async #signHandshake(vhost: string, request: SignRequest): Promise<void> {
+    this.#keyIndex = request.keyIndex;
+    const signature = await this.#signature(this.#deps.vhosts.find(vhost), request, (why) => {
+      this.#failure ??= why;
+    });
+    if (!this.#gone) this.#stream.connection.completeSign(request.requestId, signature);
+  }
+
+  /** The client renegotiates TLS 1.2 inside its tunnel. */
+  async #signRekey(id: number, request: SignRequest): Promise<void> {
+    const signature = await this.#signature(this.#vhost, request, (why) => {
+      this.#deps.log.warn({ client: this.handle }, why);
+    });
+    if (!this.#gone) this.#deps.dataplane.completeSign(id, request.requestId, signature);
+  }
+
+  async #signature(
+    vhost: Vhost,
+    { keyIndex, scheme, data }: SignRequest,
+    complain: (why: string) => void,
+  ): Promise<Uint8Array | null> {
     try {
-      const channel = await this.#deps.secmod.channel();
-      signature = (await channel.call('SEC_SIGN_DATA', { vhost: name, keyIndex, scheme, data })).body
-        .signature;
-      if (!signature) this.#failure ??= 'secmod refused to sign the TLS handshake';
+      const signature = await this.#secmod.sign({ vhost: vhost.name, keyIndex, scheme, data });
+      if (!signature) complain('secmod refused to sign the TLS handshake');
+      return signature;
     } catch (error) {
-      this.#failure ??= `secmod did not sign the TLS handshake: ${messageOf(error)}`;
+      complain(`secmod did not sign the TLS handshake: ${messageOf(error)}`);
+      return null;
     }
-    if (!this.#gone) this.#stream.connection.completeSign(requestId, signature);
   }
 
   #onSecure(info: TlsInfo): void {
@@ -224,9 +244,11 @@ export class Client implements HttpHandler {
           reply(effect.reply);
           return null;
         case 'auth-init':
-          return auth.authReply(await this.#authInit(effect.userName, effect.groupName));
+          return auth.authReply(
+            await this.#secmod.authInit(this.#vhost.name, effect.userName, effect.groupName, this.#identity),
+          );
         case 'auth-cont':
-          return auth.authReply(await this.#authCont(effect.sid, effect.password));
+          return auth.authReply(await this.#secmod.authCont(effect.sid, effect.password));
         case 'open-session':
           return await this.#openSession(effect.cookie);
         case 'open-tunnel':
@@ -237,45 +259,10 @@ export class Client implements HttpHandler {
           return null;
       }
     } catch (error) {
+      // A process that does not answer is told in the line about the connection; anything else is our fault.
+      if (!(error instanceof VpnError))
+        this.#deps.log.error({ err: error, client: this.handle }, 'unexpected failure');
       return auth.failure(messageOf(error));
-    }
-  }
-
-  async #authInit(userName: string, groupName: string): Promise<Body<'SEC_AUTH_REPLY'>> {
-    const { remoteIp, ourIp, origRemoteIp, sessionStartTime, hmac } = this.#startup;
-    const { userAgent, devicePlatform, deviceType } = this.#identity;
-    const channel = await this.#deps.secmod.channel();
-    const { body } = await channel.call('SEC_AUTH_INIT', {
-      client: this.handle,
-      vhost: this.#vhost.name,
-      userName,
-      groupName,
-      tlsAuthOk: false,
-      certUserName: '',
-      certGroupNames: [],
-      remoteIp,
-      ourIp,
-      origRemoteIp,
-      sessionStartTime,
-      hmac,
-      userAgent,
-      devicePlatform,
-      deviceType,
-    });
-    return withOwnSid(body);
-  }
-
-  async #authCont(sid: Uint8Array, password: Uint8Array): Promise<Body<'SEC_AUTH_REPLY'>> {
-    const channel = await this.#deps.secmod.channel();
-    try {
-      const call = channel.call('SEC_AUTH_CONT', {
-        client: this.handle,
-        sid: Uint8Array.from(sid),
-        password,
-      });
-      return withOwnSid((await call).body);
-    } finally {
-      password.fill(0);
     }
   }
 
@@ -283,7 +270,9 @@ export class Client implements HttpHandler {
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
     const { main, io, now } = this.#deps;
-    const { hostname, ipv4, ipv6 } = this.#connectRequest();
+    const request = this.#connectRequest();
+    const { hostname, ipv4 } = request;
+    const ipv6 = wantsIpv6({ request, identity: this.#identity });
     const timeoutMs = Math.max(1, auth.remainingMs(now()));
     const body = { client: this.handle, cookie: Uint8Array.from(cookie), hostname, ipv4, ipv6 };
     const answer = await main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
@@ -341,7 +330,8 @@ export class Client implements HttpHandler {
   // ---------------------------------------------------------------- tunnel
 
   onTunnelEvent(event: DataplaneEvent): void {
-    this.#tunnel?.onEvent(event);
+    if (event.type === 'sign') void this.#signRekey(event.id, event);
+    else this.#tunnel?.onEvent(event);
   }
 
   /** UDP_FD. Takes ownership of the descriptor. */
@@ -404,11 +394,6 @@ export class Client implements HttpHandler {
 }
 
 type TunnelClosed = ConstructorParameters<typeof Tunnel>[0]['onClosed'];
-
-/** The channel wipes secrets of a message after it was handled; the login keeps its own copy. */
-function withOwnSid(body: Body<'SEC_AUTH_REPLY'>): Body<'SEC_AUTH_REPLY'> {
-  return { ...body, sid: body.sid && Uint8Array.from(body.sid) };
-}
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

@@ -43,8 +43,7 @@ async function serve(argv: readonly string[], log: Logger): Promise<void> {
   // A vanished terminal or reader of the log is no reason to end tunnels.
   for (const signal of ['SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => undefined);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop());
-  await worker.start();
-  await worker.done;
+  await Promise.all([worker.start(), worker.done]);
 }
 
 const openStream: ClientDeps['openStream'] = (vhosts, fd, startup, handlers) => {

@@ -75,7 +75,7 @@ export class Tunnel {
     this.#deps.dataplane.terminate(this.id, how, reason);
   }
 
-  onEvent(event: DataplaneEvent): void {
+  onEvent(event: Exclude<DataplaneEvent, { type: 'sign' }>): void {
     const { main, client, log } = this.#deps;
     switch (event.type) {
       case 'dtls-up':

@@ -9,8 +9,9 @@ import type { ChannelOptions, Handlers } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import { type Logger, pinoLevel } from '../log.js';
 import type { Dataplane, DataplaneEvent, NativeBinding } from '../native/types.js';
-import { Client, type ClientDeps, type MainChannel, type Startup } from './client.js';
+import { Client, type ClientDeps, type MainChannel } from './client.js';
 import { HttpFront } from './http-front.js';
+import type { Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
 import { loadVhosts, type Vhosts } from './vhosts.js';
 
