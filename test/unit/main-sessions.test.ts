@@ -120,13 +120,15 @@ describe('AUTH_COOKIE_REQ', () => {
   });
 
   it('tells secmod when the client went away while it was asked', async () => {
-    const { sessions, clients, secmod, leases } = makeSessions();
+    const { sessions, clients, secmod, leases, devices } = makeSessions();
     const client = addClient(clients);
     const reply = sessions.open(client, cookieRequest(client.id));
     sessions.close(client, 'error', 'gone', null);
     expect(bodyOf(await reply).reply).toBe('FAILED');
     expect(secmod.closed).toHaveLength(1);
     expect(leases.size).toBe(0);
+    expect(devices.configured).toEqual([]);
+    expect(clients.sessions).toBe(0);
   });
 });
 

@@ -99,8 +99,7 @@ export class Sessions {
     clients.advance(client, 'closed');
     const { session } = client;
     if (counters && session) raise(session.counters, counters);
-    // A stolen session lives on in its new connection: device and lease are no longer this client's.
-    if (session && clients.bySid(session.sid) === client) this.#retireTun(session);
+    if (session) this.#retireTun(session);
     leases.release(client.id);
     clients.remove(client);
     if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
