@@ -1,0 +1,149 @@
+/**
+ * Runs the gates of the project one after the other and closes with "N passed, N failed". Without arguments all of
+ * them; with names only those (`gates.ts lint types`); what follows a single `unit` or `interop` goes to vitest.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { sweepRun, sweepStale } from '../test/support/sweep.ts';
+
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+interface Gate {
+  readonly what: string;
+  readonly command: readonly string[];
+  /** How its result is counted: as one check, from vitest's report, or from a last line "N passed, N failed". */
+  readonly counted: 'once' | 'vitest' | 'line';
+}
+
+const gates: Readonly<Record<string, Gate>> = {
+  lint: {
+    what: 'format and lint (biome)',
+    command: ['biome', 'check', '--error-on-warnings', '.'],
+    counted: 'once',
+  },
+  types: { what: 'types', command: ['tsc', '-p', 'tsconfig.test.json'], counted: 'once' },
+  boundaries: {
+    what: 'module boundaries',
+    command: [process.execPath, 'scripts/boundaries.ts'],
+    counted: 'once',
+  },
+  unused: { what: 'unused files, exports and dependencies (knip)', command: ['knip'], counted: 'once' },
+  size: { what: 'file lengths', command: [process.execPath, 'scripts/file-size.ts'], counted: 'once' },
+  unit: {
+    what: 'unit and property tests',
+    command: ['vitest', 'run', '--project', 'unit'],
+    counted: 'vitest',
+  },
+  native: { what: 'C++ tests', command: ['bash', 'native/test/run.sh'], counted: 'line' },
+  interop: {
+    what: 'interop tests',
+    command: ['vitest', 'run', '--project', 'interop'],
+    counted: 'vitest',
+  },
+};
+
+const RESULTS = 'build/test-results';
+/** Names what this run creates (namespaces), so that it can clean up after tests that died. */
+const runId = String(process.pid);
+let running: ReturnType<typeof spawn> | undefined;
+
+function run(command: readonly string[], capture: boolean): Promise<{ code: number; output: string }> {
+  return new Promise((resolve) => {
+    const [file = '', ...args] = command;
+    const child = spawn(file, args, {
+      stdio: ['ignore', capture ? 'pipe' : 'inherit', 'inherit'],
+      env: { ...process.env, OCVPN_TEST_RUN: runId },
+    });
+    running = child;
+    let output = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk;
+      process.stdout.write(chunk);
+    });
+    child.on('error', (error) => resolve({ code: 127, output: error.message }));
+    child.on('close', (code, signal) => {
+      if (signal) console.error(`ended by ${signal}`);
+      resolve({ code: code ?? 1, output });
+    });
+  });
+}
+
+/** Reads vitest's JSON report; a run that failed before or beside its tests counts as one more failure. */
+function tallyOfVitest(report: string, code: number): Tally {
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
+  const result = JSON.parse(readFileSync(report, 'utf8')) as {
+    numPassedTests: number;
+    numFailedTests: number;
+    numPendingTests: number;
+  };
+  const failed = result.numFailedTests > 0 || code === 0 ? result.numFailedTests : 1;
+  return { passed: result.numPassedTests, failed, skipped: result.numPendingTests };
+}
+
+function tallyOfLine(output: string, code: number): Tally {
+  const found = [...output.matchAll(/^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/gm)].at(-1);
+  if (!found) return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+  const failed = Number(found[2]);
+  return {
+    passed: Number(found[1]),
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: Number(found[3] ?? 0),
+  };
+}
+
+async function runGate(name: string, gate: Gate, extra: readonly string[]): Promise<Tally> {
+  const started = performance.now();
+  console.log(`\n== ${name}: ${gate.what}`);
+  const report = `${RESULTS}/${name}-${runId}.json`;
+  const vitestFlags = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const command = [...gate.command, ...(gate.counted === 'vitest' ? vitestFlags : []), ...extra];
+  const { code, output } = await run(command, gate.counted === 'line');
+  let tally: Tally = { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+  if (gate.counted === 'vitest') tally = tallyOfVitest(report, code);
+  if (gate.counted === 'line') tally = tallyOfLine(output, code);
+  rmSync(report, { force: true });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`== ${name}: ${tally.failed === 0 ? 'ok' : 'FAILED'} (${seconds} s)`);
+  return tally;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const first = args.findIndex((arg) => !(arg in gates));
+  const named = first < 0 ? args : args.slice(0, first);
+  const extra = first < 0 ? [] : args.slice(first);
+  if (extra.length > 0 && named.length !== 1) {
+    throw new Error(`"${extra[0]}" is not a gate; there are: ${Object.keys(gates).join(' ')}`);
+  }
+  mkdirSync(RESULTS, { recursive: true });
+  sweepStale();
+  const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+  const failed: string[] = [];
+  for (const [name, gate] of Object.entries(gates)) {
+    if (named.length > 0 && !named.includes(name)) continue;
+    const tally = await runGate(name, gate, extra);
+    total.passed += tally.passed;
+    total.failed += tally.failed;
+    total.skipped += tally.skipped;
+    if (tally.failed > 0) failed.push(name);
+  }
+  sweepRun(runId);
+  if (failed.length > 0) console.log(`\nfailed: ${failed.join(', ')}`);
+  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+  console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
+  process.exitCode = total.failed > 0 ? 1 : 0;
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    running?.kill(signal);
+    running?.once('close', () => {
+      sweepRun(runId);
+      process.exit(130);
+    });
+  });
+}
+
+await main(process.argv.slice(2));

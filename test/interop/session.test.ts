@@ -1,0 +1,155 @@
+/** The life of a session: its end by either side, its cookie, and how it goes on elsewhere. */
+import { expect, test } from 'vitest';
+import { changeClientAddress, cutOff, mend } from '../support/faults.ts';
+import { inside, type Lab, openLab } from '../support/lab.ts';
+import { connect, fetchCookie, type Openconnect, startClient } from '../support/openconnect.ts';
+import { forEachServer, startServer, type VpnServer } from '../support/server.ts';
+import { ping, reachable } from '../support/traffic.ts';
+import { until } from '../support/wait.ts';
+
+const addresses = async (client: Openconnect, reason = 'connect') => {
+  const env = await client.event(reason);
+  return [env.INTERNAL_IP4_ADDRESS, env.INTERNAL_IP6_NETMASK];
+};
+
+/** A client whose cookie is known. */
+async function connectByCookie(
+  lab: Lab,
+  server: VpnServer,
+): Promise<{ cookie: string; client: Openconnect }> {
+  const cookie = await fetchCookie(lab, server);
+  return { cookie, client: await connect(lab, server, { cookie }) };
+}
+
+async function expectRejected(lab: Lab, server: VpnServer, cookie: string): Promise<void> {
+  const again = startClient(lab, server, { cookie });
+  expect((await again.process.ended()).code).not.toBe(0);
+  expect(again.process.output).toMatch(/HTTP\/1\.1 401|Cookie was rejected|Cookie is no longer valid/);
+}
+
+forEachServer((kind) => {
+  test('login and tunnel may be two processes: --cookieonly, then connect by cookie', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind);
+    const { client } = await connectByCookie(lab, server);
+    expect(await ping(client.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+  });
+
+  test('SIGUSR2 reconnects with the same addresses and the same device on the client', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind);
+    const client = await connect(lab, server);
+    await client.dtls();
+    const before = await addresses(client);
+    const from = client.process.output.length;
+    client.process.signal('SIGUSR2');
+    expect(await addresses(client, 'reconnect')).toEqual(before);
+    await client.dtls({ from });
+    await reachable(client.host, inside.host4);
+    expect(await ping(client.host, inside.host6)).toEqual({ sent: 5, received: 5 });
+    expect(await server.users()).toHaveLength(1);
+  });
+
+  test('a killed client comes back by its cookie with the same addresses', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind);
+    const { cookie, client } = await connectByCookie(lab, server);
+    const before = await addresses(client);
+    await client.end('SIGKILL');
+    const again = await connect(lab, server, { cookie });
+    expect(await addresses(again)).toEqual(before);
+    expect(await ping(again.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+  });
+
+  test('a client takes its session over while the old connection still looks alive', async () => {
+    const lab = await openLab({ clients: 2 });
+    const server = await startServer(lab, kind);
+    const { cookie, client } = await connectByCookie(lab, server);
+    const before = await addresses(client);
+    await cutOff(lab);
+    const again = await connect(lab, server, { cookie, on: 1 });
+    expect(await addresses(again)).toEqual(before);
+    expect(await ping(again.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+    await mend(lab);
+    const one = async () => (await server.users()).length === 1;
+    await until('the old connection to be gone', one);
+  });
+
+  test('SIGINT logs out: the cookie is dead', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind);
+    const { cookie, client } = await connectByCookie(lab, server);
+    expect((await client.end('SIGINT')).code).toBe(0);
+    await until('the session to end', async () => (await server.users()).length === 0);
+    await expectRejected(lab, server, cookie);
+  });
+
+  test('persistent-cookies: the cookie survives the logout', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind, { options: { 'persistent-cookies': true } });
+    const { cookie, client } = await connectByCookie(lab, server);
+    await client.end('SIGINT');
+    await until('the session to end', async () => (await server.users()).length === 0);
+    const again = await connect(lab, server, { cookie });
+    expect(await ping(again.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+  });
+
+  test('SIGHUP detaches: the cookie stays usable', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind);
+    const { cookie, client } = await connectByCookie(lab, server);
+    const before = await addresses(client);
+    await client.end('SIGHUP');
+    await until('the tunnel to end', async () => (await server.users()).length === 0);
+    expect(await addresses(await connect(lab, server, { cookie }))).toEqual(before);
+  });
+
+  test('disconnect by the administrator: the client ends, the cookie is dead', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind);
+    const { cookie, client } = await connectByCookie(lab, server);
+    expect(await server.disconnectUser('nobody-here')).toBe(false);
+    expect(await server.disconnectUser('alice')).toBe(true);
+    await client.process.ended();
+    expect(client.process.output).toMatch(/server disconnect|Session terminated/i);
+    expect(await server.users()).toEqual([]);
+    await expectRejected(lab, server, cookie);
+  });
+
+  test('the server stops: the client ends, nothing is left of the tunnel', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind);
+    const client = await connect(lab, server);
+    const devices = () => lab.server.must(['ip', '-o', 'link', 'show']);
+    expect(await devices()).toContain('vpns');
+    await server.stop();
+    await client.process.ended();
+    expect(await devices()).not.toContain('vpns');
+    expect((await lab.server.must(['ss', '-Hlntu'])).trim()).toBe('');
+  });
+
+  test('a client that moves to another address comes back with its inner addresses', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind);
+    const client = await connect(lab, server, { args: ['--force-dpd=3'] });
+    await client.dtls();
+    const before = await addresses(client);
+    const moved = await changeClientAddress(lab);
+    expect(await addresses(client, 'reconnect').catch(() => 'no reconnect')).toEqual(before);
+    await reachable(client.host, inside.host4, 40_000);
+    const [user, ...others] = await server.users();
+    expect(user?.remote).toBe(moved);
+    expect(others).toEqual([]);
+  });
+
+  test('deny-roaming: a cookie is refused from another address', async () => {
+    const lab = await openLab({ clients: 2 });
+    const server = await startServer(lab, kind, { options: { 'deny-roaming': true } });
+    const { cookie, client } = await connectByCookie(lab, server);
+    await client.end('SIGHUP');
+    const elsewhere = startClient(lab, server, { cookie, on: 1 });
+    expect((await elsewhere.process.ended()).code).not.toBe(0);
+    const again = await connect(lab, server, { cookie });
+    expect(await ping(again.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+  });
+});
