@@ -124,6 +124,7 @@ TEST(rate_from_the_client_is_held_by_waiting_over_tls) {
   Server server;
   TunnelOptions options = plain_options();
   options.rx_bytes_per_sec = 1000000;
+  options.offloads.tun_coalesce = false;  // one frame is one packet
   Tunnel tunnel(server, options);
   auto start = std::chrono::steady_clock::now();
   Bytes packet = build(inner(1300));
