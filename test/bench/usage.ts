@@ -73,10 +73,13 @@ function adopt(root: number, groups: readonly string[]): void {
   }
 }
 
+let meters = 0;
+
 function makeGroups(folders: readonly string[]): string[] {
   const made: string[] = [];
+  meters += 1;
   for (const folder of folders) {
-    const group = join(folder, `ocvpn-bench-${process.pid}`);
+    const group = join(folder, `ocvpn-bench-${process.pid}-${meters}`);
     mkdirSync(group, { recursive: true });
     made.push(group);
   }
