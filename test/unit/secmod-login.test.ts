@@ -311,10 +311,22 @@ test('failures and times are reported to main, failures once', async () => {
     { result: 'ok', userName: 'alice', groups: [] },
   );
   await logIn(lab.connectWorker(), lab.init(1, 'alice'), 'a', 'b');
-  await lab.secmod.report();
-  await lab.secmod.report();
+  for (let i = 0; i < 4; i++) await lab.secmod.report();
   await lab.main.call('SECM_LIST_COOKIES', {});
   expect(lab.stats).toMatchObject([{ clientEntries: 1, authFailures: 1 }, { authFailures: 0 }]);
+});
+
+test('as many failures again are reported again', async () => {
+  const wrong: Step = { result: 'fail', retry: true, message: '' };
+  lab = await startScripted(ASK, wrong, wrong);
+  const worker = lab.connectWorker();
+  const first = await logIn(worker, lab.init(1, 'alice'), 'a');
+  await lab.secmod.report();
+  const answer = { client: 1, sid: first.sid ?? randomBytes(32), password: Buffer.from('b') };
+  await worker.call('SEC_AUTH_CONT', answer);
+  await lab.secmod.report();
+  await lab.main.call('SECM_LIST_COOKIES', {});
+  expect(lab.stats.map(({ authFailures }) => authFailures)).toEqual([1, 1]);
 });
 
 test('terminating a user ends logins and cookies', async () => {

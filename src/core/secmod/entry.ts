@@ -30,7 +30,7 @@ const MAX_SESSIONS = 65_535;
 /** Workers run as another user and must be able to connect; who they are is checked by SO_PEERCRED. */
 const SOCKET_MODE = 0o666;
 const EXPIRE_INTERVAL_MS = 1000;
-const REPORT_INTERVAL_MS = 5000;
+const REPORT_INTERVAL_MS = 1000;
 
 /** Runs until SIGTERM or SIGINT. Ends the process with status 1 if it cannot start. */
 export async function runSecmod(argv: readonly string[]): Promise<void> {

@@ -42,6 +42,8 @@ export class Secmod {
   #main: MainChannel | null = null;
   #hmacKey: Uint8Array | null = null;
   #workerUid: number | null = null;
+  /** Figures that this main knows. */
+  #reported = '';
 
   constructor(options: SecmodOptions) {
     this.#options = options;
@@ -69,9 +71,10 @@ export class Secmod {
     this.#workerUid = workerUid;
     const previous = this.#main;
     this.#main = main;
+    this.#reported = '';
     if (previous && previous !== main) previous.close();
     if (!sameMain) await this.sessions.forgetTunnels();
-    this.log.info({ pid: main.credentials.pid, vhosts: this.vhosts.names }, 'main connected');
+    this.log.info({ mainPid: main.credentials.pid, vhosts: this.vhosts.names }, 'main connected');
   }
 
   /** SECM_RELOAD. Throws errors of the catalogue; everything then stays as it was. */
@@ -86,11 +89,15 @@ export class Secmod {
     await this.sessions.expire();
   }
 
-  /** Tells main the figures for `show status`. */
+  /** Tells main the figures for `show status`, when they have changed. */
   async report(): Promise<void> {
     if (!this.#main) return;
     const clientEntries = await this.sessions.store.size();
-    this.#main.send('SECM_STATS', { clientEntries, tlsDbEntries: 0, ...this.statistics.take() });
+    const figures = { clientEntries, tlsDbEntries: 0, ...this.statistics.take() };
+    const text = JSON.stringify(figures);
+    // Failures are counted since the last report: as many again are news.
+    if (text !== this.#reported || figures.authFailures > 0) this.#main?.send('SECM_STATS', figures);
+    this.#reported = text;
   }
 
   async close(): Promise<void> {
