@@ -52,6 +52,11 @@ export const catalogue = {
     say: 'The run directory {path} cannot be used: {reason}.',
     mend: 'Choose another one with --run-dir.',
   },
+  OCS_RUN_DIR_HIDDEN: {
+    fatalFor: 'request',
+    say: 'Only root can enter {path}, so workers would not find secmod again after a restart of it.',
+    mend: 'Choose a run directory that others can pass through, e.g. /run/vpn.',
+  },
   OCS_RUN_DIR_IN_USE: {
     fatalFor: 'process',
     say: 'Another server (process {pid}) uses the run directory {path}.',
@@ -66,6 +71,11 @@ export const catalogue = {
     fatalFor: 'process',
     say: 'The secmod process did not start: {detail}.',
     mend: 'Its own message is above.',
+  },
+  OCS_SECMOD_ABSENT: {
+    fatalFor: 'process',
+    say: 'No secmod process answers at {path}.',
+    mend: 'Start it with "vpn secmod", or leave --no-secmod out.',
   },
   OCS_WORKER_START: {
     fatalFor: 'process',

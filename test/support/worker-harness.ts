@@ -20,6 +20,7 @@ import { acceptTlsDuplex } from '../../src/core/native/tls-duplex.js';
 import { READABLE } from '../../src/core/native/types.js';
 import { SecmodLink } from '../../src/core/worker/secmod-link.js';
 import { Worker } from '../../src/core/worker/worker.js';
+import { identityOf } from './descriptors.js';
 import { FakeDataplane } from './fake-dataplane.js';
 import { FakeLogins, type Login, signature } from './fake-secmod.js';
 import { aSession } from './session.js';
@@ -77,6 +78,8 @@ export class WorkerHarness {
   readonly log: { level: number; msg: string; client?: number; ip?: string }[] = [];
   /** How main answers AUTH_COOKIE_REQ. */
   cookieReply: 'OK' | 'FAILED' = 'OK';
+  /** Identities of the tun descriptors that were sent. */
+  readonly tuns: string[] = [];
   port = 0;
   dataplane!: FakeDataplane;
   main!: Channel<'main', 'worker'>;
@@ -230,6 +233,7 @@ export class WorkerHarness {
     this.#state.set(body.client, 'COMPLETED');
     const [tun, other] = native.io.socketpair();
     native.io.close(other);
+    this.tuns.push(identityOf(tun));
     const session = { ...aSession(...(this.#options.session ?? [])), sid: Uint8Array.from(body.cookie) };
     return { body: { reply: 'OK' as const, reason: '', session }, fds: [tun] };
   }

@@ -103,6 +103,7 @@ describe('calls', () => {
       code: 'OCS_IPC_TIMEOUT',
       details: { message: 'BAN_IP', milliseconds: 1 },
     });
+    await until(() => answer !== undefined);
     answer?.();
     await expect(worker.call('BAN_IP', { client: 1, score: 2 })).resolves.toMatchObject({
       body: { allowed: true },
@@ -354,6 +355,7 @@ describe('descriptors', () => {
     await expect(worker.call('AUTH_COOKIE_REQ', cookieRequest(1), { timeoutMs: 1 })).rejects.toThrow(
       /AUTH_COOKIE_REQ/,
     );
+    await until(() => answer !== undefined);
     answer?.();
     await worker.call('BAN_IP', { client: 1, score: 1 });
     expect(openFds()).toBe(before);

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { ChannelOptions, Handlers } from '../../src/core/ipc/api.js';
 import { joinChannels } from '../../src/core/ipc/memory-channel.js';
+import { SecmodCalls } from '../../src/core/worker/secmod-calls.js';
 import { SecmodLink } from '../../src/core/worker/secmod-link.js';
 
 const log = pino({ level: 'silent' });
@@ -12,6 +13,7 @@ class Secmod {
   connections = 0;
   readonly paths: string[] = [];
   readonly reported: number[] = [];
+  readonly passwords: string[] = [];
   stop: () => void = () => undefined;
 
   connect = async (path: string, workerEnd: ChannelOptions<'worker', 'secmod'>) => {
@@ -22,12 +24,22 @@ class Secmod {
       SEC_GET_PK: () => ({ chains: [Buffer.from('pem')] }),
       SEC_SIGN_DATA: () => ({ signature: null }),
       SEC_AUTH_INIT: () => new Promise(() => undefined),
-      SEC_AUTH_CONT: () => new Promise(() => undefined),
+      SEC_AUTH_CONT: ({ password, sid }) => {
+        this.passwords.push(Buffer.from(password).toString());
+        return { reply: 'OK', sid, userName: 'u', message: '', passwdCounter: 0, banner: '' };
+      },
       SEC_CLI_STATS: ({ bytesIn }) => {
         this.reported.push(bytesIn);
       },
     };
-    const secmodEnd: ChannelOptions<'secmod', 'worker'> = { self: 'secmod', peer: 'worker', handlers, log };
+    const stateOf = () => 'INIT';
+    const secmodEnd: ChannelOptions<'secmod', 'worker'> = {
+      self: 'secmod',
+      peer: 'worker',
+      handlers,
+      log,
+      stateOf,
+    };
     const [secmod, worker] = joinChannels<'secmod', 'worker'>(secmodEnd, workerEnd);
     this.stop = () => secmod.close();
     return worker;
@@ -97,5 +109,35 @@ describe('SecmodLink', () => {
     const channel = await link.channel();
     link.close();
     while (!channel.closed) await new Promise(setImmediate);
+  });
+});
+
+describe('SecmodCalls', () => {
+  const startup = {
+    client: 1,
+    remoteIp: '192.0.2.1',
+    remotePort: 1,
+    ourIp: '192.0.2.2',
+    ourPort: 443,
+    origRemoteIp: '192.0.2.1',
+    sessionStartTime: 1,
+    hmac: new Uint8Array(32),
+  };
+
+  it('zeroes a password when secmod has it, and when secmod is gone', async () => {
+    const secmod = new Secmod();
+    const calls = new SecmodCalls(new SecmodLink(secmod.connect, log), startup);
+    const password = Buffer.from('secret');
+    const sid = new Uint8Array(32).fill(3);
+    const reply = await calls.authCont(sid, password);
+    expect(secmod.passwords).toEqual(['secret']);
+    expect(password).toEqual(Buffer.alloc(6));
+    // The channel wipes what it handled; neither our SID nor the one in the reply is touched.
+    expect([sid, reply.sid]).toEqual([new Uint8Array(32).fill(3), new Uint8Array(32).fill(3)]);
+    secmod.running = false;
+    const lost = new SecmodCalls(new SecmodLink(secmod.connect, log), startup);
+    const again = Buffer.from('secret');
+    await expect(lost.authCont(sid, again)).rejects.toThrow();
+    expect(again).toEqual(Buffer.alloc(6));
   });
 });

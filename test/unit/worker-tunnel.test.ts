@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../src/core/native/index.js';
 import { encodeCookie } from '../../src/core/wire/cookies.js';
+import { identityOf, isOpen } from '../support/descriptors.js';
 import { TlsClient } from '../support/tls-client.js';
 import {
   type HarnessOptions,
@@ -130,6 +131,7 @@ describe('CONNECT', () => {
     );
     await client.end();
     expect(harness.dataplane.opened).toEqual([]);
+    expect(harness.tuns.map(isOpen)).toEqual([false]);
   });
 
   it('uses the mobile values for a phone', async () => {
@@ -245,12 +247,26 @@ describe('tunnel', () => {
     await start();
     await open();
     const [a, b] = native.io.socketpair();
+    const identities = [a, b].map(identityOf);
     harness.main.send('UDP_FD', { client: 77, hello: true, data: Buffer.from('x') }, [a]);
     harness.main.send('UDP_FD', { client: 1, hello: true, data: Buffer.from('hello') }, [b]);
     harness.main.send('TERMINATE', { client: 1, how: 'drop', reason: 'unspecified' });
     await harness.until(() => harness.received('CLIENT_CLOSED').length === 1);
     expect(harness.dataplane.attached).toEqual([{ id: 1, hello: true, datagram: Buffer.from('hello') }]);
-    for (const fd of [a, b]) expect(() => native.io.socketAddresses(fd)).toThrow(/EBADF/);
+    expect(identities.map(isOpen)).toEqual([false, false]);
+  });
+
+  it('closes a UDP socket that comes before the tunnel', async () => {
+    await start();
+    const client = await TlsClient.connect(harness.port);
+    const [a, b] = native.io.socketpair();
+    native.io.close(b);
+    const identity = identityOf(a);
+    harness.main.send('UDP_FD', { client: 1, hello: true, data: Buffer.from('x') }, [a]);
+    client.send('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    await client.reply();
+    expect(harness.dataplane.attached).toEqual([]);
+    expect(isOpen(identity)).toBe(false);
   });
 });
 

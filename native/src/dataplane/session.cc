@@ -109,7 +109,7 @@ void Session::on_event(WatchKind kind, uint32_t events) {
   }
   switch (kind) {
     case WatchKind::tun:
-      on_tun();
+      on_tun(events);
       break;
     case WatchKind::tcp:
       on_tcp(events);

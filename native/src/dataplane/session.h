@@ -81,7 +81,7 @@ class Session {
   bool read_head(const std::vector<uint8_t>& head);
 
   // ---- session_out.cc
-  void on_tun();
+  void on_tun(uint32_t events);
   bool may_read_tun() const;
   bool send_frame(size_t length);
   void send_packet(Channel channel, pkt::MutView packet);

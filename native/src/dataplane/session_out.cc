@@ -27,7 +27,9 @@ bool Session::may_read_tun() const {
   return blocked_since_ms_ == 0 && SSL_in_init(tls_->ssl()) == 0;
 }
 
-void Session::on_tun() {
+void Session::on_tun(uint32_t events) {
+  // Reported even while reading is paused, when the device was removed.
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) return shut(CloseReason::error, "the tun device was removed");
   size_t bytes = 0;
   for (int i = 0; i < kTurnReads && bytes < kTurnBytes && may_read_tun(); ++i) {
     size_t length = 0;

@@ -320,7 +320,12 @@ bool TlsStream::export_dtls_psk(std::uint8_t out[32]) const {
 }
 
 bool TlsStream::request_key_update() {
-  return handshake_done_ && is_tls13() && SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED) == 1;
+  if (failed_ || closing_ || !handshake_done_ || !is_tls13()) return false;
+  if (SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED) != 1) return false;
+  // The message goes into the output now: until then the SSL object counts as handshaking, and write() would refuse.
+  const bool sent = SSL_do_handshake(ssl_.get()) == 1;
+  ERR_clear_error();
+  return sent;
 }
 
 bool TlsStream::is_tls13() const { return SSL_version(ssl_.get()) >= TLS1_3_VERSION; }

@@ -117,7 +117,7 @@ class TlsStream {
   std::uint32_t renegotiations() const { return renegotiations_; }
   /// Hellos beyond the budget.
   std::uint32_t renegotiations_refused() const { return renegotiations_refused_; }
-  /// TLS 1.3 KeyUpdate with the next write(). False for TLS 1.2.
+  /// Appends a TLS 1.3 KeyUpdate that asks the peer for its own. False for TLS 1.2.
   bool request_key_update();
 
   // ---------------------------------------------------------------- facts

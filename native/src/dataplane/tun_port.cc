@@ -29,8 +29,8 @@ TunPort::Status TunPort::read(uint8_t* buffer, size_t* length) {
     got = ::read(fd_, buffer + skip, pkt::kMaxTunFrame - skip);
   } while (got < 0 && errno == EINTR);
   if (got <= 0) {
-    // EIO: the interface is down for now. EBADFD: the device is not there any more.
-    if (got < 0 && (errno == EBADFD || errno == ENODEV)) gone_ = true;
+    // EIO: the interface is down for now. EBADFD: the device is not there any more; nor is it at an end of file.
+    if (got == 0 || errno == EBADFD || errno == ENODEV) gone_ = true;
     return gone_ ? Status::gone : Status::empty;
   }
   counters_->tunReads.add();

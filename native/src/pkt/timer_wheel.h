@@ -3,7 +3,7 @@
 // Theory of operation. Time is a 64-bit count of milliseconds, read as eleven digits of 6 bits; each digit has a level
 // of 64 slots. A timer sits at the level of the highest digit in which its deadline differs from the current time, in
 // the slot that its own digit names. When time reaches the slot, the timer moves to a lower level, and fires from level
-// 0: an hour's timer moves at most three times. All of a lower level is earlier than all of a higher one, and a bitmap
+// 0: an hour's timer moves at most four times. All of a lower level is earlier than all of a higher one, and a bitmap
 // per level gives the first slot in use, so that finding the next event looks at no empty slot.
 #pragma once
 

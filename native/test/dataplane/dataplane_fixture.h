@@ -121,11 +121,16 @@ class TestTun {
     near_ = pair[0];
     far_ = pair[1];
   }
-  ~TestTun() { close(near_); }
+  ~TestTun() { remove(); }
   TestTun(const TestTun&) = delete;
   TestTun& operator=(const TestTun&) = delete;
 
   int far() const { return far_; }
+  /** Ends the device while the loop holds its descriptor. */
+  void remove() {
+    if (near_ >= 0) close(near_);
+    near_ = -1;
+  }
   /** false: the tun's queue is full. */
   bool offer(const Bytes& frame) { return ::send(near_, frame.data(), frame.size(), MSG_NOSIGNAL) >= 0; }
   void push(const Bytes& frame) {

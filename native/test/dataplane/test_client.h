@@ -55,6 +55,12 @@ class DtlsClient {
     SSL_set_session(ssl_, session);
     SSL_SESSION_free(session);
   }
+  /** A fresh association from the same address. */
+  void restart(const Bytes& key) {
+    SSL_free(ssl_);
+    SSL_CTX_free(context_);
+    use_psk(key);
+  }
   /** Another local address, as after a change of the NAT mapping. */
   void move() {
     close(fd_);
@@ -110,8 +116,8 @@ class DtlsClient {
   /** All datagrams that were sent. */
   std::vector<Bytes> sent;
   bool failed = false;
-  /** Keeps what it sends to itself: for tests that deliver datagrams another way. */
-  bool mute = false;
+  /** Datagrams that it will lose. */
+  int deaf_for = 0;
 
  private:
   static unsigned give_psk(SSL* ssl, const char*, char* identity, unsigned capacity, unsigned char* out, unsigned) {
@@ -148,12 +154,13 @@ class DtlsClient {
     if (size <= 0) return;
     sent.emplace_back(data, data + size);
     (void)BIO_reset(SSL_get_wbio(ssl_));
-    if (!mute) send_raw(sent.back());
+    send_raw(sent.back());
   }
   bool take_datagram(int timeout_ms) {
     if (!wait_readable(fd_, timeout_ms)) return false;
     uint8_t datagram[65536];
     ssize_t got = recv(fd_, datagram, sizeof datagram, 0);
+    if (deaf_for > 0 && got > 0) return --deaf_for, false;
     if (got > 0) BIO_write(SSL_get_rbio(ssl_), datagram, static_cast<int>(got));
     return got > 0;
   }

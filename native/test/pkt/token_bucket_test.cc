@@ -57,6 +57,10 @@ TEST(extremes_do_not_overflow) {
   CHECK(!bucket.take(1, 0));
   CHECK(bucket.wait_ns(0) > 0);
   CHECK(bucket.take(1, kSecond));
+  constexpr uint64_t kFastest = uint64_t{1} << 33;
+  TokenBucket paused(kFastest, 1000, 0);
+  CHECK(paused.take(2000, 0));
+  CHECK(paused.take(1000, (uint64_t{1} << 31) * kSecond));  // pause times rate is 2^64
   TokenBucket slow(1, 0, 0);
   CHECK(slow.take(~uint64_t{0}, 0));
   CHECK(slow.wait_ns(0) > kSecond);

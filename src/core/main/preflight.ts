@@ -1,6 +1,7 @@
 /** What must be there before the server starts, each with a sentence that says what to do. */
 import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { dirname } from 'node:path';
 import { VpnError } from '../errors.js';
 import { contains, type Network, parseIp, parseNetwork } from './ip.js';
 
@@ -33,6 +34,14 @@ export function prepareRunDir(path: string): void {
     if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) throw new Error('others can write to it');
   } catch (error) {
     throw new VpnError('OCS_RUN_DIR', { path, reason: reasonOf(error) }, { cause: error });
+  }
+}
+
+/** The directory on the way to `path` that only its owner and group can pass, null if there is none. */
+export function hiddenDirectory(path: string): string | null {
+  for (let at = path; ; at = dirname(at)) {
+    if ((statSync(at).mode & 0o001) === 0) return at;
+    if (at === dirname(at)) return null;
   }
 }
 

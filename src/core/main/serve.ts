@@ -12,7 +12,7 @@ import { certificatePin } from '../pki/pin.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { announce, type FirstLogin } from './announce.js';
 import { runPaths } from './paths.js';
-import { checkRoot, checkTun, prepareRunDir, resolveIdentity } from './preflight.js';
+import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveIdentity } from './preflight.js';
 import { type Ipc, Server } from './server.js';
 
 export interface ServeOptions {
@@ -57,6 +57,8 @@ async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));
   const paths = runPaths(options.runDir, config.default);
+  const hidden = identity.uid === 0 ? null : hiddenDirectory(paths.runDir);
+  if (hidden !== null) notice(new VpnError('OCS_RUN_DIR_HIDDEN', { path: hidden }));
   const user = config.source === null ? await ensureFirstUser(dataDir) : null;
   const end = new StopSwitch(log);
   const server = new Server({
@@ -68,7 +70,7 @@ async function serve(options: ServeOptions): Promise<number> {
     ipc: { connect: connectIpc, listen: listenForWorkers },
     secmodCommand: options.secmod ? secmodCommand(config, dataDir, paths.secmod) : null,
     startWorkers: options.workers,
-    notice: (notice) => process.stderr.write(`vpn: notice: ${notice.message}\n`),
+    notice,
     onStopRequest: () => end.request(),
   });
   end.onForce(() => server.kill());
@@ -87,6 +89,11 @@ async function serve(options: ServeOptions): Promise<number> {
   }
   log.info('stopped');
   return 0;
+}
+
+/** Something that the administrator should know and that does not stop the server. */
+function notice(error: VpnError): void {
+  process.stderr.write(`vpn: notice: ${error.message}\n`);
 }
 
 /** listenIpc as main uses it: only workers connect. */

@@ -153,11 +153,12 @@ export class Sessions {
     stats.mtu(mtu);
   }
 
-  /** SESSION_INFO and CLI_STATS: counters only grow. */
+  /** What SESSION_INFO and CLI_STATS say about the channels. */
   update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive'>>): void {
     if (client.session) Object.assign(client.session, change);
   }
 
+  /** CLI_STATS: counters only grow. */
   count(client: Client, counters: Counters): void {
     if (client.session) raise(client.session.counters, counters);
   }

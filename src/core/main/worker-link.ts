@@ -109,7 +109,7 @@ export class WorkerLink implements ClientWorker {
       AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
       SESSION_INFO: (body) => {
         const { tlsCiphersuite: tlsCipher, dtlsCiphersuite: dtlsCipher } = body;
-        sessions.update(this.#client(body.client), { tlsCipher, dtlsCipher });
+        sessions.update(this.#client(body.client), { tlsCipher, dtlsCipher, dtlsActive: dtlsCipher !== '' });
       },
       TUN_MTU: (body) => sessions.setMtu(this.#client(body.client), body.mtu),
       CLI_STATS: (body) => {

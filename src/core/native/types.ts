@@ -66,6 +66,8 @@ export interface TunOptions {
   vnetHdr: boolean;
   tso: boolean;
   uso: boolean;
+  /** Packets that may wait in the device for a reader; omitted: the kernel's default (500). */
+  txQueueLength?: number;
 }
 
 export interface TunDevice {
@@ -133,7 +135,7 @@ export interface NativeIo {
   /** IPV6/IPv4 path MTU and MSS of a TCP socket from TCP_INFO: the smaller of pmtu and MSS + headers, bytes. */
   tcpPathMtu(fd: number): number;
   dropPrivileges(drop: PrivilegeDrop): void;
-  /** SO_PRIORITY / IP_TOS etc. */
+  /** net-priority: 0 leaves the socket alone, 1..6 set SO_PRIORITY, 0x20..0xff the TOS or traffic class byte. */
   setNetPriority(fd: number, priority: number): void;
   /** What this kernel offers: probed once. */
   probeOffloads(): {

@@ -1,16 +1,16 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect as connectTcp, createServer } from 'node:net';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TlsServerContext } from '../../src/core/native/types.js';
+import { dial, pair, serving } from './native-tls.clients.js';
 import {
-  type Accepted,
   type Behaviour,
   contextOptions,
   echo,
@@ -36,209 +36,7 @@ afterAll(async () => {
   pki.remove();
 });
 
-async function serving<T>(behaviour: Behaviour, use: (server: TestServer) => Promise<T>): Promise<T> {
-  const server = new TestServer(context, behaviour);
-  try {
-    return await use(server);
-  } finally {
-    await server.close();
-  }
-}
-
 const signing = (): Behaviour => ({ onSign: echo(signer).onSign });
-
-function dial(port: number): TLSSocket {
-  return connect({ port, host: '127.0.0.1', ca: pki.read('ca.crt'), servername: 'localhost' });
-}
-
-/** A client and the server's end of its connection, handshake complete on both. */
-async function pair(server: TestServer): Promise<{ socket: TLSSocket; accepted: Accepted }> {
-  const next = server.next();
-  const socket = dial(server.port);
-  await once(socket, 'secureConnect');
-  const accepted = await next;
-  await accepted.secure();
-  return { socket, accepted };
-}
-
-const digest = (chunks: Iterable<Uint8Array>) => {
-  const hash = createHash('sha256');
-  for (const chunk of chunks) hash.update(chunk);
-  return hash.digest('hex');
-};
-
-describe('data', () => {
-  const payload = randomBytes(8 << 20);
-
-  test('a large write meets back pressure, drains and arrives whole', async () => {
-    await serving(signing(), async (server) => {
-      const { socket, accepted } = await pair(server);
-      const piece = 48 * 1024;
-      let offset = 0;
-      let refused = 0;
-      let most = 0;
-      const write = async () => {
-        while (offset < payload.length) {
-          const drains = accepted.drainCount;
-          const more = accepted.connection.write(payload.subarray(offset, offset + piece));
-          offset += piece;
-          if (more) continue;
-          refused++;
-          most = Math.max(most, offset);
-          while (accepted.drainCount === drains) await new Promise(setImmediate);
-        }
-        accepted.connection.end();
-      };
-      const chunks: Buffer[] = [];
-      socket.on('data', (chunk) => chunks.push(chunk));
-      const ended = once(socket, 'end');
-      await Promise.all([write(), ended]);
-      expect(digest(chunks)).toBe(digest([payload]));
-      expect(refused).toBeGreaterThan(0);
-      expect(accepted.drainCount).toBe(refused);
-      expect(await accepted.closed()).toMatchObject({ error: null });
-    });
-  });
-
-  test('one write of 8 MiB is split into records and arrives whole', async () => {
-    await serving(signing(), async (server) => {
-      const { socket, accepted } = await pair(server);
-      expect(accepted.connection.write(payload)).toBe(false);
-      accepted.connection.end();
-      expect(digest(await socket.toArray())).toBe(digest([payload]));
-    });
-  });
-
-  test('a paused connection reads nothing; a resumed one gets everything', async () => {
-    await serving(signing(), async (server) => {
-      const { socket, accepted } = await pair(server);
-      accepted.connection.pause();
-      socket.end(payload);
-      // The client stalls for want of reading: nothing but its own buffers and the kernel's are filled.
-      while (socket.writableLength === 0) await new Promise(setImmediate);
-      for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
-      expect(accepted.received).toHaveLength(0);
-      accepted.connection.resume();
-      await accepted.ended();
-      expect(digest(accepted.received)).toBe(digest([payload]));
-    });
-  });
-
-  test('pause inside onData holds back the rest', async () => {
-    const behaviour: Behaviour = { ...signing(), onData: ({ connection }) => connection.pause() };
-    await serving(behaviour, async (server) => {
-      const { socket, accepted } = await pair(server);
-      socket.end(payload.subarray(0, 1 << 20));
-      let seen = 0;
-      while (digest(accepted.received) !== digest([payload.subarray(0, 1 << 20)])) {
-        await new Promise(setImmediate);
-        if (accepted.received.length === seen) continue;
-        expect(accepted.received.length).toBe(seen + 1);
-        seen = accepted.received.length;
-        accepted.connection.resume();
-      }
-    });
-  });
-
-  test('what is written before the handshake is complete is sent after it', async () => {
-    const behaviour: Behaviour = {
-      onSign: (accepted, call) => {
-        accepted.connection.write(Buffer.from('early'));
-        echo(signer).onSign(accepted, call);
-      },
-    };
-    await serving(behaviour, async (server) => {
-      const { socket } = await pair(server);
-      expect(String((await once(socket, 'data'))[0])).toBe('early');
-    });
-  });
-});
-
-describe('ends', () => {
-  test('end: close_notify and FIN, onClose without error, once', async () => {
-    await serving(signing(), async (server) => {
-      const { socket, accepted } = await pair(server);
-      accepted.connection.write(Buffer.from('last words'));
-      accepted.connection.end();
-      accepted.connection.end();
-      expect(String(Buffer.concat(await socket.toArray()))).toBe('last words');
-      const { error, bytesRead } = await accepted.closed();
-      expect(error).toBeNull();
-      expect(bytesRead).toBeGreaterThan(200);
-      accepted.connection.destroy();
-      expect(accepted.connection.write(Buffer.from('too late'))).toBe(false);
-      expect(() => accepted.connection.info()).toThrow('closed');
-      await new Promise(setImmediate);
-      expect(accepted.closeCount).toBe(1);
-    });
-  });
-
-  test('the peer that leaves is told by onEnd; the other direction stays open', async () => {
-    await serving(signing(), async (server) => {
-      const { socket, accepted } = await pair(server);
-      socket.resume();
-      socket.end('bye');
-      await accepted.ended();
-      expect(String(Buffer.concat(accepted.received))).toBe('bye');
-      expect(accepted.closeCount).toBe(0);
-      accepted.connection.end();
-      expect(await accepted.closed()).toMatchObject({ error: null });
-    });
-  });
-
-  test.each([49, 40])('endWithAlert sends what was written, then alert %i', async (alert) => {
-    await serving(signing(), async (server) => {
-      const { socket, accepted } = await pair(server);
-      const failed = once(socket, 'error');
-      const data = once(socket, 'data');
-      accepted.connection.write(Buffer.from('401'));
-      accepted.connection.endWithAlert(alert);
-      expect(String((await data)[0])).toBe('401');
-      const [error] = (await failed) as [Error & { code: string }];
-      expect(error.code).toBe(
-        alert === 49 ? 'ERR_SSL_TLSV1_ALERT_ACCESS_DENIED' : 'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE',
-      );
-      await accepted.closed();
-    });
-  });
-
-  test('destroy inside a handler is the last that is heard', async () => {
-    const behaviour: Behaviour = { ...signing(), onData: ({ connection }) => connection.destroy() };
-    await serving(behaviour, async (server) => {
-      const { socket, accepted } = await pair(server);
-      socket.on('error', () => {}); // a reset, as it must be
-      socket.write('a'.repeat(100_000));
-      expect(await accepted.closed()).toMatchObject({ error: null });
-      expect(accepted.received).toHaveLength(1);
-    });
-  });
-
-  test('a reset by the peer is an error with its errno', async () => {
-    await serving(signing(), async (server) => {
-      const next = server.next();
-      const tcp = connectTcp(server.port, '127.0.0.1');
-      const socket = connect({ socket: tcp, ca: pki.read('ca.crt'), servername: 'localhost' });
-      socket.on('error', () => {});
-      await once(socket, 'secureConnect');
-      const accepted = await next;
-      await accepted.secure();
-      tcp.resetAndDestroy();
-      expect((await accepted.closed()).error?.code).toBe('ECONNRESET');
-    });
-  });
-
-  test('a peer that does not read cannot hold an ending connection', async () => {
-    await serving(signing(), async (server) => {
-      const { socket, accepted } = await pair(server);
-      socket.on('error', () => {});
-      socket.pause();
-      accepted.connection.write(randomBytes(16 << 20));
-      accepted.connection.end();
-      expect((await accepted.closed()).error?.code).toBe('ETIMEDOUT');
-      socket.destroy();
-    });
-  });
-});
 
 describe('bad peers', () => {
   /** Sends bytes over plain TCP and gives the server's verdict. */
@@ -247,13 +45,13 @@ describe('bad peers', () => {
     const socket = connectTcp(server.port, '127.0.0.1');
     socket.on('error', () => {});
     socket.resume();
-    socket.end(bytes ?? undefined);
+    socket.end(bytes ?? new Uint8Array());
     const accepted = await next;
     return { accepted, ...(await accepted.closed()) };
   }
 
   test('a connection that says nothing is a health probe', async () => {
-    await serving(signing(), async (server) => {
+    await serving(context, signing(), async (server) => {
       expect(await raw(server, null)).toMatchObject({ error: null, bytesRead: 0 });
     });
   });
@@ -268,7 +66,7 @@ describe('bad peers', () => {
     ['half a ClientHello', Buffer.from('1603010200010001fc0303', 'hex'), /^ERR_TLS_PEER_CLOSED$/],
     ['an application data record', Buffer.from('1703030001ff', 'hex'), /^ERR_TLS_/],
   ])('%s', async (_, bytes, code) => {
-    await serving(signing(), async (server) => {
+    await serving(context, signing(), async (server) => {
       const { accepted, error, bytesRead } = await raw(server, bytes);
       expect((error as Error & { code: string }).code).toMatch(code);
       expect(bytesRead).toBeGreaterThan(0);
@@ -279,7 +77,7 @@ describe('bad peers', () => {
 
   test('a ClientHello cut at every length never succeeds and never hangs', async () => {
     const hello = await recordClientHello();
-    await serving(signing(), async (server) => {
+    await serving(context, signing(), async (server) => {
       for (let length = 1; length < hello.length; length += 97) {
         const { error } = await raw(server, hello.subarray(0, length));
         expect((error as Error & { code: string }).code).toBe('ERR_TLS_PEER_CLOSED');
@@ -288,7 +86,7 @@ describe('bad peers', () => {
   });
 
   test('a corrupted record after the handshake is answered by an alert and closes', async () => {
-    await serving(signing(), async (server) => {
+    await serving(context, signing(), async (server) => {
       const next = server.next();
       const tcp = connectTcp(server.port, '127.0.0.1');
       const socket = connect({ socket: tcp, ca: pki.read('ca.crt'), servername: 'localhost' });
@@ -307,7 +105,7 @@ describe('bad peers', () => {
     await once(listener, 'listening');
     const address = listener.address() as { port: number };
     const arrived = once(listener, 'connection');
-    const socket = dial(address.port);
+    const socket = dial(pki, address.port);
     socket.on('error', () => {});
     const [peer] = await arrived;
     const [hello] = await once(peer, 'data');
@@ -320,9 +118,9 @@ describe('bad peers', () => {
 
 describe('while a signature is pending', () => {
   test('the peer may leave', async () => {
-    await serving({ onSign: () => {} }, async (server) => {
+    await serving(context, { onSign: () => {} }, async (server) => {
       const next = server.next();
-      const socket = dial(server.port);
+      const socket = dial(pki, server.port);
       socket.on('error', () => {});
       const accepted = await next;
       const call = await accepted.signed();
@@ -335,9 +133,9 @@ describe('while a signature is pending', () => {
   });
 
   test.each(['destroy', 'end'] as const)('we may leave by %s', async (how) => {
-    await serving({ onSign: (accepted) => accepted.connection[how]() }, async (server) => {
+    await serving(context, { onSign: (accepted) => accepted.connection[how]() }, async (server) => {
       const next = server.next();
-      const socket = dial(server.port);
+      const socket = dial(pki, server.port);
       socket.on('error', () => {});
       const accepted = await next;
       expect(await accepted.closed()).toMatchObject({ error: null });
@@ -346,7 +144,7 @@ describe('while a signature is pending', () => {
   });
 
   test('more input than there is room for waits in the kernel', async () => {
-    await serving({ onSign: () => {} }, async (server) => {
+    await serving(context, { onSign: () => {} }, async (server) => {
       const next = server.next();
       const tcp = connectTcp(server.port, '127.0.0.1');
       const socket = connect({ socket: tcp, ca: pki.read('ca.crt'), servername: 'localhost' });
@@ -370,7 +168,7 @@ describe('lifetime', () => {
     const before = openDescriptors();
     const references: WeakRef<object>[] = [];
     for (let round = 0; round < 20; round++) {
-      const { socket, accepted } = await pair(server);
+      const { socket, accepted } = await pair(pki, server);
       references.push(new WeakRef(accepted.connection));
       socket.resume();
       socket.end();
@@ -402,8 +200,8 @@ describe('lifetime', () => {
           connection.write(Buffer.from('still here'));
         },
       };
-      await serving(behaviour, async (server) => {
-        const { socket } = await pair(server);
+      await serving(context, behaviour, async (server) => {
+        const { socket } = await pair(pki, server);
         socket.write('one');
         expect((await thrown.promise).message).toBe('in onData');
         socket.write('two');

@@ -1,0 +1,306 @@
+// The UDP channel under change and attack: replays, garbage, roaming, restarts, rekeys, the way back to TCP.
+#include "dataplane/test_client.h"
+
+using namespace ocvpn::test;
+
+namespace {
+
+// A packet over DTLS each way proves that the association works.
+bool dtls_works(Tunnel& tunnel, size_t size) {
+  Bytes packet = build(inner(size));
+  tunnel.dtls->send(kData, packet);
+  if (tunnel.tun.pop_packet() != packet) return false;
+  tunnel.tun.push_packet(packet);
+  Packet got = tunnel.dtls->receive();
+  return got.type == kData && got.payload == packet;
+}
+
+// The server has worked off all commands and datagrams that came before.
+void settle(Tunnel& tunnel) {
+  tunnel.send(kDpdOut, {});
+  CHECK_EQ(tunnel.receive().type, int{kDpdResp});
+}
+
+sockaddr_in own_address(int fd) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  return address;
+}
+
+// A UDP socket of somebody else.
+class Stranger {
+ public:
+  Stranger() : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  }
+  ~Stranger() { close(fd_); }
+  sockaddr_in address() { return own_address(fd_); }
+  bool hears_something() { return wait_readable(fd_, kPatienceMs); }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+TEST(a_replayed_client_hello_leaves_the_tunnel_alone) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  Stranger stranger;
+  const Bytes& hello = tunnel.dtls->sent.front();
+  server.engine().attach_udp(tunnel.id, server.udp().connected(stranger.address()), true, hello.data(), hello.size());
+  REQUIRE(stranger.hears_something());  // a ServerHello for whoever it is
+  CHECK(dtls_works(tunnel, 300));
+  CHECK(!server.event(EventType::dtls_down, 0).has_value());
+  CHECK(!server.event(EventType::dtls_up, 0).has_value());
+}
+
+TEST(a_replayed_record_is_dropped_and_counted) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  Bytes packet = build(inner(100)), marker = build(inner(101));
+  tunnel.dtls->send(kData, packet);
+  Bytes record = tunnel.dtls->sent.back();
+  tunnel.dtls->send_raw(record);
+  tunnel.dtls->send_raw(record);
+  tunnel.dtls->send(kData, marker);
+  CHECK_EQ(tunnel.tun.pop_packet(), packet);
+  CHECK_EQ(tunnel.tun.pop_packet(), marker);
+  CHECK_EQ(tunnel.counters().dropsReplay.get(), 2u);
+}
+
+TEST(garbage_datagrams_are_dropped) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  Random random(seed());
+  tunnel.dtls->send(kData, build(inner(60)));
+  tunnel.tun.pop();
+  Bytes record = tunnel.dtls->sent.back();
+  for (int i = 0; i < 300; ++i) {
+    Bytes datagram = random.bytes(random.between(1, 200));
+    if (random.one_in(2)) {
+      datagram = record;
+      datagram[random.between(5, datagram.size() - 1)] ^= static_cast<uint8_t>(random.between(1, 255));
+    }
+    if (random.one_in(3)) datagram[0] = static_cast<uint8_t>(random.between(20, 24));
+    if (random.one_in(5)) datagram.resize(random.between(1, datagram.size()));
+    tunnel.dtls->send_raw(datagram);
+    // Now and then a good one, so that the flood does not overflow the socket's buffer.
+    if (i % 30 == 29) CHECK(dtls_works(tunnel, 200));
+  }
+  CHECK(!server.event(EventType::dtls_down, 0).has_value());
+  CHECK(tunnel.counters().dropsMalformed.get() > 0);
+}
+
+TEST(garbage_as_a_hello_changes_nothing) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  Random random(seed());
+  for (int i = 0; i < 50; ++i) {
+    Stranger stranger;
+    Bytes hello = tunnel.dtls->sent.front();
+    for (int k = 0; k < 4; ++k) hello[random.below(hello.size())] ^= static_cast<uint8_t>(random.between(1, 255));
+    hello.resize(random.between(1, hello.size()));
+    server.engine().attach_udp(tunnel.id, server.udp().connected(stranger.address()), random.one_in(2), hello.data(),
+                               hello.size());
+  }
+  settle(tunnel);
+  CHECK(dtls_works(tunnel, 300));
+}
+
+TEST(a_roamed_client_is_followed) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  tunnel.dtls->move();
+  Bytes packet = build(inner(400));
+  tunnel.dtls->send(kData, packet);
+  REQUIRE(eventually([&] { return server.udp().dispatch(server.engine(), tunnel.id) > 0; }));
+  auto roamed = server.event(EventType::roamed);
+  REQUIRE(roamed.has_value());
+  CHECK(roamed->accepted);
+  CHECK_EQ(tunnel.tun.pop_packet(), packet);
+  CHECK(dtls_works(tunnel, 500));
+}
+
+TEST(the_answer_to_a_roamed_probe_goes_to_the_new_address) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  tunnel.dtls->move();
+  tunnel.dtls->send(kDpdOut, Bytes(10, 1));
+  REQUIRE(eventually([&] { return server.udp().dispatch(server.engine(), tunnel.id) > 0; }));
+  CHECK_EQ(tunnel.dtls->receive().type, int{kDpdResp});
+}
+
+TEST(a_stranger_cannot_roam_into_a_session) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  tunnel.dtls->send(kData, build(inner(60)));
+  tunnel.tun.pop();
+  Bytes replayed = tunnel.dtls->sent.back(), forged = replayed;
+  forged[11] ^= 1;
+  forged.back() ^= 1;
+  for (const Bytes& datagram : {replayed, forged, Bytes(40, 23)}) {
+    Stranger stranger;
+    server.engine().attach_udp(tunnel.id, server.udp().connected(stranger.address()), false, datagram.data(),
+                               datagram.size());
+    auto roamed = server.event(EventType::roamed);
+    REQUIRE(roamed.has_value());
+    CHECK(!roamed->accepted);
+    CHECK(dtls_works(tunnel, 300));
+  }
+}
+
+TEST(a_new_handshake_from_another_address_takes_over) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  auto old = std::move(tunnel.dtls);
+  REQUIRE(tunnel.start_dtls());
+  CHECK(dtls_works(tunnel, 300));
+  CHECK(!server.event(EventType::dtls_down, 0).has_value());
+}
+
+TEST(a_new_handshake_from_the_same_address_takes_over) {
+  Server server(1000);  // the pause between two hand-overs passes in 3 ms
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  REQUIRE(dtls_works(tunnel, 100));
+  poll(nullptr, 0, 10);
+  tunnel.dtls->restart(tunnel.psk);
+  REQUIRE(eventually([&] { return tunnel.dtls->step() || tunnel.dtls->failed; }));
+  CHECK(server.event(EventType::dtls_up).has_value());
+  CHECK(dtls_works(tunnel, 300));
+}
+
+TEST(a_lost_flight_is_sent_again) {
+  Server server;
+  Tunnel tunnel(server);
+  tunnel.dtls = std::make_unique<DtlsClient>(server.udp().address());
+  tunnel.dtls->use_psk(tunnel.psk);
+  tunnel.dtls->deaf_for = 1;  // loses the server's first flight
+  REQUIRE(tunnel.finish_dtls(*tunnel.dtls));
+  CHECK(server.event(EventType::dtls_up).has_value());
+  CHECK(dtls_works(tunnel, 300));
+}
+
+TEST(close_notify_on_dtls_falls_back_to_tls) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  tunnel.dtls->shutdown();
+  REQUIRE(server.event(EventType::dtls_down).has_value());
+  Bytes packet = build(inner(300));
+  tunnel.tun.push_packet(packet);
+  CHECK_EQ(tunnel.receive().payload, packet);
+  CHECK_EQ(tunnel.counters().dtlsActive.get(), 0u);
+  REQUIRE(tunnel.start_dtls());
+  CHECK(dtls_works(tunnel, 200));
+}
+
+TEST(data_on_tls_moves_the_answers_to_tls_until_dtls_speaks_again) {
+  Server server(1000);  // the 15 s after a hand-over pass in 15 ms
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  poll(nullptr, 0, 30);
+  Bytes packet = build(inner(200));
+  tunnel.send(kData, packet);
+  CHECK_EQ(tunnel.tun.pop_packet(), packet);
+  tunnel.tun.push_packet(packet);
+  CHECK_EQ(tunnel.receive().payload, packet);
+  tunnel.dtls->send(kKeepalive, {});
+  REQUIRE(eventually([&] { return tunnel.counters().dtlsActive.get() == 1; }));
+  tunnel.tun.push_packet(packet);
+  CHECK_EQ(tunnel.dtls->receive().payload, packet);
+}
+
+TEST(data_on_tls_right_after_the_hand_over_does_not_switch) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  Bytes packet = build(inner(200));
+  tunnel.send(kData, packet);
+  CHECK_EQ(tunnel.tun.pop_packet(), packet);
+  tunnel.tun.push_packet(packet);
+  CHECK_EQ(tunnel.dtls->receive().payload, packet);
+}
+
+TEST(switch_to_tcp_when_nothing_comes_over_udp) {
+  Server server(1000);
+  TunnelOptions options = plain_options();
+  options.switch_to_tcp_sec = 25;
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  poll(nullptr, 0, 60);
+  Bytes packet = build(inner(200));
+  tunnel.tun.push_packet(packet);
+  CHECK_EQ(tunnel.receive().payload, packet);
+  tunnel.dtls->send(kDpdOut, {});
+  REQUIRE(tunnel.dtls->receive().type == kDpdResp);
+}
+
+TEST(dtls_rekey_is_accepted_at_its_rate) {
+  Server server(1000);
+  TunnelOptions options = plain_options();
+  options.rekey_sec = 20;  // may come again after 10 s: 10 ms of this clock
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  for (int i = 0; i < 3; ++i) {
+    poll(nullptr, 0, 20);
+    REQUIRE(tunnel.dtls->renegotiate());
+    REQUIRE(eventually([&] { return tunnel.dtls->step() || tunnel.dtls->failed; }));
+    REQUIRE(dtls_works(tunnel, 250));
+  }
+  CHECK(!server.event(EventType::dtls_down, 0).has_value());
+}
+
+TEST(dtls_rekey_too_soon_ends_the_association) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.rekey_sec = 3600;
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  REQUIRE(tunnel.dtls->renegotiate());
+  tunnel.dtls->step();
+  CHECK(server.event(EventType::dtls_down).has_value());
+  Bytes packet = build(inner(200));
+  tunnel.tun.push_packet(packet);
+  CHECK_EQ(tunnel.receive().payload, packet);
+}
+
+// The answer is the no_renegotiation warning, at which this client gives the association up with an alert.
+TEST(without_rekey_time_renegotiation_is_refused) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  REQUIRE(tunnel.dtls->renegotiate());
+  CHECK(eventually([&] { return tunnel.dtls->step() || tunnel.dtls->failed; }));
+  CHECK(tunnel.dtls->failed);
+  CHECK(server.event(EventType::dtls_down).has_value());
+  settle(tunnel);
+  CHECK(!server.event(EventType::closed, 0).has_value());
+}
+
+TEST(udp_for_a_tunnel_that_wants_none_is_closed) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.dtls.mode = DtlsMode::none;
+  Tunnel tunnel(server, options);
+  DtlsClient client(server.udp().address());
+  client.use_psk(tunnel.psk);
+  client.step();
+  REQUIRE(eventually([&] { return server.udp().dispatch(server.engine(), tunnel.id) > 0; }));
+  server.engine().attach_udp(99, socket(AF_INET, SOCK_DGRAM, 0), true, client.sent[0].data(), client.sent[0].size());
+  settle(tunnel);
+  CHECK(!server.event(EventType::dtls_up, 0).has_value());
+}
