@@ -152,7 +152,7 @@ export const catalogue = {
     say: 'The native addon {path} cannot be loaded: {reason}.',
     mend: 'Build it with "npm run build", or start the server with "npm start", which does.',
   },
-  OCS_CONFIG: { fatalFor: 'process', say: '{detail}', mend: 'Correct the configuration and try again.' },
+  OCS_CONFIG: { fatalFor: 'process', say: '{detail}.', mend: 'Correct the configuration and try again.' },
   OCS_FILE: {
     fatalFor: 'process',
     say: 'The {what} {path} cannot be used: {reason}.',
