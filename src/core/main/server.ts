@@ -299,7 +299,7 @@ export class Server {
     for (const client of this.#clients.all()) {
       if (client.session !== null || client.acceptedAt > oldest) continue;
       this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
-      client.worker.sendTerminate(client.id, 'drop', 'session-timeout');
+      this.#sessions.endLogin(client);
     }
   }
 }
