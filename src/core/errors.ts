@@ -158,6 +158,11 @@ export const catalogue = {
     say: 'The {what} {path} cannot be used: {reason}.',
     mend: 'Check that the file exists, that its name is right and that it may be read and written.',
   },
+  OCS_USER_FILE: {
+    fatalFor: 'client',
+    say: 'The configuration of the session cannot be taken from {path}: {detail}.',
+    mend: 'Correct the file of the user or group; it is read again at the next connection.',
+  },
   OCS_KEY_COUNT: {
     fatalFor: 'process',
     say: 'Virtual host {vhost} has {certs} server-cert and {keys} server-key.',

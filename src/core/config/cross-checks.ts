@@ -21,7 +21,7 @@ export function checkVhost(vhost: VhostConfig): Problem[] {
   return [
     ...methodProblems(vhost),
     ...certificateProblems(vhost),
-    ...poolProblems(vhost),
+    ...checkPools(vhost),
     ...channelProblems(vhost),
     ...camouflageProblems(vhost),
   ];
@@ -64,7 +64,8 @@ function certificateProblems(vhost: VhostConfig): Problem[] {
   return certs === keys ? [] : [{ option: 'server-key', problem: `${keys} given for ${certs} server-cert` }];
 }
 
-function poolProblems(vhost: VhostConfig): Problem[] {
+/** Checks of the address pools; the first problem is the one to mend first. */
+export function checkPools(vhost: VhostConfig): Problem[] {
   const [text4, text6, mask] = [vhost['ipv4-network'], vhost['ipv6-network'], vhost['ipv4-netmask']];
   const problems: Problem[] = [];
   const add = (option: OptionName, problem: string): void => void problems.push({ option, problem });

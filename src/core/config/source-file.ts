@@ -23,9 +23,9 @@ export function readSourceFile(path: string, what = 'configuration file'): strin
     // Without O_NONBLOCK the open of a FIFO would wait for its other end.
     const fd = openSync(path, fsConstants.O_RDONLY | fsConstants.O_NONBLOCK);
     try {
-      const { size, isFile } = stat(fd);
-      if (!isFile) return fail('it is not a regular file');
-      if (size > MAX_BYTES) return fail(`it is larger than ${MAX_BYTES / 1024} KiB`);
+      const entry = fstatSync(fd);
+      if (!entry.isFile()) return fail('it is not a regular file');
+      if (entry.size > MAX_BYTES) return fail(`it is larger than ${MAX_BYTES / 1024} KiB`);
       return textOf(readFileSync(fd), fail);
     } finally {
       closeSync(fd);
@@ -37,9 +37,15 @@ export function readSourceFile(path: string, what = 'configuration file'): strin
   }
 }
 
-function stat(fd: number): { size: number; isFile: boolean } {
-  const entry = fstatSync(fd);
-  return { size: entry.size, isFile: entry.isFile() };
+/** The same, but null when there is no such file. */
+export function readSourceFileIfThere(path: string, what: string): string | null {
+  try {
+    return readSourceFile(path, what);
+  } catch (error) {
+    const cause = error instanceof VpnError ? error.cause : undefined;
+    if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return null;
+    throw error;
+  }
 }
 
 function textOf(bytes: Buffer, fail: (reason: string, cause?: unknown) => never): string {
