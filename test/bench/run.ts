@@ -72,7 +72,7 @@ async function measure(options: BenchOptions): Promise<{ machine: Machine; sampl
       contestants.push({ name, side: await Side.open({ kind, id: `${process.pid}.${name}`, options }) });
     }
     const [first] = contestants;
-    const machine = first ? await describeMachine(first.side.lab, options.ocserv, first.side.meter.kind) : {};
+    const machine = first ? await describeMachine(options, first.side.meter.kind) : {};
     return { machine, samples: await Promise.race([stop, compare(contestants, options)]) };
   } catch (error) {
     if (options.verbose) for (const { side } of contestants) console.error(side.lab.report());
