@@ -22,8 +22,8 @@ function routing(vhost: VhostConfig) {
     routes: route.some(isDefaultRoute) ? [] : route.map(normalRoute),
     noRoutes: vhost['no-route'].map(normalRoute),
     iroutes: [],
-    restrictUserToRoutes: false,
-    restrictUserToPorts: '',
+    restrictUserToRoutes: vhost['restrict-user-to-routes'],
+    restrictUserToPorts: vhost['restrict-user-to-ports'],
     clientBypassProtocol: vhost['client-bypass-protocol'],
   };
 }

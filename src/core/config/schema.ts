@@ -76,7 +76,18 @@ export const options = {
     ...mainSecmod,
     doc: 'Path of the secmod socket; empty: below the run directory.',
   }),
-  'occtl-socket-file': text('', { ...GN, ...main, doc: 'Control socket; empty: below the run directory.' }),
+  'occtl-socket-file': text('', {
+    ...GN,
+    ...main,
+    doc: 'Socket for the occtl program (with use-occtl); empty: /var/run/occtl.socket.',
+  }),
+  'use-occtl': flag(false, { ...GN, ...main, doc: 'Answer the occtl program on occtl-socket-file.' }),
+  'pid-file': text('', { ...GN, ...main, doc: 'File for the process id of the server.' }),
+  'listen-netns': text('', {
+    ...GN,
+    ...main,
+    doc: 'Network namespace (a name of "ip netns") of the TCP and UDP sockets.',
+  }),
   'server-cert': many({ ...VN, ...secmod, doc: 'Certificate chain file; several for RSA and ECDSA.' }),
   'server-key': many({ ...VN, ...secmod, doc: 'Matching private key file.' }),
   'log-level': num(2, {
@@ -102,6 +113,24 @@ export const options = {
   }),
   // limits and timers
   'max-clients': num(0, { ...G, ...main, min: 0, doc: 'Connected clients at most, 0: 8192.' }),
+  'max-pending-per-address': num(64, {
+    ...G,
+    ...main,
+    min: 0,
+    doc: 'Connections of one address (IPv6: /64) that have no tunnel yet, 0: no limit.',
+  }),
+  'rate-limit-ms': num(0, {
+    ...G,
+    ...main,
+    min: 0,
+    unit: 'milliseconds',
+    doc: 'Pause between accepted connections while others wait for a worker.',
+  }),
+  'listen-proxy-proto': flag(false, {
+    ...G,
+    ...main,
+    doc: 'A PROXY header (v1 or v2) starts each connection.',
+  }),
   'max-same-clients': num(0, { ...U, ...mainSecmod, min: 0, doc: 'Sessions per user, 0: no limit.' }),
   'auth-timeout': num(240, {
     ...G,
@@ -183,6 +212,38 @@ export const options = {
     unit: 'milliseconds',
     doc: 'Wait before ending sessions on shutdown.',
   }),
+  'server-stats-reset-time': num(604800, {
+    ...GN,
+    ...main,
+    min: 0,
+    unit: 'seconds',
+    doc: 'The current period of the statistics starts again after this time, 0: never.',
+  }),
+  // scripts
+  'connect-script': text('', {
+    ...G,
+    ...main,
+    doc: 'Run when a session opens; any exit status but 0 refuses it.',
+  }),
+  'disconnect-script': text('', { ...G, ...main, doc: 'Run when a session has ended.' }),
+  'host-update-script': text('', { ...G, ...main, doc: 'Run when the host name of a client is known.' }),
+  'script-timeout': num(60, {
+    ...G,
+    ...main,
+    min: 1,
+    unit: 'seconds',
+    doc: 'A script that runs longer is killed and counts as failed.',
+  }),
+  'route-add-cmd': text('', {
+    ...G,
+    ...main,
+    doc: 'Command that adds an iroute: %{R} net/mask, %{RI} net/prefix, %{D} device; empty: ip route.',
+  }),
+  'route-del-cmd': text('', {
+    ...G,
+    ...main,
+    doc: 'Command that removes an iroute; it goes with its device.',
+  }),
   // TLS, DTLS
   'dtls-psk': flag(true, { ...G, ...worker, doc: 'PSK-NEGOTIATE.' }),
   'dtls-legacy': flag(true, { ...V, ...worker, doc: 'DTLS by X-DTLS-Master-Secret, for Cisco clients.' }),
@@ -243,6 +304,7 @@ export const options = {
   'ipv4-network': text('', { ...U, ...secmod, doc: 'Address pool, with prefix length or ipv4-netmask.' }),
   'ipv4-netmask': text('', { ...U, ...secmod, doc: 'Netmask of ipv4-network.' }),
   'ipv6-network': text('', { ...U, ...secmod, doc: 'Address pool with prefix length.' }),
+  'ping-leases': flag(false, { ...G, ...main, doc: 'Lease no address that answers a ping.' }),
   'ipv6-subnet-prefix': num(128, {
     ...U,
     ...secmod,
@@ -252,6 +314,16 @@ export const options = {
   }),
   route: many({ ...U, ...secmod, doc: 'Networks behind the VPN; none or default: everything.' }),
   'no-route': many({ ...U, ...secmod, doc: 'Networks outside the VPN.' }),
+  'restrict-user-to-routes': flag(false, {
+    ...U,
+    ...secmod,
+    doc: 'Packets of the client to anything but its routes are rejected.',
+  }),
+  'restrict-user-to-ports': text('', {
+    ...U,
+    ...secmod,
+    doc: 'Ports that the client may reach, e.g. tcp(443), udp(53), icmp(); with !(…) those it may not.',
+  }),
   dns: many({ ...U, ...secmod, doc: 'DNS servers for the client.' }),
   nbns: many({ ...U, ...secmod, doc: 'WINS servers for the client.' }),
   'split-dns': many({ ...U, ...secmod, doc: 'Domains to resolve through the VPN.' }),

@@ -1,6 +1,7 @@
 /** Checks of values against the schema and of options against each other. Each returns sentences, not the first mistake only. */
 import { parseAuthMethod } from './auth-method.js';
 import { didYouMean } from './did-you-mean.js';
+import { parsePorts } from './fw-ports.js';
 import { isDefaultRoute, isIp, parseNetwork } from './networks.js';
 import { type OptionName, type OptionSpec, options, type VhostConfig } from './schema.js';
 
@@ -122,6 +123,12 @@ function routeProblems(vhost: VhostConfig): Problem[] {
       if (!everything && !parseNetwork(text))
         problems.push({ option, problem: `"${text}" is not a network` });
     }
+  }
+  if (parsePorts(vhost['restrict-user-to-ports']) === null) {
+    problems.push({
+      option: 'restrict-user-to-ports',
+      problem: `"${vhost['restrict-user-to-ports']}" is not a list such as "tcp(443), udp(53), icmp()" or "!(tcp(25))"`,
+    });
   }
   for (const option of ['dns', 'nbns'] as const) {
     for (const text of vhost[option]) {

@@ -25,6 +25,7 @@ export interface ServeOptions {
   readonly udpPort?: number | undefined;
   readonly listenHost?: string | undefined;
   readonly logLevel?: number | undefined;
+  readonly pidFile?: string | undefined;
   readonly jsonLog: boolean;
   /** False: secmod runs by itself on socket-file. */
   readonly secmod: boolean;
@@ -52,7 +53,8 @@ async function serve(options: ServeOptions): Promise<number> {
   checkRoot();
   checkTun();
   const dataDir = resolve(options.dataDir);
-  const config = loadConfig({ file: options.config, dataDir, overrides: overridesOf(options) });
+  const readConfig = () => loadConfig({ file: options.config, dataDir, overrides: overridesOf(options) });
+  const config = readConfig();
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));
@@ -63,6 +65,7 @@ async function serve(options: ServeOptions): Promise<number> {
   const end = new StopSwitch(log);
   const server = new Server({
     config,
+    readConfig,
     paths,
     identity,
     log,
@@ -74,6 +77,7 @@ async function serve(options: ServeOptions): Promise<number> {
     onStopRequest: () => end.request(),
   });
   end.onForce(() => server.kill());
+  onHangup(server);
   try {
     await Promise.race([server.start(), end.requested]);
     if (!end.isRequested) {
@@ -91,6 +95,15 @@ async function serve(options: ServeOptions): Promise<number> {
   return 0;
 }
 
+/** SIGHUP: reload. A failure has been logged with all its details, and the old configuration stays in force. */
+function onHangup(server: Server): void {
+  process.on('SIGHUP', () => {
+    server.reload().catch((error: unknown) => {
+      process.stderr.write(`vpn: ${(error as Error).message}\n`);
+    });
+  });
+}
+
 /** Something that the administrator should know and that does not stop the server. */
 function notice(error: VpnError): void {
   process.stderr.write(`vpn: notice: ${error.message}\n`);
@@ -106,12 +119,19 @@ const listenForWorkers: Ipc['listen'] = (options) =>
   });
 
 /** Options of the command line in the form of the configuration. */
-function overridesOf({ port, udpPort, listenHost, logLevel }: ServeOptions): Record<string, number | string> {
+function overridesOf({
+  port,
+  udpPort,
+  listenHost,
+  logLevel,
+  pidFile,
+}: ServeOptions): Record<string, number | string> {
   return {
     ...(port !== undefined && { 'tcp-port': port, 'udp-port': port }),
     ...(udpPort !== undefined && { 'udp-port': udpPort }),
     ...(listenHost !== undefined && { 'listen-host': listenHost }),
     ...(logLevel !== undefined && { 'log-level': logLevel }),
+    ...(pidFile !== undefined && { 'pid-file': resolve(pidFile) }),
   };
 }
 
@@ -135,8 +155,6 @@ class StopSwitch {
   constructor(log: Logger) {
     this.#log = log;
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.request());
-    // A terminal that goes away must not end a server without order.
-    process.on('SIGHUP', () => log.info('SIGHUP ignored'));
   }
 
   get requested(): Promise<void> {
