@@ -52,7 +52,7 @@ export type OcctlRequest = keyof typeof requests;
 export type OcctlReply = keyof typeof replies;
 
 export const nameRequest = { name: string(1) };
-export const idRequest = { id: uint(1) };
+export const idRequest = { id: field(1, 'sint') };
 export const bytesRequest = { bytes: field(1, 'bytes') };
 
 export const boolReply = { status: bool(1) };

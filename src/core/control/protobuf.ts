@@ -2,7 +2,8 @@
  * As much of the Protocol Buffers wire format (proto2) as the occtl program speaks: varints, length-delimited fields,
  * nested messages. Messages are tables of fields; encoder and decoder are driven by them.
  */
-export type FieldType = 'uint' | 'bool' | 'string' | 'bytes' | 'message';
+/** sint: a number in zigzag form, here only read. */
+export type FieldType = 'uint' | 'sint' | 'bool' | 'string' | 'bytes' | 'message';
 
 export interface Field {
   readonly number: number;
@@ -73,7 +74,7 @@ export function decode(fields: MessageFields, data: Buffer): Record<string, Scal
     const known = byNumber.get(Number(tag >> 3n));
     const value = reader.value(wire);
     if (known === undefined) continue;
-    const isNumber = known.field.type === 'uint' || known.field.type === 'bool';
+    const isNumber = !['string', 'bytes', 'message'].includes(known.field.type);
     if (isNumber !== (typeof value === 'bigint'))
       throw new RangeError(`field ${known.name} has another type`);
     found[known.name] = scalarOf(known.field.type, value);
@@ -82,7 +83,10 @@ export function decode(fields: MessageFields, data: Buffer): Record<string, Scal
 }
 
 function scalarOf(type: FieldType, value: bigint | Buffer): Scalar {
-  if (typeof value === 'bigint') return type === 'bool' ? value !== 0n : Number(value);
+  if (typeof value === 'bigint') {
+    if (type === 'bool') return value !== 0n;
+    return Number(type === 'sint' ? (value >> 1n) ^ -(value & 1n) : value);
+  }
   return type === 'string' ? value.toString('utf8') : value;
 }
 
