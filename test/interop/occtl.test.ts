@@ -28,7 +28,9 @@ async function startWithOcctl(lab: Lab) {
 }
 
 /** Keys of a JSON text of occtl, which is not always JSON. */
-const keys = (text: string): string[] => [...new Set([...text.matchAll(/^\s*"([^"]+)":/gm)].map(([, key = '']) => key))];
+const keys = (text: string): string[] => [
+  ...new Set([...text.matchAll(/^\s*"([^"]+)":/gm)].map(([, key = '']) => key)),
+];
 
 test('every command of occtl 1.1.6 works', async () => {
   const lab = await openLab();
@@ -40,7 +42,7 @@ test('every command of occtl 1.1.6 works', async () => {
 
   const status = await occtl('show', 'status');
   expect(status).toMatchObject({ code: 0 });
-  expect(status.stdout).toMatch(/Status: online[^]*Server PID: \d+\n[^]*Active sessions: 1\n/);
+  expect(status.stdout).toMatch(/Status: online[\s\S]*Server PID: \d+\n[\s\S]*Active sessions: 1\n/);
   const latency = /latency/;
   expect(keys((await occtl('-j', 'show', 'status')).stdout)).toEqual(
     expect.arrayContaining(keys(golden('occtl-show-status.json')).filter((key) => !latency.test(key))),
@@ -57,7 +59,9 @@ test('every command of occtl 1.1.6 works', async () => {
     const expected = keys(golden('occtl-show-user-alice.json')).filter((key) => !absent.test(key));
     expect(keys(stdout)).toEqual(expect.arrayContaining(expected));
   }
-  expect((await occtl('show', 'id', id)).stdout).toMatch(/Restricted to ports: tcp\(443\), udp\(53\), icmp\(\)/);
+  expect((await occtl('show', 'id', id)).stdout).toMatch(
+    /Restricted to ports: tcp\(443\), udp\(53\), icmp\(\)/,
+  );
   expect((await occtl('show', 'user', 'nobody')).code).not.toBe(0);
 
   for (const which of ['all', 'valid']) {

@@ -160,7 +160,7 @@ void Session::say_goodbye(CloseReason reason, const char* detail) {
   ws_->timers.cancel(rate_timer_);
   ws_->timers.cancel(retransmit_timer_);
   state_ = State::closing;
-  linger_until_ms_ = ws_->now_ms() + static_cast<uint64_t>(ws_->clock.to_loop_ms(kLingerMs));
+  linger_until_ms_ = ws_->now_ms() + kLingerMs;
   arm_liveness(linger_until_ms_);
   on_closing_tcp();
 }
@@ -210,11 +210,14 @@ void Session::update_interest() {
   if (tls_->pending_output() > 0) tcp |= EPOLLOUT;
   ws_->epoll.set(&tcp_watch_, tcp);
   for (UdpChannel& channel : udp_) {
-    ws_->epoll.set(&channel.watch, channel.slot.socket().blocked() ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    uint32_t wanted = rx_paused_ && channel.slot.established() ? 0 : uint32_t{EPOLLIN};
+    if (channel.slot.socket().blocked()) wanted |= EPOLLOUT;
+    ws_->epoll.set(&channel.watch, wanted);
   }
 }
 
 void Session::flush_tls() {
+  if (finished()) return;
   size_t before = tls_->pending_output();
   if (before == 0) return;
   TlsResult result = tls_->flush();

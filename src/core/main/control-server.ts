@@ -12,6 +12,8 @@ import { type AdminIo, type AdminPeer, type AdminProtocol, AdminSocket } from '.
 import { eventData } from './control-handlers.js';
 import type { EventFeed } from './event-feed.js';
 
+export type ControlIo = AdminIo;
+
 export interface ControlServerOptions {
   readonly io: AdminIo;
   readonly path: string;
@@ -22,20 +24,27 @@ export interface ControlServerOptions {
 
 const LINE_END = 10;
 
-export class ControlServer implements AdminProtocol {
-  readonly maxRequest = MAX_REQUEST;
-  readonly #options: ControlServerOptions;
+export class ControlServer {
   readonly #socket: AdminSocket;
 
   /** Listens at once. The caller has made sure that the path is free, and removes it after close(). */
   constructor(options: ControlServerOptions) {
-    this.#options = options;
     const { io, path, log } = options;
-    this.#socket = new AdminSocket({ io, path, log, protocol: this });
+    this.#socket = new AdminSocket({ io, path, log, protocol: new ControlProtocol(options) });
   }
 
   close(): void {
     this.#socket.close();
+  }
+}
+
+/** The JSON lines themselves. */
+export class ControlProtocol implements AdminProtocol {
+  readonly maxRequest = MAX_REQUEST;
+  readonly #options: Pick<ControlServerOptions, 'log' | 'handlers' | 'events'>;
+
+  constructor(options: Pick<ControlServerOptions, 'log' | 'handlers' | 'events'>) {
+    this.#options = options;
   }
 
   requestLength(input: Buffer): number {

@@ -6,11 +6,12 @@ import { parsePorts } from '../config/fw-ports.js';
 import * as occtl from '../control/occtl-messages.js';
 import { decode, encode, type Message, type MessageFields } from '../control/protobuf.js';
 import type { CookieData, StatusData, UserData } from '../control/results.js';
-import type { VerbHandlers } from '../control/verbs.js';
+import { MAX_REQUEST, type VerbHandlers } from '../control/verbs.js';
 import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { type AdminIo, type AdminPeer, type AdminProtocol, AdminSocket } from './admin-socket.js';
 import { eventData } from './control-handlers.js';
+import { ControlProtocol } from './control-server.js';
 import type { EventFeed } from './event-feed.js';
 import { formatIp, parseIp, widthOf } from './ip.js';
 
@@ -24,6 +25,8 @@ export interface OcctlServerOptions {
 
 const HEADER = 5;
 const MAX_BODY = 256;
+/** No request of occtl has this number. */
+const JSON_START = '{'.charCodeAt(0);
 const NAMES: ReadonlyMap<number, occtl.OcctlRequest> = new Map(
   Object.entries(occtl.requests).map(([name, number]) => [number, name as occtl.OcctlRequest]),
 );
@@ -46,13 +49,16 @@ const REASONS: Readonly<Record<string, readonly [number, string]>> = {
 };
 
 export class OcctlServer implements AdminProtocol {
-  readonly maxRequest = HEADER + MAX_BODY;
+  readonly maxRequest = MAX_REQUEST;
+  /** Our own occtl speaks JSON lines on this socket. */
+  readonly #json: ControlProtocol;
   readonly #options: OcctlServerOptions;
   readonly #socket: AdminSocket;
 
   /** Listens at once. The caller has made sure that the path is free, and removes it after close(). */
   constructor(options: OcctlServerOptions) {
     this.#options = options;
+    this.#json = new ControlProtocol(options);
     const { io, path, log } = options;
     this.#socket = new AdminSocket({ io, path, log, protocol: this });
   }
@@ -62,6 +68,7 @@ export class OcctlServer implements AdminProtocol {
   }
 
   requestLength(input: Buffer): number {
+    if (input[0] === JSON_START) return this.#json.requestLength(input);
     if (input.length < HEADER) return 0;
     const body = input.readUInt32LE(1);
     if (body > MAX_BODY) throw new RangeError('the request is too long');
@@ -69,6 +76,7 @@ export class OcctlServer implements AdminProtocol {
   }
 
   async answer(request: Buffer, peer: AdminPeer): Promise<Buffer> {
+    if (request[0] === JSON_START) return this.#json.answer(request, peer);
     const { log } = this.#options;
     const name = NAMES.get(request[0] ?? 0);
     try {

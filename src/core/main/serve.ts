@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { embeddedPaths } from '../config/embedded.js';
+import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
@@ -31,6 +32,10 @@ export interface ServeOptions {
   readonly secmod: boolean;
   /** False: workers come from a supervisor with their connection. */
   readonly workers: boolean;
+  /** The TCP and UDP sockets are bound and the pid file is written. */
+  readonly onListening?: () => void;
+  /** Told the sentence of an error that ends the server; default: stderr. */
+  readonly onFailure?: (message: string) => void;
 }
 
 /** A terminal's Ctrl-C may arrive twice: from the terminal and from npm. */
@@ -44,7 +49,8 @@ export async function runServe(options: ServeOptions): Promise<number> {
     return await serve(options);
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
-    process.stderr.write(`vpn: ${error.message}\n`);
+    const tell = options.onFailure ?? ((message) => process.stderr.write(`vpn: ${message}\n`));
+    tell(error.message);
     return 1;
   }
 }
@@ -53,7 +59,14 @@ async function serve(options: ServeOptions): Promise<number> {
   checkRoot();
   checkTun();
   const dataDir = resolve(options.dataDir);
-  const readConfig = () => loadConfig({ file: options.config, dataDir, overrides: overridesOf(options) });
+  const file = configFile(options.config);
+  const readConfig = () =>
+    loadConfig({
+      file,
+      dataDir,
+      overrides: overridesOf(options),
+      notice: (line) => process.stderr.write(`vpn: notice: ${line}\n`),
+    });
   const config = readConfig();
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
@@ -74,6 +87,7 @@ async function serve(options: ServeOptions): Promise<number> {
     secmodCommand: options.secmod ? secmodCommand(config, dataDir, paths.secmod) : null,
     startWorkers: options.workers,
     notice,
+    onListening: options.onListening,
     onStopRequest: () => end.request(),
   });
   end.onForce(() => server.kill());

@@ -6,7 +6,6 @@
  *   ControlServer → controlHandlers → Sessions
  */
 import { randomBytes } from 'node:crypto';
-import { lstatSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
@@ -18,15 +17,13 @@ import { Acceptor } from './acceptor.js';
 import { BanTable } from './bans.js';
 import { startRole } from './child.js';
 import { ClientTable } from './clients.js';
-import { controlHandlers } from './control-handlers.js';
-import { ControlServer } from './control-server.js';
+import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
 import { ForeignAddresses } from './foreign-addresses.js';
 import { LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { Nat } from './nat-service.js';
 import { socketsIn } from './netns.js';
-import { OcctlServer } from './occtl-server.js';
 import type { RunPaths } from './paths.js';
 import { PidFile } from './pid-file.js';
 import { type Identity, localAddressCheck } from './preflight.js';
@@ -73,6 +70,8 @@ export interface ServerOptions {
   readonly startWorkers: boolean;
   /** A sentence for the administrator that does not stop the server. */
   readonly notice: (error: VpnError) => void;
+  /** The TCP and UDP sockets are bound; the rest is about to start. */
+  readonly onListening?: (() => void) | undefined;
   /** `vpn ctl stop` */
   readonly onStopRequest: () => void;
 }
@@ -99,8 +98,7 @@ export class Server {
   readonly #tcpListeners: TcpListener[] = [];
   readonly #udpListeners: UdpListener[] = [];
   #ipcListener: IpcListener | null = null;
-  #control: ControlServer | null = null;
-  #occtl: OcctlServer | null = null;
+  #control: ControlSockets | null = null;
   readonly #pidFile: PidFile;
   #maintenance: NodeJS.Timeout | null = null;
   #emptied: (() => void) | null = null;
@@ -236,11 +234,27 @@ export class Server {
     this.#claimRunDir();
     await this.#bindSockets();
     this.#pidFile.write();
+    this.#options.onListening?.();
     await this.#hooks.start();
     await this.#secmod.start();
     await this.#nat.start();
     await this.#pool.start();
-    this.#openControl();
+    this.#control = new ControlSockets({
+      ...this.#options,
+      events: this.#events,
+      deps: {
+        clients: this.#clients,
+        sessions: this.#sessions,
+        bans: this.#bans,
+        stats: this.#stats,
+        secmod: this.#secmod,
+        pool: this.#pool,
+        now: nowSec,
+        reload: () => this.reload(),
+        stop: this.#options.onStopRequest,
+      },
+    });
+    this.#control.useOcctl(this.#running.main['use-occtl']);
     this.#reloader.watchKeys();
     this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS);
     this.#pauseAccepting(false);
@@ -282,11 +296,7 @@ export class Server {
     for (const listener of this.#udpListeners.splice(0)) listener.close();
     await this.#nat.stop();
     this.#control?.close();
-    this.#occtl?.close();
-    if (this.#control) removeSocket(this.#options.paths.control);
-    if (this.#occtl) removeSocket(this.#options.paths.occtl);
     this.#control = null;
-    this.#occtl = null;
     this.#pidFile.remove();
     this.#ipcListener?.close();
     this.#ipcListener = null;
@@ -304,31 +314,12 @@ export class Server {
       accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
       onChannel: (channel) => this.#pool.onChannel(channel),
     });
-    removeSocket(paths.control);
-  }
-
-  #openControl(): void {
-    const { io, log, paths, config, onStopRequest } = this.#options;
-    const handlers = controlHandlers({
-      clients: this.#clients,
-      sessions: this.#sessions,
-      bans: this.#bans,
-      stats: this.#stats,
-      secmod: this.#secmod,
-      pool: this.#pool,
-      now: nowSec,
-      reload: () => this.reload(),
-      stop: onStopRequest,
-    });
-    this.#control = new ControlServer({ io, path: paths.control, log, handlers, events: this.#events });
-    if (!config.default['use-occtl']) return;
-    removeSocket(paths.occtl);
-    this.#occtl = new OcctlServer({ io, path: paths.occtl, log, handlers, events: this.#events });
   }
 
   /** What keeps something of the configuration gets the new one. */
   async #applyConfig(): Promise<void> {
     this.#pool.reconfigure();
+    this.#control?.useOcctl(this.#running.main['use-occtl']);
     this.#acceptor.released();
     try {
       await this.#nat.reload(this.#running.current);
@@ -399,7 +390,7 @@ export class Server {
     for (const client of this.#clients.all()) {
       if (client.session !== null || client.acceptedAt > oldest) continue;
       this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
-      client.worker.sendTerminate(client.id, 'drop', 'session-timeout');
+      this.#sessions.endLogin(client);
     }
   }
 }
@@ -420,9 +411,4 @@ function refuseIfLive(io: NativeIo, paths: RunPaths): void {
   const { pid } = io.peerCredentials(fd);
   io.close(fd);
   throw new VpnError('OCS_RUN_DIR_IN_USE', { pid, path: paths.runDir });
-}
-
-/** Removes a socket file; anything else with that name is not ours to remove. */
-function removeSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }

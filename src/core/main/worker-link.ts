@@ -64,6 +64,10 @@ export class WorkerLink implements ClientWorker {
     this.channel?.send('TERMINATE', { client, how, reason });
   }
 
+  cutOff(detail: string): void {
+    this.#options.onViolation(this, detail);
+  }
+
   sendUdp(client: number, hello: boolean, data: Uint8Array, fd: number): void {
     this.channel?.send('UDP_FD', { client, hello, data }, [fd]);
   }

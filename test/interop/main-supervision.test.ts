@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { killIfThere, openFiles, Process, TestBed, until } from './main-server.support.js';
+import { killIfThere, openFiles, Process, TestBed, until } from '../support/main-server.js';
 
 const LONG = { timeout: 60_000 };
 let bed: TestBed;
@@ -163,6 +163,17 @@ describe('the death of', LONG, () => {
     expect(left[0]?.id).not.toBe(victim?.id);
     await until('its device is gone', () => bed.devices().length === 1);
     await until('a spare worker is back', async () => (await status()).spareWorkers === 2);
+  });
+
+  it('a worker that does not obey is brought about, so that a disconnect is one', async () => {
+    const server = await bed.serveReady();
+    await bed.connect();
+    const client = await user();
+    process.kill(client?.workerPid ?? 0, 'SIGSTOP');
+    await bed.ctl('disconnect-user', { name: 'user' });
+    await until('the stopped worker is cut off', async () => (await user()) === undefined);
+    expect(server.output).toContain('did not end client');
+    await until('its device is gone', () => bed.devices().length === 0);
   });
 
   it('secmod leaves tunnels alone, and logins work with the next one', async () => {
