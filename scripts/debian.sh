@@ -9,7 +9,7 @@ run_packages=(
 # Peers and tools of the tests.
 test_packages=(
   'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'iputils-ping=ping' 'tcpdump=tcpdump'
-  'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl'
+  'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl' 'groff-base=groff'
   'libssl-dev=/usr/include/openssl/ssl.h'
 )
 
