@@ -11,6 +11,7 @@ import { buildBatchedClient } from './tunnels.ts';
 
 function fail(error: unknown): never {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  if (error instanceof Error && error.cause instanceof Error) console.error(`bench: ${error.cause.message}`);
   process.exit(2);
 }
 
