@@ -82,6 +82,21 @@ export const catalogue = {
     say: 'The worker processes do not start: {detail}.',
     mend: 'Their own messages are above.',
   },
+  OCS_RELOAD: {
+    fatalFor: 'request',
+    say: 'The configuration was not reloaded and the old one stays in force: {detail}',
+    mend: 'Correct the configuration and reload again.',
+  },
+  OCS_RELOAD_FIXED: {
+    fatalFor: 'request',
+    say: 'These changed options keep their old values until a restart: {options}.',
+    mend: 'Restart the server to apply them.',
+  },
+  OCS_NETNS: {
+    fatalFor: 'process',
+    say: 'The network namespace {name} cannot be entered: {reason}.',
+    mend: 'Create it with "ip netns add {name}", or correct listen-netns.',
+  },
   OCS_CTL_UNREACHABLE: {
     fatalFor: 'request',
     say: 'No server answers at {path}: {reason}.',
@@ -101,6 +116,11 @@ export const catalogue = {
     fatalFor: 'request',
     say: '{what} not found.',
     mend: 'See "vpn ctl show users".',
+  },
+  OCS_CTL_AMBIGUOUS: {
+    fatalFor: 'request',
+    say: 'More than one session starts with {id}: {found}.',
+    mend: 'Give more of its id.',
   },
   OCS_IPC_VIOLATION: {
     fatalFor: 'client',
