@@ -60,6 +60,8 @@ export interface ServerSetup {
   readonly options: ServerOptions;
   readonly passwordFile: string;
   readonly pins: readonly string[];
+  /** Folder that the server sees as /etc; ours only. */
+  readonly etc?: string | undefined;
 }
 
 export const defaultUsers: readonly User[] = [
@@ -90,13 +92,14 @@ export interface ServerRequest {
   readonly options?: ServerOptions;
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
+  readonly etc?: string;
 }
 
 /** Starts a server on the lab's server host and waits until it listens. */
 export async function startServer(
   lab: Lab,
   kind: ServerKind,
-  { options = {}, users = defaultUsers, keys = ['rsa'] }: ServerRequest = {},
+  { options = {}, users = defaultUsers, keys = ['rsa'], etc }: ServerRequest = {},
 ): Promise<VpnServer> {
   // Workers run as nobody.
   chmodSync(lab.folder, 0o755);
@@ -124,7 +127,7 @@ export async function startServer(
     'max-ban-score': 0,
     ...options,
   };
-  const setup: ServerSetup = { lab, options: common, passwordFile, pins: files.map((file) => file.pin) };
+  const setup: ServerSetup = { lab, options: common, passwordFile, pins: files.map((file) => file.pin), etc };
   const server = kind === 'ocserv' ? await startOcserv(setup) : await startOcvpn(setup);
   await until(`${kind} to listen`, async () => {
     if (server.process.exit) throw new Error(`${kind} ended:\n${server.process.output}`);
