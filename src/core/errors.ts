@@ -82,6 +82,21 @@ export const catalogue = {
     say: 'The worker processes do not start: {detail}.',
     mend: 'Their own messages are above.',
   },
+  OCS_RELOAD: {
+    fatalFor: 'request',
+    say: 'The configuration was not reloaded and the old one stays in force: {detail}',
+    mend: 'Correct the configuration and reload again.',
+  },
+  OCS_RELOAD_FIXED: {
+    fatalFor: 'request',
+    say: 'These changed options keep their old values until a restart: {options}.',
+    mend: 'Restart the server to apply them.',
+  },
+  OCS_NETNS: {
+    fatalFor: 'process',
+    say: 'The network namespace {name} cannot be entered: {reason}.',
+    mend: 'Create it with "ip netns add {name}", or correct listen-netns.',
+  },
   OCS_CTL_UNREACHABLE: {
     fatalFor: 'request',
     say: 'No server answers at {path}: {reason}.',
@@ -101,6 +116,11 @@ export const catalogue = {
     fatalFor: 'request',
     say: '{what} not found.',
     mend: 'See "vpn ctl show users".',
+  },
+  OCS_CTL_AMBIGUOUS: {
+    fatalFor: 'request',
+    say: 'More than one session starts with {id}: {found}.',
+    mend: 'Give more of its id.',
   },
   OCS_IPC_VIOLATION: {
     fatalFor: 'client',
@@ -152,11 +172,16 @@ export const catalogue = {
     say: 'The native addon {path} cannot be loaded: {reason}.',
     mend: 'Build it with "npm run build", or start the server with "npm start", which does.',
   },
-  OCS_CONFIG: { fatalFor: 'process', say: '{detail}', mend: 'Correct the configuration and try again.' },
+  OCS_CONFIG: { fatalFor: 'process', say: '{detail}.', mend: 'Correct the configuration and try again.' },
   OCS_FILE: {
     fatalFor: 'process',
     say: 'The {what} {path} cannot be used: {reason}.',
     mend: 'Check that the file exists, that its name is right and that it may be read and written.',
+  },
+  OCS_USER_FILE: {
+    fatalFor: 'client',
+    say: 'The configuration of the session cannot be taken from {path}: {detail}.',
+    mend: 'Correct the file of the user or group; it is read again at the next connection.',
   },
   OCS_KEY_COUNT: {
     fatalFor: 'process',

@@ -1,7 +1,7 @@
 /** Our server as a server of the lab, started and controlled as an administrator would. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { UserData } from '../../src/core/control/verbs.js';
+import type { UserData } from '../../src/core/control/results.js';
 import { must, run } from './process.ts';
 import type { ConnectedUser, ServerSetup, VpnServer } from './server.ts';
 

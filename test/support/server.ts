@@ -54,6 +54,13 @@ export interface VpnServer {
   stop(): Promise<void>;
 }
 
+/** Which ocserv, when it is ocserv. */
+export interface OcservProgram {
+  readonly binary: string;
+  /** Log level, 0…9; the more, the slower. */
+  readonly debug: number;
+}
+
 /** What a server's starter gets: options that are the same for both, and the files. */
 export interface ServerSetup {
   readonly lab: Lab;
@@ -62,6 +69,7 @@ export interface ServerSetup {
   readonly pins: readonly string[];
   /** Folder that the server sees as /etc; ours only. */
   readonly etc?: string | undefined;
+  readonly ocserv: OcservProgram;
 }
 
 export const defaultUsers: readonly User[] = [
@@ -93,13 +101,20 @@ export interface ServerRequest {
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
   readonly etc?: string;
+  readonly ocserv?: OcservProgram;
 }
 
 /** Starts a server on the lab's server host and waits until it listens. */
 export async function startServer(
   lab: Lab,
   kind: ServerKind,
-  { options = {}, users = defaultUsers, keys = ['rsa'], etc }: ServerRequest = {},
+  {
+    options = {},
+    users = defaultUsers,
+    keys = ['rsa'],
+    etc,
+    ocserv = { binary: 'ocserv', debug: 3 },
+  }: ServerRequest = {},
 ): Promise<VpnServer> {
   // Workers run as nobody.
   chmodSync(lab.folder, 0o755);
@@ -127,7 +142,14 @@ export async function startServer(
     'max-ban-score': 0,
     ...options,
   };
-  const setup: ServerSetup = { lab, options: common, passwordFile, pins: files.map((file) => file.pin), etc };
+  const setup: ServerSetup = {
+    lab,
+    options: common,
+    passwordFile,
+    pins: files.map((file) => file.pin),
+    ocserv,
+    etc,
+  };
   const server = kind === 'ocserv' ? await startOcserv(setup) : await startOcvpn(setup);
   await until(`${kind} to listen`, async () => {
     if (server.process.exit) throw new Error(`${kind} ended:\n${server.process.output}`);

@@ -17,7 +17,7 @@ is read unseen from a terminal, else one line of standard input each. Exit statu
   static override flags = {
     config: Flags.file({
       char: 'c',
-      summary: 'Configuration file; without it the embedded default.',
+      summary: 'Configuration file; without it the one that vpn serve would find.',
       exists: true,
     }),
     'data-dir': Flags.string({ summary: 'Directory of state of the server.', default: DEFAULT_DATA_DIR }),

@@ -1,4 +1,5 @@
 /** `vpn auth test`: asks the questions of a login on the terminal and shows what came out. */
+import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import { createLogger } from '../log.js';
 import { loadAuthPlugins, pluginLists } from '../secmod/plugins.js';
@@ -20,7 +21,7 @@ export async function runAuthTest(options: AuthTestOptions): Promise<TestLoginRe
   const answers = openAnswers();
   try {
     return await testLogin({
-      config: loadConfig({ file: options.config, dataDir: options.dataDir }),
+      config: loadConfig({ file: configFile(options.config), dataDir: options.dataDir }),
       plugins: await loadAuthPlugins(...pluginLists(options.dataDir)),
       userName: options.user,
       vhost: options.vhost,
@@ -45,7 +46,8 @@ export function authTestText({ vhost, auth, steps, session }: TestLoginResult): 
 }
 
 function stepText({ step, message, counter, tookMs }: TestLoginStep, index: number): string {
-  const shown = step === 'prompt' ? `asks: ${promptText(message, counter)}` : step;
+  const shown =
+    step === 'prompt' ? `asks: ${promptText(message, counter)}` : [step, message].filter(Boolean).join(': ');
   return `${index + 1}. ${shown.replaceAll('\n', ' / ')} (${tookMs} ms)`;
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { embeddedPaths } from '../config/embedded.js';
+import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
@@ -25,11 +26,16 @@ export interface ServeOptions {
   readonly udpPort?: number | undefined;
   readonly listenHost?: string | undefined;
   readonly logLevel?: number | undefined;
+  readonly pidFile?: string | undefined;
   readonly jsonLog: boolean;
   /** False: secmod runs by itself on socket-file. */
   readonly secmod: boolean;
   /** False: workers come from a supervisor with their connection. */
   readonly workers: boolean;
+  /** The TCP and UDP sockets are bound and the pid file is written. */
+  readonly onListening?: () => void;
+  /** Told the sentence of an error that ends the server; default: stderr. */
+  readonly onFailure?: (message: string) => void;
 }
 
 /** A terminal's Ctrl-C may arrive twice: from the terminal and from npm. */
@@ -43,7 +49,8 @@ export async function runServe(options: ServeOptions): Promise<number> {
     return await serve(options);
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
-    process.stderr.write(`vpn: ${error.message}\n`);
+    const tell = options.onFailure ?? ((message) => process.stderr.write(`vpn: ${message}\n`));
+    tell(error.message);
     return 1;
   }
 }
@@ -52,7 +59,15 @@ async function serve(options: ServeOptions): Promise<number> {
   checkRoot();
   checkTun();
   const dataDir = resolve(options.dataDir);
-  const config = loadConfig({ file: options.config, dataDir, overrides: overridesOf(options) });
+  const file = configFile(options.config);
+  const readConfig = () =>
+    loadConfig({
+      file,
+      dataDir,
+      overrides: overridesOf(options),
+      notice: (line) => process.stderr.write(`vpn: notice: ${line}\n`),
+    });
+  const config = readConfig();
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));
@@ -63,6 +78,7 @@ async function serve(options: ServeOptions): Promise<number> {
   const end = new StopSwitch(log);
   const server = new Server({
     config,
+    readConfig,
     paths,
     identity,
     log,
@@ -71,9 +87,11 @@ async function serve(options: ServeOptions): Promise<number> {
     secmodCommand: options.secmod ? secmodCommand(config, dataDir, paths.secmod) : null,
     startWorkers: options.workers,
     notice,
+    onListening: options.onListening,
     onStopRequest: () => end.request(),
   });
   end.onForce(() => server.kill());
+  onHangup(server);
   try {
     await Promise.race([server.start(), end.requested]);
     if (!end.isRequested) {
@@ -87,8 +105,18 @@ async function serve(options: ServeOptions): Promise<number> {
   } finally {
     await server.stop();
   }
+  if (end.isForced) return end.forced;
   log.info('stopped');
   return 0;
+}
+
+/** SIGHUP: reload. A failure has been logged with all its details, and the old configuration stays in force. */
+function onHangup(server: Server): void {
+  process.on('SIGHUP', () => {
+    server.reload().catch((error: unknown) => {
+      process.stderr.write(`vpn: ${(error as Error).message}\n`);
+    });
+  });
 }
 
 /** Something that the administrator should know and that does not stop the server. */
@@ -106,12 +134,19 @@ const listenForWorkers: Ipc['listen'] = (options) =>
   });
 
 /** Options of the command line in the form of the configuration. */
-function overridesOf({ port, udpPort, listenHost, logLevel }: ServeOptions): Record<string, number | string> {
+function overridesOf({
+  port,
+  udpPort,
+  listenHost,
+  logLevel,
+  pidFile,
+}: ServeOptions): Record<string, number | string> {
   return {
     ...(port !== undefined && { 'tcp-port': port, 'udp-port': port }),
     ...(udpPort !== undefined && { 'udp-port': udpPort }),
     ...(listenHost !== undefined && { 'listen-host': listenHost }),
     ...(logLevel !== undefined && { 'log-level': logLevel }),
+    ...(pidFile !== undefined && { 'pid-file': resolve(pidFile) }),
   };
 }
 
@@ -131,12 +166,11 @@ class StopSwitch {
   readonly #log: Logger;
   #at: number | null = null;
   #force: () => Promise<void> = () => Promise.resolve();
+  #isForced = false;
 
   constructor(log: Logger) {
     this.#log = log;
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.request());
-    // A terminal that goes away must not end a server without order.
-    process.on('SIGHUP', () => log.info('SIGHUP ignored'));
   }
 
   get requested(): Promise<void> {
@@ -145,6 +179,15 @@ class StopSwitch {
 
   get isRequested(): boolean {
     return this.#at !== null;
+  }
+
+  get isForced(): boolean {
+    return this.#isForced;
+  }
+
+  /** The process ends by itself with status 1; an orderly end that the forced one has hurried must not overtake it. */
+  get forced(): Promise<never> {
+    return new Promise(() => {});
   }
 
   onForce(force: () => Promise<void>): void {
@@ -157,7 +200,8 @@ class StopSwitch {
       this.#at = now;
       this.#log.info('stopping; a second signal forces it');
       this.#resolvers.resolve();
-    } else if (now - this.#at > SAME_SIGNAL_MS) {
+    } else if (!this.#isForced && now - this.#at > SAME_SIGNAL_MS) {
+      this.#isForced = true;
       this.#log.warn('forced to stop');
       void this.#force().finally(() => process.exit(1));
     }

@@ -13,7 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { VpnError } from '../errors.js';
 
 const HOOK = 'vpn:auth-backends';
@@ -30,9 +30,9 @@ export interface LinkedPlugin {
   readonly path: string | null;
 }
 
-/** The file that lists them. */
+/** The file that lists them, with its absolute path. */
 export function administratorsList(dataDir: string): string {
-  return join(dataDir, 'plugins', 'package.json');
+  return resolve(dataDir, 'plugins', 'package.json');
 }
 
 /** All of them, in the order of the list. */

@@ -48,6 +48,7 @@ export interface TestLoginResult {
   } | null;
 }
 
+const NOT_OPENED = { reply: 'FAILED', reason: '', session: null } as const;
 /** The client is this machine. */
 const ADDRESS = '127.0.0.1';
 
@@ -70,7 +71,10 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
     const { steps, sid } = await converse(login, request.answer);
     const sessions = new Sessions({ store, now: nowSec, vhost: () => vhost, log });
     const opened = sid ? await sessions.open({ client: 1, sid, remoteIp: ADDRESS }) : null;
-    return { vhost: vhost.name, auth: vhost.auth, steps, session: opened?.session ?? null };
+    const { reply, reason, session } = opened ?? NOT_OPENED;
+    // The login was right, but the session cannot be made: the files of the user or the group, e.g.
+    if (reply === 'FAILED' && sid) steps.push({ step: 'refused', message: reason, counter: 0, tookMs: 0 });
+    return { vhost: vhost.name, auth: vhost.auth, steps, session };
   } finally {
     clearInterval(expiry);
     await login.abandon();
