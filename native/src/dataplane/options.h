@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "pkt/compression.h"
+
 namespace ocvpn::dataplane {
 
 enum class DtlsMode : uint8_t { none, psk, legacy };
@@ -38,6 +40,9 @@ struct TunnelOptions {
   uint32_t data_mtu = 1434;      // bytes of inner packet
   uint32_t max_data_mtu = 1434;  // bytes of inner packet
   DtlsOptions dtls;
+  pkt::Compression cstp_compression = pkt::Compression::kNone;
+  pkt::Compression dtls_compression = pkt::Compression::kNone;
+  uint32_t no_compress_limit = 256;  // bytes: shorter packets are sent as they are
   uint32_t dpd_sec = 0;
   uint32_t keepalive_sec = 0;
   uint32_t idle_timeout_sec = 0;

@@ -85,8 +85,12 @@ class Session {
   bool may_read_tun() const;
   bool send_frame(size_t length);
   void send_packet(Channel channel, pkt::MutView packet);
+  pkt::PacketType compress_packet(Channel channel, pkt::MutView* packet);
   void answer_too_big(const pkt::Segmenter& segmenter);
   Channel data_channel() const;
+  pkt::Compression compression_of(Channel channel) const {
+    return channel == Channel::tls ? options_.cstp_compression : options_.dtls_compression;
+  }
 
   // ---- session_in.cc
   void on_tcp(uint32_t events);
@@ -97,6 +101,7 @@ class Session {
   bool check_tls_rekey();
   void ask_for_signature();
   void on_dpd_request(Channel channel, pkt::ConstView payload);
+  bool inject_compressed(Channel channel, pkt::ConstView data);
   void inject(Channel channel, pkt::ConstView packet);
   void flush_tun();
   void configure_coalescer();
