@@ -5,4 +5,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
 PATH=$PWD/node_modules/.bin:$PATH
-exec node bin/run.js serve --data-dir ./data "$@"
+export VPN_DATA_DIR=${VPN_DATA_DIR:-./data}
+exec node bin/run.js serve "$@"

@@ -72,6 +72,11 @@ export const catalogue = {
     say: 'The secmod process did not start: {detail}.',
     mend: 'Its own message is above.',
   },
+  OCS_SECMOD_ABSENT: {
+    fatalFor: 'process',
+    say: 'No secmod process answers at {path}.',
+    mend: 'Start it with "vpn secmod", or leave --no-secmod out.',
+  },
   OCS_WORKER_START: {
     fatalFor: 'process',
     say: 'The worker processes do not start: {detail}.',

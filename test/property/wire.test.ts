@@ -3,12 +3,12 @@
 import { isIPv4 as nodeIsIPv4, isIPv6 as nodeIsIPv6 } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isIPv4, isIPv6 } from '../../src/core/util/ip-text.js';
 import { parseAuthBody } from '../../src/core/wire/auth-body.js';
 import { clientIdentity, parseConnectRequest } from '../../src/core/wire/connect-request.js';
 import { encodeCookie, parseCookies } from '../../src/core/wire/cookies.js';
 import { chooseDtls } from '../../src/core/wire/dtls-choice.js';
 import { classifyDatagram } from '../../src/core/wire/dtls-hello.js';
-import { isIPv4, isIPv6 } from '../../src/core/wire/ip-text.js';
 import { negotiateMtu } from '../../src/core/wire/mtu.js';
 import { parseProxyHeader } from '../../src/core/wire/proxy-protocol.js';
 import { escapeXml, unescapeXml } from '../../src/core/wire/xml-text.js';

@@ -39,12 +39,10 @@ const act: fc.Arbitrary<{ name: string; run: Act }> = fc.oneof(
     name: 'connect',
     run: (auth: HttpAuth) => auth.connect({ webvpn: cookie && Buffer.from(cookie), webvpncontext: null }),
   })),
-  fc
-    .boolean()
-    .map((ok) => ({
-      name: ok ? 'session' : 'no-session',
-      run: (auth: HttpAuth) => auth.sessionReply(ok, ''),
-    })),
+  fc.boolean().map((ok) => ({
+    name: ok ? 'session' : 'no-session',
+    run: (auth: HttpAuth) => auth.sessionReply(ok, ''),
+  })),
   fc.constant({ name: 'timeout', run: (auth: HttpAuth) => auth.timeout() }),
   fc.constant({ name: 'failure', run: (auth: HttpAuth) => auth.failure('x') }),
 );

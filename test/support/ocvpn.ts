@@ -7,11 +7,12 @@ import type { ConnectedUser, ServerSetup, VpnServer } from './server.ts';
 
 const launcher = join(import.meta.dirname, '../../bin/run.js');
 
-function toUser({ id, remoteIp, session }: UserData): ConnectedUser[] {
+function toUser({ id, workerPid, remoteIp, session }: UserData): ConnectedUser[] {
   if (!session) return [];
   return [
     {
       id,
+      workerPid,
       name: session.userName,
       group: session.groupName,
       device: session.device,

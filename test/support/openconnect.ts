@@ -63,12 +63,12 @@ export class Openconnect {
   readonly device = 'tun0';
   readonly #events: string;
 
-  constructor(lab: Lab, server: VpnServer, request: ClientRequest) {
-    this.host = lab.client(request.on);
+  /** Starts it on `host` with the given arguments and standard input. */
+  constructor(lab: Lab, host: Host, args: readonly string[], input: string) {
+    this.host = host;
     this.#events = mkdtempSync(join(lab.folder, 'events-'));
-    const { args, input } = flags(server, request);
     const own = ['-v', '--timestamp', `--interface=${this.device}`, `--script=${script}`];
-    this.process = this.host.start('openconnect', ['openconnect', ...own, ...args, target(request)], {
+    this.process = host.start('openconnect', ['openconnect', ...own, ...args], {
       input,
       env: { OCV_EVENTS: this.#events },
     });
@@ -115,7 +115,8 @@ export class Openconnect {
 
 /** Starts openconnect and returns at once. */
 export function startClient(lab: Lab, server: VpnServer, request: ClientRequest = {}): Openconnect {
-  return new Openconnect(lab, server, request);
+  const { args, input } = flags(server, request);
+  return new Openconnect(lab, lab.client(request.on), [...args, target(request)], input);
 }
 
 /** Starts openconnect and waits until its tunnel is configured. */

@@ -36,6 +36,8 @@ export interface ConnectedUser {
   readonly tlsCipher: string;
   /** Empty without DTLS. */
   readonly dtlsCipher: string;
+  /** Process that serves it; ours only. */
+  readonly workerPid?: number;
   readonly bytesFromClient: number;
   readonly bytesToClient: number;
 }

@@ -59,6 +59,15 @@ describe('LeaseTable', () => {
     expect(table.acquire(3, pool)).toEqual(first);
   });
 
+  it('finds the last free address of a pool, whatever the seeds', () => {
+    const table = new LeaseTable();
+    const pool = request({ ipv4Network: '10.8.0.0/24' });
+    const given = Array.from({ length: 253 }, (_, owner) => table.acquire(owner, pool)?.ipv4?.address);
+    expect(new Set(given).size).toBe(253);
+    expect(given).not.toContain(undefined);
+    expect(table.acquire(1000, pool)).toBeNull();
+  });
+
   it('takes an explicit address outside the pool as it is, once', () => {
     const table = new LeaseTable();
     const pool = request({ ipv4Network: '10.8.0.0/24', explicitIpv4: '172.16.5.9' });

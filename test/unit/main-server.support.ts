@@ -121,7 +121,17 @@ export class TestBed {
   }
 
   /** Starts `vpn serve` with these options over the defaults of the test; does not wait. */
-  serve(options: Record<string, unknown> = {}, dirs: { data?: string; run?: string } = {}): Process {
+  serve(
+    options: Record<string, unknown> = {},
+    { data = this.dataDir, run = this.runDir }: { data?: string; run?: string } = {},
+    flags: readonly string[] = [],
+  ): Process {
+    const file = this.configure(options);
+    return this.vpn(['serve', '-c', file, '--data-dir', data, '--run-dir', run, ...flags]);
+  }
+
+  /** Writes the configuration file and returns its path. */
+  configure(options: Record<string, unknown>): string {
     const { serverCert, serverKey, ocpasswd } = embeddedPaths(this.dataDir);
     const config = {
       auth: [`plain[passwd=${ocpasswd}]`],
@@ -136,8 +146,25 @@ export class TestBed {
     };
     const file = join(this.dir, 'config.json');
     writeFileSync(file, JSON.stringify(config));
-    const { data = this.dataDir, run = this.runDir } = dirs;
-    return this.vpn(['serve', '-c', file, '--data-dir', data, '--run-dir', run]);
+    return file;
+  }
+
+  socket(role: 'main' | 'secmod' | 'ctl'): string {
+    return join(this.runDir, `${role}.sock`);
+  }
+
+  /** Accepts one connection and hands it to `vpn worker` as descriptor 3. */
+  supervise(): Process {
+    const script = `
+      const { createServer } = require('node:net');
+      const { spawn } = require('node:child_process');
+      const server = createServer({ pauseOnConnect: true }, (socket) => {
+        const args = ${JSON.stringify([LAUNCHER, 'worker', '--main', this.socket('main'), '--fd', '3'])};
+        spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', socket._handle.fd] })
+          .on('spawn', () => { socket.destroy(); server.close(); });
+      });
+      server.listen(${PORT}, '127.0.0.1', () => console.log('listening'));`;
+    return this.run(process.execPath, ['-e', script]);
   }
 
   async serveReady(...args: Parameters<TestBed['serve']>): Promise<Process> {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   addClient,
   cookieRequest,
@@ -120,13 +120,15 @@ describe('AUTH_COOKIE_REQ', () => {
   });
 
   it('tells secmod when the client went away while it was asked', async () => {
-    const { sessions, clients, secmod, leases } = makeSessions();
+    const { sessions, clients, secmod, leases, devices } = makeSessions();
     const client = addClient(clients);
     const reply = sessions.open(client, cookieRequest(client.id));
     sessions.close(client, 'error', 'gone', null);
     expect(bodyOf(await reply).reply).toBe('FAILED');
     expect(secmod.closed).toHaveLength(1);
     expect(leases.size).toBe(0);
+    expect(devices.configured).toEqual([]);
+    expect(clients.sessions).toBe(0);
   });
 });
 
@@ -201,6 +203,25 @@ describe('closing', () => {
     ]);
     sessions.close(client, 'server-disconnect', '', null);
     expect(secmod.closed).toMatchObject([{ discReason: 'server-disconnect', serverDisconnected: true }]);
+  });
+
+  it('ends a worker that does not end its client in time, and only that', async () => {
+    vi.useFakeTimers();
+    try {
+      const { sessions, clients } = makeSessions();
+      const [deaf, good] = [new FakeWorker(), new FakeWorker()];
+      const pair = [addClient(clients, deaf), addClient(clients, good)] as const;
+      await sessions.open(pair[0], cookieRequest(pair[0].id));
+      for (const client of pair) sessions.disconnect(client, 'server-disconnect');
+      sessions.close(pair[1], 'server-disconnect', '', null);
+      vi.advanceTimersByTime(9999);
+      expect(deaf.cutOffs).toEqual([]);
+      vi.advanceTimersByTime(1);
+      expect(deaf.cutOffs).toEqual([`it did not end client ${pair[0].id} when told to`]);
+      expect(good.cutOffs).toEqual([]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('takes the connection points of a health probe back, of others not', () => {

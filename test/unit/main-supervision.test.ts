@@ -89,15 +89,73 @@ describe('start and stop', LONG, () => {
   });
 });
 
+describe('a second signal', LONG, () => {
+  it('ends everything at once', async () => {
+    const server = await bed.serveReady({ 'server-drain-ms': 600_000, nat: true });
+    await bed.connect();
+    server.kill('SIGTERM');
+    await server.says('waiting for clients to leave');
+    // Signals in quick succession count as one (a terminal's Ctrl-C comes twice under npm).
+    await until('it has ended', () => {
+      server.kill('SIGTERM');
+      return server.child.exitCode !== null;
+    });
+    expect(await server.exited).toBe(1);
+    await until('only the client is left', () => bed.pids().length <= 1);
+    expect(bed.sockets()).toEqual(['secmod.sock']);
+    expect(
+      execFileSync('ip', ['netns', 'exec', bed.netns, 'nft', 'list', 'tables'], { encoding: 'utf8' }),
+    ).toBe('');
+  });
+});
+
+describe('separate supervision', LONG, () => {
+  it('wants secmod to be there with --no-secmod', async () => {
+    const server = bed.serve({}, {}, ['--no-secmod']);
+    expect(await server.exited).toBe(1);
+    expect(server.output).toMatch(/^vpn: No secmod process answers at .*secmod\.sock\. .*--no-secmod.*\n$/);
+  });
+
+  it('uses a secmod that runs by itself, and leaves it running', async () => {
+    const file = bed.configure({});
+    const secmod = bed.vpn([
+      'secmod',
+      '-c',
+      file,
+      '--data-dir',
+      bed.dataDir,
+      '--socket',
+      bed.socket('secmod'),
+    ]);
+    await secmod.says('secmod is ready');
+    const server = await bed.serveReady({}, {}, ['--no-secmod']);
+    await bed.connect();
+    expect((await status()).secmodPid).toBe(secmod.child.pid);
+    server.kill('SIGTERM');
+    expect(await server.exited).toBe(0);
+    expect(secmod.child.exitCode).toBeNull();
+  });
+
+  it('serves a connection that a supervisor hands to vpn worker --fd', async () => {
+    const server = await bed.serveReady({}, {}, ['--no-workers']);
+    expect(server.output).toContain('TLS            none');
+    const supervisor = bed.supervise();
+    await supervisor.says('listening');
+    await bed.connect();
+    expect(await user()).toMatchObject({ state: 'connected', remoteIp: '127.0.0.1' });
+  });
+});
+
 describe('the death of', LONG, () => {
   it('a worker ends its own client only', async () => {
-    await bed.serveReady();
+    const server = await bed.serveReady();
     const first = await bed.connect();
     const victim = await user();
     await bed.connect();
     expect(bed.devices()).toHaveLength(2);
     first.kill('SIGKILL');
     killIfThere(victim?.workerPid ?? 0);
+    await server.says('ended: signal SIGKILL');
     const left = await until('one session is left', async () => {
       const users = await bed.ctl('users', {});
       return users.length === 1 && users;
@@ -105,6 +163,17 @@ describe('the death of', LONG, () => {
     expect(left[0]?.id).not.toBe(victim?.id);
     await until('its device is gone', () => bed.devices().length === 1);
     await until('a spare worker is back', async () => (await status()).spareWorkers === 2);
+  });
+
+  it('a worker that does not obey is brought about, so that a disconnect is one', async () => {
+    const server = await bed.serveReady();
+    await bed.connect();
+    const client = await user();
+    process.kill(client?.workerPid ?? 0, 'SIGSTOP');
+    await bed.ctl('disconnect-user', { name: 'user' });
+    await until('the stopped worker is cut off', async () => (await user()) === undefined);
+    expect(server.output).toContain('did not end client');
+    await until('its device is gone', () => bed.devices().length === 0);
   });
 
   it('secmod leaves tunnels alone, and logins work with the next one', async () => {

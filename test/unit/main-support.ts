@@ -129,6 +129,12 @@ export class FakeWorker implements ClientWorker {
     this.terminated.push({ client, how, reason });
   }
 
+  readonly cutOffs: string[] = [];
+
+  cutOff(detail: string): void {
+    this.cutOffs.push(detail);
+  }
+
   sendUdp(client: number, hello: boolean, data: Uint8Array, fd: number): void {
     this.udp.push({ client, hello, data, fd });
   }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { isIPv4, isIPv6 } from '../../src/core/util/ip-text.js';
 import { suiteName } from '../../src/core/wire/cipher-names.js';
 import { clientIdentity, parseConnectRequest } from '../../src/core/wire/connect-request.js';
 import { chooseDtls } from '../../src/core/wire/dtls-choice.js';
-import { isIPv4, isIPv6 } from '../../src/core/wire/ip-text.js';
 import { type MtuInput, negotiateMtu } from '../../src/core/wire/mtu.js';
 import { parseNetwork } from '../../src/core/wire/networks.js';
 

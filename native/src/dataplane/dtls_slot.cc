@@ -94,8 +94,9 @@ void DtlsSlot::reset(bool notify) {
   if (ssl_ != nullptr && notify && established()) {
     SSL_shutdown(ssl_.get());
     ERR_clear_error();
-    flush();
   }
+  // Also the alert of an association that failed; left in the batch, it would go to the next session's client.
+  if (ssl_ != nullptr) flush();
   ssl_.reset();
   socket_ = UdpSocket();
   input_length_ = 0;

@@ -160,7 +160,7 @@ void Session::say_goodbye(CloseReason reason, const char* detail) {
   ws_->timers.cancel(rate_timer_);
   ws_->timers.cancel(retransmit_timer_);
   state_ = State::closing;
-  linger_until_ms_ = ws_->now_ms() + static_cast<uint64_t>(ws_->clock.to_loop_ms(kLingerMs));
+  linger_until_ms_ = ws_->now_ms() + kLingerMs;
   arm_liveness(linger_until_ms_);
   on_closing_tcp();
 }
@@ -215,6 +215,7 @@ void Session::update_interest() {
 }
 
 void Session::flush_tls() {
+  if (finished()) return;
   size_t before = tls_->pending_output();
   if (before == 0) return;
   TlsResult result = tls_->flush();

@@ -161,6 +161,26 @@ TEST(records_cut_anywhere_are_put_together) {
   }
 }
 
+TEST(openssl_never_holds_a_part_of_a_record) {
+  // The type of the next record must be known before OpenSSL reads it: a renegotiation needs a job.
+  for (const int version : kVersions) {
+    TlsPair pair(ec(), version);
+    REQUIRE(pair.handshake());
+    REQUIRE(pair.client_write(TlsBytes(100, 22)));
+    TlsBytes wire(200), data(TlsStream::kMaxPlaintext);
+    const auto length = static_cast<std::size_t>(recv(pair.server().fd(), wire.data(), wire.size(), 0));
+    for (const std::size_t cut : {std::size_t{3}, std::size_t{5}, std::size_t{40}}) {
+      const std::size_t held = TlsStream::kInputCapacity - pair.server().input_room();
+      pair.server().feed(wire.data() + held, cut - held);
+      CHECK_EQ(pair.server().read(data.data(), data.size()).status, TlsStatus::kWantRead);
+      CHECK_EQ(pair.server().input_room(), TlsStream::kInputCapacity - cut);
+    }
+    pair.server().feed(wire.data() + 40, length - 40);
+    CHECK_EQ(pair.server().read(data.data(), data.size()).bytes, std::size_t{100});
+    CHECK_EQ(pair.server().renegotiations_refused(), 0U);
+  }
+}
+
 TEST(the_input_buffer_is_bounded) {
   TlsPair pair(ec());
   REQUIRE(pair.run_to_signature());

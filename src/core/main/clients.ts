@@ -13,6 +13,8 @@ export type SessionConfig = NonNullable<Body<'SECM_SESSION_REPLY'>['session']>['
 export interface ClientWorker {
   readonly pid: number;
   sendTerminate(client: number, how: 'disconnect' | 'drop', reason: CloseReason): void;
+  /** It does not do what it is told: ends the process. */
+  cutOff(detail: string): void;
   /** The socket is closed once it is sent. */
   sendUdp(client: number, hello: boolean, data: Uint8Array, fd: number): void;
 }

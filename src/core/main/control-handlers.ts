@@ -126,7 +126,7 @@ function sessionData(session: Session): SessionData {
     safeId: session.safeId,
     tlsCiphersuite: session.tlsCipher,
     dtlsCipher: session.dtlsCipher,
-    dtlsActive: session.dtlsActive || session.dtlsCipher !== '',
+    dtlsActive: session.dtlsActive,
     dns: config.dns,
     nbns: config.nbns,
     splitDns: config.splitDns,

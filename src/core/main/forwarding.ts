@@ -46,7 +46,7 @@ export class Forwarding {
     this.#before = this.#remembered();
     for (const [name, value] of Object.entries(now)) {
       const old = this.#read(name);
-      if (old !== value) this.#before[name] ??= old;
+      if (old !== value) this.#before[name] = old;
     }
     writeFileSync(this.#stateFile, JSON.stringify(this.#before), { mode: 0o600 });
     for (const [name, value] of Object.entries(now)) this.#write(name, value);

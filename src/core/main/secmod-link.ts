@@ -53,11 +53,12 @@ export class SecmodLink implements SecmodCalls {
     return this.#current?.credentials.pid ?? null;
   }
 
-  /** Resolves when secmod is ready. Rejects with OCS_SECMOD_START, its own words being on stderr already. */
+  /** Resolves when secmod is ready. Rejects with OCS_SECMOD_START (its own words are on stderr) or OCS_SECMOD_ABSENT. */
   async start(): Promise<void> {
     try {
       await this.#open();
     } catch (error) {
+      if (error instanceof VpnError && error.code === 'OCS_SECMOD_ABSENT') throw error;
       throw new VpnError('OCS_SECMOD_START', { detail: messageOf(error) }, { cause: error });
     }
   }
@@ -185,7 +186,7 @@ export class SecmodLink implements SecmodCalls {
 
   async #startAndConnect(): Promise<SecmodChannel> {
     const { command, path } = this.#options;
-    if (command === null) throw new Error(`nobody listens on ${path}`);
+    if (command === null) throw new VpnError('OCS_SECMOD_ABSENT', { path });
     const child = await startRole(command);
     this.#child = child;
     let ended: string | null = null;

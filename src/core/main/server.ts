@@ -6,7 +6,7 @@
  *   ControlServer → controlHandlers → Sessions
  */
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { lstatSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
@@ -221,7 +221,7 @@ export class Server {
     for (const listener of this.#udpListeners.splice(0)) listener.close();
     await this.#nat.stop();
     this.#control?.close();
-    if (this.#control) rmSync(this.#options.paths.control, { force: true });
+    if (this.#control) removeSocket(this.#options.paths.control);
     this.#control = null;
     this.#ipcListener?.close();
     this.#ipcListener = null;
@@ -239,7 +239,7 @@ export class Server {
       accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
       onChannel: (channel) => this.#pool.onChannel(channel),
     });
-    rmSync(paths.control, { force: true });
+    removeSocket(paths.control);
   }
 
   async #bindSockets(): Promise<void> {
@@ -299,7 +299,7 @@ export class Server {
     for (const client of this.#clients.all()) {
       if (client.session !== null || client.acceptedAt > oldest) continue;
       this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
-      client.worker.sendTerminate(client.id, 'drop', 'session-timeout');
+      this.#sessions.endLogin(client);
     }
   }
 }
@@ -320,4 +320,9 @@ function refuseIfLive(io: NativeIo, paths: RunPaths): void {
   const { pid } = io.peerCredentials(fd);
   io.close(fd);
   throw new VpnError('OCS_RUN_DIR_IN_USE', { pid, path: paths.runDir });
+}
+
+/** Removes a socket file; anything else with that name is not ours to remove. */
+function removeSocket(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }

@@ -18,6 +18,8 @@ import type { ServerStats } from './server-stats.js';
 
 /** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
 export const LINK_MTU = 1500;
+/** From TERMINATE to CLIENT_CLOSED, until the worker is made to end. */
+const TERMINATE_LIMIT_MS = 10_000;
 const MIN_TUN_MTU = 68;
 const MAX_TUN_MTU = 16384;
 
@@ -99,8 +101,7 @@ export class Sessions {
     clients.advance(client, 'closed');
     const { session } = client;
     if (counters && session) raise(session.counters, counters);
-    // A stolen session lives on in its new connection: device and lease are no longer this client's.
-    if (session && clients.bySid(session.sid) === client) this.#retireTun(session);
+    if (session) this.#retireTun(session);
     leases.release(client.id);
     clients.remove(client);
     if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
@@ -130,7 +131,20 @@ export class Sessions {
   /** Server-side end: the client is told not to come back and its cookie dies. */
   disconnect(client: Client, reason: CloseReason): void {
     client.ending ??= { reason, stolen: false };
-    client.worker.sendTerminate(client.id, 'disconnect', reason);
+    this.#terminate(client, 'disconnect', reason);
+  }
+
+  /** A login that goes on for too long, although its worker should have ended it. */
+  endLogin(client: Client): void {
+    this.#terminate(client, 'drop', 'session-timeout');
+  }
+
+  /** A worker that does not end its client, hung or taken over, is ended itself. */
+  #terminate(client: Client, how: 'disconnect' | 'drop', reason: CloseReason): void {
+    client.worker.sendTerminate(client.id, how, reason);
+    setTimeout(() => {
+      if (client.state !== 'CLOSED') client.worker.cutOff(`it did not end client ${client.id} when told to`);
+    }, TERMINATE_LIMIT_MS).unref();
   }
 
   /** TUN_MTU. Values out of range are ignored: the worker is not trusted with the device. */
@@ -153,11 +167,12 @@ export class Sessions {
     stats.mtu(mtu);
   }
 
-  /** SESSION_INFO and CLI_STATS: counters only grow. */
+  /** What SESSION_INFO and CLI_STATS say about the channels. */
   update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive'>>): void {
     if (client.session) Object.assign(client.session, change);
   }
 
+  /** CLI_STATS: counters only grow. */
   count(client: Client, counters: Counters): void {
     if (client.session) raise(client.session.counters, counters);
   }
@@ -254,7 +269,7 @@ export class Sessions {
     );
     if (older.session) this.#retireTun(older.session);
     older.ending = { reason: 'unspecified', stolen: true };
-    older.worker.sendTerminate(older.id, 'drop', 'unspecified');
+    this.#terminate(older, 'drop', 'unspecified');
   }
 
   #session(request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession, lease: Lease, tun: TunDevice): Session {

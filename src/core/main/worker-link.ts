@@ -64,6 +64,10 @@ export class WorkerLink implements ClientWorker {
     this.channel?.send('TERMINATE', { client, how, reason });
   }
 
+  cutOff(detail: string): void {
+    this.#options.onViolation(this, detail);
+  }
+
   sendUdp(client: number, hello: boolean, data: Uint8Array, fd: number): void {
     this.channel?.send('UDP_FD', { client, hello, data }, [fd]);
   }
@@ -109,7 +113,7 @@ export class WorkerLink implements ClientWorker {
       AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
       SESSION_INFO: (body) => {
         const { tlsCiphersuite: tlsCipher, dtlsCiphersuite: dtlsCipher } = body;
-        sessions.update(this.#client(body.client), { tlsCipher, dtlsCipher });
+        sessions.update(this.#client(body.client), { tlsCipher, dtlsCipher, dtlsActive: dtlsCipher !== '' });
       },
       TUN_MTU: (body) => sessions.setMtu(this.#client(body.client), body.mtu),
       CLI_STATS: (body) => {

@@ -17,6 +17,8 @@ const START_LIMIT_MS = 30_000;
 /** Failed starts in a row before the server's own start is given up. */
 const GIVE_UP_AFTER = 3;
 const GRACE_MS = 3000;
+/** Between the end of a worker's channel and its exit status. */
+const EXIT_STATUS_MS = 500;
 /** Connections that wait for a worker; more are closed at once. */
 const MAX_WAITING = 1024;
 
@@ -177,7 +179,7 @@ export class WorkerPool {
 
   /** How many more clients this worker can take; one that serves a single client does so once in its life. */
   #roomOf(link: WorkerLink): number {
-    if (!link.own || !link.ready) return 0;
+    if (!link.own || !link.ready || link.channel?.closed !== false) return 0;
     return this.#options.clientsPerWorker - (this.#options.clientsPerWorker === 1 ? link.served : link.load);
   }
 
@@ -260,15 +262,18 @@ export class WorkerPool {
 
   /** A worker that closes its channel is ending; one that does not end is helped. */
   #onClose(link: WorkerLink, violation: Error | null): void {
-    if (violation) this.#options.onViolation();
-    link.lost(violation ? violation.message : `worker ${link.pid} closed its channel`);
     const child = this.#children.get(link.pid)?.child;
-    if (child === undefined) {
-      this.#links.delete(link.pid);
-      return;
-    }
-    if (violation) child.kill('SIGKILL');
-    else void endAfter(child, GRACE_MS);
+    const lost = () => link.lost(violation?.message ?? `worker ${link.pid} closed its channel`);
+    if (violation) {
+      this.#options.onViolation();
+      lost();
+      child?.kill('SIGKILL');
+    } else if (child) {
+      // Its exit status, which says more, comes in a moment.
+      setTimeout(lost, EXIT_STATUS_MS).unref();
+      void endAfter(child, GRACE_MS);
+    } else lost();
+    if (child === undefined) this.#links.delete(link.pid);
   }
 
   #cutOff(link: WorkerLink, detail: string): void {

@@ -1,7 +1,8 @@
 /** The CONNECT reply: every X-CSTP-* and X-DTLS-* header in ocserv's order (reference protocol.md §6.3). */
+
+import { isIPv6 } from '../util/ip-text.js';
 import type { DtlsChoice } from './dtls-choice.js';
 import type { Header } from './http-reply.js';
-import { isIPv6 } from './ip-text.js';
 import type { Mtu } from './mtu.js';
 import { parseNetwork } from './networks.js';
 import type { AgentClass } from './user-agent.js';

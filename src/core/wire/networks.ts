@@ -1,5 +1,5 @@
 /** Networks as text: what the configuration says, and how the X-CSTP headers write it. */
-import { isIPv4, isIPv6 } from './ip-text.js';
+import { isIPv4, isIPv6 } from '../util/ip-text.js';
 
 export type Network =
   | { readonly kind: 'default' }

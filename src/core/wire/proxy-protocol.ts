@@ -2,7 +2,7 @@
  * PROXY protocol headers in front of TLS, versions 1 and 2 (haproxy's proxy-protocol.txt §2.1, §2.2; reference
  * protocol.md §1). Incremental: give it all bytes received so far until it decides.
  */
-import { isIPv4, isIPv6 } from './ip-text.js';
+import { isIPv4, isIPv6 } from '../util/ip-text.js';
 
 export interface ProxyAddresses {
   readonly source: { readonly address: string; readonly port: number };

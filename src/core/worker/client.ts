@@ -12,6 +12,7 @@ import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
 import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
+import { isIPv6 } from '../util/ip-text.js';
 import { parseAuthBody } from '../wire/auth-body.js';
 import {
   type ClientIdentity,
@@ -22,7 +23,6 @@ import {
 } from '../wire/connect-request.js';
 import { parseCookies } from '../wire/cookies.js';
 import { type HttpReply, notFound } from '../wire/http-reply.js';
-import { isIPv6 } from '../wire/ip-text.js';
 import { route } from '../wire/urls.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';

@@ -1,0 +1,191 @@
+// Clients that do not read, floods, rates, and many sessions on one loop.
+#include <malloc.h>
+
+#include <atomic>
+#include <thread>
+
+#include "dataplane/test_client.h"
+
+using namespace ocvpn::test;
+
+namespace {
+
+// Fills a tun until told to stop.
+class Feeder {
+ public:
+  Feeder(TestTun& tun, Bytes frame)
+      : thread_([this, &tun, frame] {
+          while (!stop_) {
+            if (!tun.offer(frame)) poll(nullptr, 0, 1);
+          }
+        }) {}
+  ~Feeder() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+Bytes bulk_frame() {
+  Model model = inner(60000, true);
+  model.flags = 0x10;
+  return model_super_frame(model, 1340);
+}
+
+}  // namespace
+
+TEST(a_client_that_stops_reading_is_closed) {
+  Server server(20);
+  Tunnel tunnel(server);
+  Feeder feeder(tunnel.tun, bulk_frame());
+  auto closed = server.event(EventType::closed);
+  REQUIRE(closed.has_value());
+  CHECK_EQ(closed->reason, CloseReason::error);
+  CHECK_EQ(std::string(closed->detail), std::string("the client stopped reading"));
+}
+
+TEST(a_client_that_reads_slowly_stays) {
+  Server server(20);  // 10 s of blocking are 500 ms
+  Tunnel tunnel(server);
+  Feeder feeder(tunnel.tun, bulk_frame());
+  auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+  while (std::chrono::steady_clock::now() < end) {
+    poll(nullptr, 0, 5);
+    for (int i = 0; i < 400; ++i) REQUIRE(tunnel.receive(0).type != -3);
+  }
+  CHECK(!server.event(EventType::closed, 0).has_value());
+}
+
+TEST(the_tun_is_not_read_while_tcp_is_full) {
+  Server server;
+  Tunnel tunnel(server);
+  Bytes frame = bulk_frame();
+  // Nobody reads: the tun fills up because the loop keeps no queue of its own.
+  REQUIRE(eventually([&] { return !tunnel.tun.offer(frame); }));
+  uint64_t taken = tunnel.counters().txBytes.get();
+  poll(nullptr, 0, 50);
+  CHECK_EQ(tunnel.counters().txBytes.get(), taken);
+  // All that was taken arrives once the client reads again.
+  size_t got = 0;
+  while (got < taken) {
+    Packet packet = tunnel.receive();
+    REQUIRE(packet.type == kData);
+    got += packet.payload.size();
+  }
+}
+
+TEST(a_flood_of_dpd_requests_without_reading_costs_bounded_memory) {
+  Server server;
+  Tunnel tunnel(server);
+  Bytes request = cstp(kDpdOut, Bytes(16000, 1));
+  size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < 2000; ++i) SSL_write(tunnel.ssl(), request.data(), static_cast<int>(request.size()));
+  CHECK(mallinfo2().uordblks < before + (8u << 20));
+}
+
+TEST(one_busy_session_does_not_starve_another) {
+  Server server;
+  Tunnel busy(server), quiet(server);
+  REQUIRE(busy.start_dtls());
+  REQUIRE(quiet.start_dtls());
+  Feeder feeder(busy.tun, bulk_frame());
+  REQUIRE(eventually([&] { return busy.counters().txBytes.get() > 1000000; }));
+  for (int i = 0; i < 20; ++i) {
+    Bytes packet = build(inner(100));
+    quiet.tun.push_packet(packet);
+    CHECK_EQ(quiet.dtls->receive().payload, packet);
+  }
+  CHECK(busy.counters().txBytes.get() > 2000000);
+}
+
+// The limit is in bytes of the loop's seconds, and a bucket holds at most 64 KiB at once.
+TEST(rate_to_the_client_is_held_by_waiting) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.tx_bytes_per_sec = 1000000;
+  Tunnel tunnel(server, options);
+  Feeder feeder(tunnel.tun, concat(Bytes(10), build(inner(1300))));
+  auto start = std::chrono::steady_clock::now();
+  size_t got = 0;
+  while (got < 600000) {
+    Packet packet = tunnel.receive();
+    REQUIRE(packet.type == kData);
+    got += packet.payload.size();
+  }
+  auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  CHECK(took > (600000.0 - 2 * 65536) / 1000000);
+  CHECK_EQ(tunnel.counters().dropsRateLimit.get(), 0u);
+}
+
+TEST(rate_from_the_client_is_held_by_waiting_over_tls) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.rx_bytes_per_sec = 1000000;
+  Tunnel tunnel(server, options);
+  auto start = std::chrono::steady_clock::now();
+  Bytes packet = build(inner(1300));
+  std::thread reader([&] {
+    for (int i = 0; i < 500; ++i) tunnel.tun.pop();
+  });
+  for (int i = 0; i < 500; ++i) CHECK(tunnel.send(kData, packet));
+  reader.join();
+  auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  // One read brings at most the stream's buffer, which may pass before it is paid for.
+  CHECK(took > (500.0 * static_cast<double>(packet.size()) - 3 * 65536) / 1000000);
+  CHECK_EQ(tunnel.counters().dropsRateLimit.get(), 0u);
+}
+
+TEST(rate_from_the_client_is_held_by_dropping_over_dtls) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.rx_bytes_per_sec = 10000;
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  Bytes packet = build(inner(1000));
+  for (int i = 0; i < 150; ++i) tunnel.dtls->send(kData, packet);
+  tunnel.dtls->send(kDpdOut, {});
+  CHECK_EQ(tunnel.dtls->receive().type, int{kDpdResp});  // not behind a queue of data
+  CHECK(tunnel.counters().dropsRateLimit.get() > 50);
+  CHECK(tunnel.counters().rxPackets.get() >= 60);
+}
+
+TEST(many_sessions_share_a_loop) {
+  Server server;
+  std::vector<std::unique_ptr<Tunnel>> tunnels;
+  for (int i = 0; i < 40; ++i) tunnels.push_back(std::make_unique<Tunnel>(server));
+  for (size_t i = 0; i < tunnels.size(); i += 2) REQUIRE(tunnels[i]->start_dtls());
+  for (int round = 0; round < 5; ++round) {
+    for (size_t i = 0; i < tunnels.size(); ++i) tunnels[i]->tun.push_packet(build(inner(50 + i)));
+    for (size_t i = 0; i < tunnels.size(); ++i) {
+      Packet packet = i % 2 == 0 ? tunnels[i]->dtls->receive() : tunnels[i]->receive();
+      CHECK_EQ(packet.payload, build(inner(50 + i)));
+    }
+  }
+  for (size_t i = 0; i < tunnels.size(); i += 3) tunnels[i]->send(kDisconnect, {0xb0});
+  for (size_t i = 0; i < tunnels.size(); i += 3) CHECK(server.event(EventType::closed).has_value());
+  for (size_t i = 1; i < tunnels.size(); i += 3) {
+    Bytes packet = build(inner(77));
+    tunnels[i]->send(kData, packet);
+    CHECK_EQ(tunnels[i]->tun.pop_packet(), packet);
+  }
+}
+
+TEST(random_records_never_reach_beyond_their_session) {
+  Server server;
+  Tunnel good(server);
+  Random random(seed());
+  for (int i = 0; i < 60; ++i) {
+    Tunnel bad(server);
+    for (int k = 0; k < 5; ++k) {
+      Bytes record = random.one_in(2) ? cstp(static_cast<uint8_t>(random.below(12)), random.bytes(random.below(300)))
+                                      : random.bytes(random.between(1, 300));
+      SSL_write(bad.ssl(), record.data(), static_cast<int>(record.size()));
+    }
+  }
+  Bytes packet = build(inner(77));
+  good.send(kData, packet);
+  CHECK_EQ(good.tun.pop_packet(), packet);
+}
