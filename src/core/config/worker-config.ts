@@ -6,26 +6,14 @@
 import { VpnError } from '../errors.js';
 import { type OptionName, type OptionValue, options, type ServerConfig, type VhostConfig } from './schema.js';
 
-/** The options marked 'worker' (the schema's table types are too wide to compute this; a test compares). */
-export const workerOptionNames = [
-  'auth',
-  'log-level',
-  'worker-clients',
-  'auth-timeout',
-  'cookie-timeout',
-  'switch-to-tcp-timeout',
-  'rekey-time',
-  'rekey-method',
-  'dtls-psk',
-  'dtls-legacy',
-  'offload',
-  'banner',
-  'pre-login-banner',
-  'select-group',
-  'default-select-group',
-] as const satisfies readonly OptionName[];
+/** The options that the schema marks for workers. */
+export type WorkerOptionName = {
+  [N in OptionName]: 'worker' extends (typeof options)[N]['for'][number] ? N : never;
+}[OptionName];
+export const workerOptionNames = (Object.keys(options) as OptionName[]).filter(
+  (name): name is WorkerOptionName => (options[name].for as readonly string[]).includes('worker'),
+);
 
-export type WorkerOptionName = (typeof workerOptionNames)[number];
 export type WorkerVhost = { readonly [N in WorkerOptionName]: OptionValue<N> } & { readonly name: string };
 
 export interface WorkerConfig {
@@ -45,7 +33,8 @@ export function workerConfig(config: ServerConfig, identity: Pick<WorkerConfig, 
 
 function project(vhost: VhostConfig): Record<string, unknown> {
   const pairs = workerOptionNames.map((name) => [name, vhost[name]]);
-  return { name: vhost.name, ...Object.fromEntries(pairs), auth: vhost.auth.map(methodName) };
+  const methods = { auth: vhost.auth.map(methodName), 'enable-auth': vhost['enable-auth'].map(methodName) };
+  return { name: vhost.name, ...Object.fromEntries(pairs), ...methods };
 }
 
 /** `plain[passwd=/etc/ocserv/ocpasswd]` is `plain` for a worker. */
