@@ -51,6 +51,8 @@ struct TunnelOptions {
   uint32_t rekey_sec = 0;
   uint64_t rx_bytes_per_sec = 0;
   uint64_t tx_bytes_per_sec = 0;
+  bool mtu_discovery = false;      // search the path MTU of UDP; needs DPD
+  uint32_t send_buffer_bytes = 0;  // of the sockets; 0: as the system has it
   Offloads offloads;
   bool has_client_ipv4 = false;
   std::array<uint8_t, 4> client_ipv4{};

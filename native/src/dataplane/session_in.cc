@@ -121,8 +121,10 @@ bool Session::on_packet(Channel channel, const pkt::CstpPacket& packet) {
       on_dpd_request(channel, packet.payload);
       break;
     case pkt::PacketType::kDpdResp:
+      on_dpd_answer(channel);
+      break;
     case pkt::PacketType::kKeepalive:
-      break;  // the time of arrival was all that they say
+      break;  // the time of arrival is all that it says
     case pkt::PacketType::kDisconnect:
       on_disconnect(packet.payload);
       break;

@@ -14,7 +14,6 @@ namespace {
 
 // UDP payload of handshake datagrams: fits every path that IPv6 allows.
 constexpr uint32_t kFlightMtu = 1200;
-constexpr uint32_t kMinDataMtu = 576;
 // Between two hand-overs or restarts (protocol.md 13).
 constexpr uint64_t kHandoverGapMs = 3000;
 
@@ -34,13 +33,20 @@ void Session::attach_udp(int fd, bool hello, const uint8_t* datagram, size_t len
   update_interest();
 }
 
+UdpSocket Session::adopt_udp(int fd) {
+  UdpSocket socket(fd, options_.offloads.udp_segment, options_.offloads.udp_gro);
+  socket.set_mtu_discovery(options_.mtu_discovery);
+  limit_send_buffer(fd);
+  return socket;
+}
+
 // `shares`: `fd` is a copy of the running association's socket, which goes on reading for both.
 void Session::start_handshake(int fd, bool shares, const uint8_t* datagram, size_t length) {
   // Only main's own limit (one hand-over in 3 s, protocol.md 13) keeps replayed hellos from displacing a handshake.
   drop_udp(1 - active_index_, false);
   pending_shares_ = shares;
   SSL_CTX* context = ws_->dtls_contexts.get(options_.dtls.mode, options_.dtls.ciphers);
-  UdpSocket socket(fd, options_.offloads.udp_segment, options_.offloads.udp_gro);
+  UdpSocket socket = adopt_udp(fd);
   UdpChannel& channel = pending();
   udp_attached_ms_ = ws_->now_ms();
   if (context == nullptr ||
@@ -86,6 +92,7 @@ void Session::promote_pending() {
   copy_text(event.version, sizeof event.version, SSL_get_version(channel.slot.ssl()));
   copy_text(event.cipher, sizeof event.cipher, SSL_get_cipher_name(channel.slot.ssl()));
   ws_->events.post(event);
+  begin_mtu_search();
   check_liveness();
 }
 
@@ -201,7 +208,7 @@ void Session::try_roam(int fd, const uint8_t* datagram, size_t length) {
   Event event;
   event.type = EventType::roamed;
   event.id = id_;
-  UdpSocket socket(fd, options_.offloads.udp_segment, options_.offloads.udp_gro);
+  UdpSocket socket = adopt_udp(fd);
   if (channel.slot.established()) {
     // Replies to what the record asks go to the new address already, so the socket is exchanged first and taken back
     // if the record is not authentic.
@@ -256,26 +263,7 @@ void Session::set_udp_usable(bool usable) {
 void Session::after_udp_send() {
   UdpSocket& socket = active().slot.socket();
   if (socket.take_refused()) set_udp_usable(false);
-  if (socket.take_too_big()) lower_mtu();
-}
-
-// EMSGSIZE: the kernel learnt a smaller path MTU (protocol.md 9.2).
-void Session::lower_mtu() {
-  const DtlsSlot& slot = active().slot;
-  uint32_t overhead = slot.socket().header_bytes() + slot.record_overhead() + pkt::kDtlsTypeSize;
-  uint32_t path = slot.socket().path_mtu();
-  uint32_t mtu = path > overhead ? path - overhead : data_mtu_ * 2 / 3;
-  mtu = std::max(mtu, kMinDataMtu);
-  if (mtu < data_mtu_) set_data_mtu(mtu);
-}
-
-void Session::set_data_mtu(uint32_t mtu) {
-  data_mtu_ = mtu;
-  Event event;
-  event.type = EventType::mtu;
-  event.id = id_;
-  event.mtu = mtu;
-  ws_->events.post(event);
+  if (socket.take_too_big()) on_too_big();
 }
 
 void Session::arm_retransmit() {

@@ -143,6 +143,8 @@ bool read_tunnel_options(Options& options, TunnelOptions* out) {
   out->session_timeout_sec = seconds("sessionTimeoutSec");
   out->switch_to_tcp_sec = seconds("switchToTcpSec");
   out->rekey_sec = seconds("rekeySec");
+  out->mtu_discovery = options.flag("mtuDiscovery");
+  out->send_buffer_bytes = static_cast<uint32_t>(options.integer("sendBufferBytes", 0, INT32_MAX));
   out->rx_bytes_per_sec = static_cast<uint64_t>(options.integer("rxBytesPerSec", 0, kMaxSafe));
   out->tx_bytes_per_sec = static_cast<uint64_t>(options.integer("txBytesPerSec", 0, kMaxSafe));
   out->no_compress_limit = static_cast<uint32_t>(options.integer("noCompressLimit", 1, INT32_MAX));
