@@ -12,7 +12,6 @@ export const channelOptions = {
   'match-tls-dtls-ciphers': flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     doc: 'DTLS must use the cipher of the TLS connection. Not together with dtls-legacy.',
   }),
   'dtls-psk': flag(true, {
@@ -31,36 +30,31 @@ export const channelOptions = {
   'cisco-svc-client-compat': flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     since: '1.2.0',
     doc: 'For Cisco IP phones (/svc); needs udp-port 443 and turns dtls-legacy on.',
   }),
   'try-mtu-discovery': flag(false, {
     ...G,
     ...worker,
-    ...notYet,
     doc: 'Search the path MTU of the UDP channel.',
   }),
   'output-buffer': num(0, {
     ...V,
     ...worker,
-    ...notYet,
     min: 0,
     unit: 'packets',
     doc: 'Send buffer of the sockets in packets of the MTU, 0: as the system has it.',
   }),
-  compression: flag(false, { ...V, ...worker, ...notYet, doc: 'Offer LZ4 and LZS compression.' }),
+  compression: flag(false, { ...V, ...worker, doc: 'Offer LZ4 and LZS compression.' }),
   'compression-algo-priority': text('lz4:lzs', {
     ...G,
     ...worker,
-    ...notYet,
     values: ['lz4:lzs', 'lzs:lz4', 'lz4', 'lzs'],
     doc: 'Compression algorithms, the preferred one first.',
   }),
   'no-compress-limit': num(256, {
     ...V,
     ...worker,
-    ...notYet,
     min: 64,
     unit: 'bytes',
     doc: 'Smaller packets are not compressed.',
