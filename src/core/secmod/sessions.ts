@@ -61,6 +61,13 @@ export class Sessions {
     return { reply: 'OK', reason: '', session: describe(session, vhost) };
   }
 
+  /** SEC_CHECK_COOKIE: whether the cookie would open a session now. */
+  async isGood(cookie: Uint8Array, vhostName: string): Promise<boolean> {
+    const session = await this.store.get(cookie);
+    if (!session || session.vhost !== vhostName) return false;
+    return this.#refusal(session, this.#deps.vhost(session.vhost), this.#deps.now()) === '';
+  }
+
   #refusal(session: Session | undefined, vhost: VhostConfig | undefined, now: number): string {
     if (!session) return 'unknown cookie';
     if (session.status !== 'COMPLETED') return 'the login is not complete';

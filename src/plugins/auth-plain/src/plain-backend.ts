@@ -36,7 +36,10 @@ async function createPlainBackend(options: BackendOptions, host: BackendHost): P
   const file = new PasswordFile(String(options.passwd));
   loadAddon();
   await file.users();
-  return { begin: (login) => new PlainConversation(file, login, host) };
+  return {
+    begin: (login) => new PlainConversation(file, login, host),
+    groups: async () => (await file.users()).groups(),
+  };
 }
 
 class PlainConversation implements Conversation {
