@@ -10,7 +10,7 @@ import { serverOptions } from './options/server.js';
 import { sessionOptions } from './options/sessions.js';
 import { webOptions } from './options/web.js';
 
-export type { Consumer, OptionSpec, Scope } from './option-spec.js';
+export type { OptionSpec } from './option-spec.js';
 
 /** The topics, in the order of the generated documents. */
 export const topics = {

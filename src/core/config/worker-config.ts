@@ -44,7 +44,7 @@ const methodName = (method: string): string => method.split('[', 1)[0]?.trim() ?
 export function parseWorkerConfig(json: string): WorkerConfig {
   const value = JSON.parse(json) as Partial<WorkerConfig>;
   const [first, ...others] = value.vhosts ?? [];
-  if (!first) throw new VpnError('OCS_CONFIG', { detail: 'main sent no virtual host.' });
+  if (!first) throw new VpnError('OCS_CONFIG', { detail: 'main sent no virtual host' });
   for (const vhost of [first, ...others]) for (const name of workerOptionNames) checkOption(vhost, name);
   return { uid: value.uid ?? null, gid: value.gid ?? null, vhosts: [first, ...others] };
 }
@@ -55,7 +55,7 @@ function checkOption(vhost: WorkerVhost, name: WorkerOptionName): void {
   const actual = Array.isArray(value) ? 'list' : typeof value;
   if (actual !== type) {
     throw new VpnError('OCS_CONFIG', {
-      detail: `Option ${name} of vhost ${vhost.name} is ${actual}, not ${type}.`,
+      detail: `Option ${name} of vhost ${vhost.name} is ${actual}, not ${type}`,
     });
   }
 }

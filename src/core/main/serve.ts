@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { embeddedPaths } from '../config/embedded.js';
+import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
@@ -52,7 +53,12 @@ async function serve(options: ServeOptions): Promise<number> {
   checkRoot();
   checkTun();
   const dataDir = resolve(options.dataDir);
-  const config = loadConfig({ file: options.config, dataDir, overrides: overridesOf(options) });
+  const config = loadConfig({
+    file: configFile(options.config),
+    dataDir,
+    overrides: overridesOf(options),
+    notice: (line) => process.stderr.write(`vpn: notice: ${line}\n`),
+  });
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));

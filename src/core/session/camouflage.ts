@@ -28,7 +28,8 @@ export class Camouflage {
   look(url: string): string {
     const secret = this.#settings.camouflage_secret;
     const mark = url.indexOf('?');
-    if (!this.#settings.camouflage || secret === '' || mark < 0 || !sameText(url.slice(mark + 1), secret)) return url;
+    if (!this.#settings.camouflage || secret === '' || mark < 0 || !sameText(url.slice(mark + 1), secret))
+      return url;
     this.#passed = true;
     return url.slice(0, mark);
   }

@@ -135,35 +135,30 @@ export const authenticationOptions = {
   'config-per-user': text('', {
     ...V,
     ...secmod,
-    ...notYet,
     format: 'path',
     doc: "Directory of per-user files, each named as its user. Read at each session's start.",
   }),
   'config-per-group': text('', {
     ...V,
     ...secmod,
-    ...notYet,
     format: 'path',
     doc: "Directory of per-group files, each named as its group. Read at each session's start.",
   }),
   'default-user-config': text('', {
     ...V,
     ...secmod,
-    ...notYet,
     format: 'path',
     doc: 'File for users that have none in config-per-user.',
   }),
   'default-group-config': text('', {
     ...V,
     ...secmod,
-    ...notYet,
     format: 'path',
     doc: 'File for groups that have none in config-per-group.',
   }),
   'explicit-ipv4': text('', {
     ...U,
     ...mainSecmod,
-    ...notYet,
     userFileOnly: true,
     format: 'ipv4',
     doc: 'IPv4 address that this user always gets; it may lie outside the pool.',
@@ -171,7 +166,6 @@ export const authenticationOptions = {
   'explicit-ipv6': text('', {
     ...U,
     ...mainSecmod,
-    ...notYet,
     userFileOnly: true,
     format: 'ipv6',
     doc: 'IPv6 address that this user always gets; it may lie outside the pool.',

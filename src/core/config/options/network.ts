@@ -20,7 +20,6 @@ export const networkOptions = {
   'ipv6-prefix': num(0, {
     ...U,
     ...secmod,
-    ...notYet,
     min: 0,
     max: 128,
     doc: 'Prefix length of an ipv6-network that has none. Old; write it into ipv6-network.',
@@ -43,7 +42,6 @@ export const networkOptions = {
   'append-routes': flag(false, {
     ...V,
     ...secmod,
-    ...notYet,
     doc: 'Routes of per-user and per-group files are added to those of the server instead of replacing them.',
   }),
   iroute: many({

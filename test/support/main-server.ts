@@ -57,6 +57,8 @@ export class Process {
       stdio: ['pipe', 'pipe', 'pipe'],
       ...(uid !== undefined && { uid, gid: uid }),
     });
+    // It may end without reading; what it says then tells why.
+    this.child.stdin?.on('error', () => {});
     this.child.stdin?.end(input);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { killIfThere, openFiles, Process, TestBed, until } from './main-server.support.js';
+import { killIfThere, openFiles, Process, TestBed, until } from '../support/main-server.js';
 
 const LONG = { timeout: 60_000 };
 let bed: TestBed;

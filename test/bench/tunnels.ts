@@ -1,0 +1,68 @@
+/** Clients that open tunnels for the cases. */
+import { join } from 'node:path';
+import { outside } from '../support/lab.ts';
+import { connect } from '../support/openconnect.ts';
+import { defaultUsers, type VpnServer } from '../support/server.ts';
+import type { CrowdRequest, TunnelKind } from './cases.ts';
+import { type BenchLab, routeInside } from './network.ts';
+
+const binary = join(import.meta.dirname, 'client/build/bench-client');
+const [user = { name: '', password: '' }] = defaultUsers;
+const DEVICE = 'tun0';
+
+export interface Tunnel {
+  readonly device: string;
+  close(): Promise<void>;
+}
+
+async function openStock(lab: BenchLab, server: VpnServer, dtls: boolean): Promise<Tunnel> {
+  const client = await connect(lab, server, dtls ? {} : { args: ['--no-dtls'] });
+  if (dtls) await client.dtls();
+  return {
+    device: client.device,
+    close: async () => {
+      await client.end('SIGINT');
+    },
+  };
+}
+
+function batchedCommand(...args: readonly string[]): { command: string[]; input: string } {
+  const target = ['--server', outside.server4, '--port', '443', '--user', user.name];
+  return { command: [binary, ...target, ...args], input: `${user.password}\n` };
+}
+
+async function openBatched(lab: BenchLab, dtls: boolean): Promise<Tunnel> {
+  const { command, input } = batchedCommand('--device', DEVICE, ...(dtls ? [] : ['--no-dtls']));
+  const client = lab.client().start('bench-client', command, { input });
+  const [, address, mtu, transport] = await client.waitFor(/^connected (\S+) mtu (\d+) over (\S+)$/m);
+  if (transport !== (dtls ? 'DTLS' : 'TLS')) throw new Error(`the batched client uses ${transport}`);
+  await lab.client().ip(`addr add ${address}/32 dev ${DEVICE}`, `link set ${DEVICE} up mtu ${mtu}`);
+  await routeInside(lab.client(), DEVICE);
+  return {
+    device: DEVICE,
+    close: async () => {
+      await client.stop('SIGINT');
+    },
+  };
+}
+
+/** Opens a tunnel and waits until it carries data over the wanted transport. */
+export function openTunnel(lab: BenchLab, server: VpnServer, kind: TunnelKind): Promise<Tunnel> {
+  const dtls = kind.endsWith('-dtls');
+  return kind.startsWith('stock-') ? openStock(lab, server, dtls) : openBatched(lab, dtls);
+}
+
+/** Opens sessions from one process; calls `held` while they are open. Returns the seconds that opening took. */
+export async function openCrowd(
+  lab: BenchLab,
+  { clients, dtls }: CrowdRequest,
+  held: () => Promise<void>,
+): Promise<number> {
+  const { command, input } = batchedCommand('--clients', `${clients}`, ...(dtls ? [] : ['--no-dtls']));
+  const crowd = lab.client().start('bench-client', command, { input });
+  const timeoutMs = 30_000 + clients * 500;
+  const [, seconds] = await crowd.waitFor(/^opened \d+ in ([\d.]+) s$/m, { timeoutMs });
+  await held();
+  await crowd.stop('SIGINT', 10_000 + clients * 10);
+  return Number(seconds);
+}
