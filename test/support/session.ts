@@ -9,6 +9,7 @@ export const tunnelSettings: TunnelSettings = {
   'switch-to-tcp-timeout': 25,
   offload: true,
   'match-tls-dtls-ciphers': false,
+  'tls-priorities': 'NORMAL:%SERVER_PRECEDENCE:%COMPAT',
   'cisco-client-compat': false,
   'cisco-svc-client-compat': false,
   'try-mtu-discovery': false,

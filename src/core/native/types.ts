@@ -159,6 +159,9 @@ export interface TlsContextOptions {
   cipherList?: string;
   cipherSuites?: string;
   groups?: string;
+  signatureAlgorithms?: string;
+  /** The server's order of suites decides; undefined: yes. */
+  serverPreference?: boolean;
   clientCertificate: 'none' | 'request' | 'require';
   /** PEM bundle to verify client certificates, with `clientCertificate` other than none. */
   ca?: Uint8Array;

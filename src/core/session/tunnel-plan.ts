@@ -10,11 +10,12 @@ import { type ConnectReplyInput, connectReply } from '../wire/connect-response.j
 import { chooseDtls, type DtlsChoice } from '../wire/dtls-choice.js';
 import { fillNames, parseHeaders } from '../wire/extra-headers.js';
 import { type Mtu, negotiateMtu } from '../wire/mtu.js';
+import { permittedSuites, type TlsPolicySettings, tlsPolicy } from './tls-policy.js';
 
 export type Session = NonNullable<Body<'AUTH_COOKIE_REP'>['session']>;
 
 /** What of a vhost's options the tunnel needs. */
-export interface TunnelSettings {
+export interface TunnelSettings extends TlsPolicySettings {
   readonly 'dtls-psk': boolean;
   readonly 'dtls-legacy': boolean;
   readonly 'rekey-time': number;
@@ -22,8 +23,6 @@ export interface TunnelSettings {
   readonly 'switch-to-tcp-timeout': number;
   readonly offload: boolean;
   readonly 'match-tls-dtls-ciphers': boolean;
-  readonly 'cisco-client-compat': boolean;
-  readonly 'cisco-svc-client-compat': boolean;
   readonly 'try-mtu-discovery': boolean;
   readonly 'output-buffer': number;
   readonly compression: boolean;
@@ -95,6 +94,7 @@ function dtlsPolicy(settings: TunnelSettings) {
     psk: settings['dtls-psk'],
     legacy: settings['dtls-legacy'] || settings['cisco-client-compat'] || settings['cisco-svc-client-compat'],
     matchTls: settings['match-tls-dtls-ciphers'],
+    suites: permittedSuites(tlsPolicy(settings)),
   };
 }
 

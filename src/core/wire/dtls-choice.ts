@@ -10,6 +10,8 @@ export interface DtlsPolicy {
   readonly udp: boolean;
   /** match-tls-dtls-ciphers: only the cipher of the TLS channel. */
   readonly matchTls: boolean;
+  /** OpenSSL's names of the TLS suites whose ciphers may be used; null: any. */
+  readonly suites: readonly string[] | null;
 }
 
 export interface LegacySuite {
@@ -96,11 +98,8 @@ export function chooseDtls(
   if (!policy.udp) return null;
   const offersPsk = [...request.dtlsCipherSuites, ...request.dtls12CipherSuites].includes('PSK-NEGOTIATE');
   if (policy.psk && offersPsk) {
-    const usable = pskSuites.filter(({ cipher }) => !policy.matchTls || sameCipher(cipher, tlsCipher));
-    // Without a suite like TLS's there is none that the policy allows.
-    return usable.length === 0
-      ? null
-      : { mode: 'psk', ciphers: usable.map(({ openssl }) => openssl).join(':') };
+    const usable = pskSuites.filter(({ cipher }) => isPermitted(policy, cipher, tlsCipher));
+    if (usable.length > 0) return { mode: 'psk', ciphers: usable.map(({ openssl }) => openssl).join(':') };
   }
   const masterSecret = request.dtlsMasterSecret;
   if (!policy.legacy || !masterSecret) return null;
@@ -109,6 +108,11 @@ export function chooseDtls(
     bestSuite(X_DTLS, request.dtlsCipherSuites, tlsCipher);
   if (!suite || (policy.matchTls && !sameCipher(suite.cipher, tlsCipher))) return null;
   return { mode: 'legacy', suite, masterSecret };
+}
+
+function isPermitted({ matchTls, suites }: DtlsPolicy, cipher: string, tlsCipher: string): boolean {
+  if (matchTls && !sameCipher(cipher, tlsCipher)) return false;
+  return suites === null || suites.some((suite) => sameCipher(cipher, suite));
 }
 
 /** Highest priority, but a suite with the TLS channel's cipher wins at once. */

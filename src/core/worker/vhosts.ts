@@ -3,6 +3,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import type { WorkerConfig, WorkerVhost } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
 import type { NativeBinding, TlsServerContext } from '../native/types.js';
+import { tlsPolicy } from '../session/tls-policy.js';
 import type { ProfileLink } from '../wire/auth-xml.js';
 import { parseGroup } from '../wire/groups.js';
 import type { SecmodLink } from './secmod-link.js';
@@ -64,8 +65,7 @@ async function loadVhost(native: NativeBinding, secmod: SecmodLink, configured: 
   if (chains.length === 0) throw new VpnError('OCS_WORKER_CERTIFICATE', { vhost: name });
   const context = native.createTlsContext({
     certificateChains: chains,
-    minVersion: 'TLSv1.2',
-    maxVersion: 'TLSv1.3',
+    ...tlsPolicy(configured),
     clientCertificate: 'none',
   });
   const { groups, profile } = (await channel.call('SEC_GET_VHOST', { vhost: name })).body;

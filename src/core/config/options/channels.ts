@@ -1,11 +1,10 @@
 /** TLS, DTLS and compression: the channels between client and server. */
-import { all, flag, G, notYet, num, secmod, text, U, V, worker } from '../option-spec.js';
+import { all, flag, G, num, secmod, text, U, V, worker } from '../option-spec.js';
 
 export const channelOptions = {
   'tls-priorities': text('NORMAL:%SERVER_PRECEDENCE:%COMPAT', {
     ...V,
     ...worker,
-    ...notYet,
     max: 4096,
     doc: 'Protocol versions, ciphers and groups as a GnuTLS priority string.',
   }),
@@ -24,7 +23,6 @@ export const channelOptions = {
   'cisco-client-compat': flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     doc: 'For AnyConnect: client certificates are asked for once per session, dtls-legacy and select-group-by-url are on, TLS 1.3 is off unless tls-priorities is set.',
   }),
   'cisco-svc-client-compat': flag(false, {
