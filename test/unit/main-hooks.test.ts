@@ -162,6 +162,8 @@ describe('PROXY headers', () => {
     peer.on('close', () => {
       closed = true;
     });
+    // Closed with our bytes unread: a reset.
+    peer.on('error', () => undefined);
     await new Promise((done) => peer.once('connect', done));
     const first = native.io.accept(listener);
     let accepted: Accepted | null = null;

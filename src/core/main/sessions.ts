@@ -10,6 +10,7 @@ import type { WithFds } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
+import { acceptedReply } from './accepted-reply.js';
 import type { BanTable } from './bans.js';
 import type { Client, ClientTable, Counters, Session } from './clients.js';
 import type { LeasePing } from './lease-ping.js';
@@ -385,41 +386,14 @@ export class Sessions {
   }
 
   #accept(session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
-    const { secmod } = this.#options;
+    const { secmod, udpPort } = this.#options;
     const { ipv4, ipv6 } = session.lease;
     secmod.sessionAddresses({
       sid: Uint8Array.from(session.sid),
       ipv4: ipv4?.address ?? '',
       ipv6: ipv6?.address ?? '',
     });
-    const { config, sessionStartTime } = opened;
-    return {
-      reply: 'OK',
-      reason: '',
-      session: {
-        dtlsSessionId: Uint8Array.from(session.dtlsSessionId),
-        sid: Uint8Array.from(session.sid),
-        safeId: session.safeId,
-        vname: tun.name,
-        userName: session.userName,
-        groupName: session.groupName,
-        vhost: session.vhost,
-        ipv4: ipv4?.address ?? null,
-        ipv4Local: ipv4?.local ?? null,
-        ipv4Netmask: ipv4?.netmask ?? null,
-        ipv6: ipv6?.address ?? null,
-        ipv6Local: ipv6?.local ?? null,
-        ipv6Prefix: ipv6?.prefix ?? 0,
-        ipv6Network: ipv6?.network ?? '',
-        sessionStartTime,
-        udpPort: config.noUdp ? 0 : this.#options.udpPort,
-        tunVnetHdr: tun.vnetHdr,
-        tunTso: tun.tso,
-        tunUso: tun.uso,
-        linkMtu: LINK_MTU,
-        config,
-      },
-    };
+    return acceptedReply(session, opened, tun, { udpPort, linkMtu: LINK_MTU });
   }
 
   #refuse(client: Client, reason: string): CookieReply {
