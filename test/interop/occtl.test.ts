@@ -7,6 +7,7 @@ import { connect } from '../support/openconnect.ts';
 import { startServer } from '../support/server.ts';
 import { until } from '../support/wait.ts';
 
+const launcher = join(import.meta.dirname, '../../bin/run.js');
 const golden = (name: string) => {
   const folder = join(import.meta.dirname, '../golden/recordings/ocserv-1.1.6');
   return readFileSync(join(folder, name), 'utf8');
@@ -70,12 +71,34 @@ test('every command of occtl 1.1.6 works', async () => {
   expect((await occtl('show', 'iroutes')).code).toBe(0);
   expect((await occtl('show', 'ip', 'ban', 'points')).stdout).toMatch(/10\.\d+\.\d+\.\d+ +\d+/);
   expect((await occtl('show', 'ip', 'bans')).code).toBe(0);
+  const points = (await occtl('-j', 'show', 'ip', 'ban', 'points')).stdout;
+  const [banned] = JSON.parse(points) as { IP: string }[];
+  expect((await occtl('unban', 'ip', banned?.IP ?? '')).stdout).toBe(`IP '${banned?.IP}' was unbanned\n`);
+  expect((await occtl('unban', 'ip', '192.0.2.99')).code).toBe(1);
   expect((await occtl('reload')).stdout).toBe(golden('occtl-reload.txt'));
   expect(await server.users()).toHaveLength(1);
 
   expect((await occtl('disconnect', 'id', '999999')).code).toBe(1);
+  const events = lab.server.start('events', [
+    process.execPath,
+    launcher,
+    'ctl',
+    'show',
+    'events',
+    '--run-dir',
+    `${lab.folder}/run`,
+  ]);
+  const stock = lab.server.start('occtl', ['occtl', '-s', `${lab.folder}/occtl.sock`, 'show', 'events']);
+  await until('both to listen', async () => {
+    const sockets = await lab.server.must(['ss', '-Hxn']);
+    return ['occtl.sock', 'ctl.sock'].every((name) =>
+      sockets.includes(`${lab.folder}/${name === 'ctl.sock' ? 'run/' : ''}${name}`),
+    );
+  });
   expect((await occtl('disconnect', 'user', 'alice')).stdout).toBe(golden('occtl-disconnect-user.txt'));
   await client.process.ended();
+  await events.waitFor(/default: disconnected user 'alice' \(\d+\) \(reason: server-disconnect, time: /);
+  await stock.waitFor(/disconnect.*'alice'/);
   await until('nobody to be left', async () => (await server.users()).length === 0);
   expect((await occtl('stop', 'now')).stdout).toBe(golden('occtl-stop-now.txt'));
   expect(await server.process.ended()).toMatchObject({ code: 0 });

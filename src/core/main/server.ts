@@ -20,6 +20,7 @@ import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
 import { ForeignAddresses } from './foreign-addresses.js';
+import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { Nat } from './nat-service.js';
@@ -142,14 +143,18 @@ export class Server {
       firewallScript: process.env.OCSERV_FW_SCRIPT ?? '',
     });
     const foreign = new ForeignAddresses(config.default.device);
+    const ping = new LeasePing(log, nowMs);
     this.#sessions = new Sessions({
       ...common,
       io,
-      leases: new LeaseTable({ taken: (address) => foreign.has(address) }),
+      leases: new LeaseTable({ taken: (address) => foreign.has(address) || ping.has(address) }),
       bans: this.#bans,
       secmod: this.#secmod,
       stats: this.#stats,
       hooks: this.#hooks,
+      get ping() {
+        return running.main['ping-leases'] ? ping : null;
+      },
       onEvent: (event) => this.#events.publish(event),
       get device() {
         return running.main.device;

@@ -10,8 +10,10 @@ import type { WithFds } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
+import { acceptedReply } from './accepted-reply.js';
 import type { BanTable } from './bans.js';
 import type { Client, ClientTable, Counters, Session } from './clients.js';
+import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
@@ -23,6 +25,8 @@ export const LINK_MTU = 1500;
 const TERMINATE_LIMIT_MS = 10_000;
 const MIN_TUN_MTU = 68;
 const MAX_TUN_MTU = 16384;
+/** Leases that are asked for one client (ping-leases), a second each. */
+const MAX_PINGED = 5;
 
 export interface SessionsOptions {
   readonly io: Pick<NativeIo, 'openTun' | 'configureInterface' | 'setInterfaceMtu' | 'close'>;
@@ -34,6 +38,8 @@ export interface SessionsOptions {
   readonly stats: ServerStats;
   /** Scripts, firewall rules and routes of a session. */
   readonly hooks: Pick<SessionHooks, 'isIdle' | 'opened' | 'hostKnown' | 'closed'>;
+  /** ping-leases, null while it is off. */
+  readonly ping?: Pick<LeasePing, 'answers'> | null;
   /** Somebody wants to know (events). */
   readonly onEvent?: (event: SessionEvent) => void;
   /** Prefix of tun device names (option device). */
@@ -90,6 +96,7 @@ export class Sessions {
       return this.#refuse(client, 'secmod is not available');
     }
     if (reply.reply !== 'OK' || reply.session === null) return this.#refuse(client, reply.reason);
+    await this.#leaseSilent(client, request, reply.session);
     if (client.state !== 'INIT') {
       void this.#closeAtSecmod(sid, 'unspecified', ZERO, false);
       return failed('the client is gone');
@@ -286,10 +293,26 @@ export class Sessions {
     opened: OpenedSession,
   ): Lease {
     const { leases } = this.#options;
+    const held = leases.get(client.id);
+    if (held !== null && older === undefined) return held;
+    leases.release(client.id);
     const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
     const lease = leases.acquire(client.id, wanted, older?.id ?? null);
     if (lease === null) throw new Refused('no address is free in the pool');
     return lease;
+  }
+
+  /** ping-leases: takes a lease of which no address answers, before there is a device that it could be routed to. */
+  async #leaseSilent(client: Client, request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession): Promise<void> {
+    const { ping, clients, leases } = this.#options;
+    if (!ping || clients.bySid(opened.sid)) return;
+    const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
+    for (let tries = 0; tries < MAX_PINGED; tries++) {
+      const lease = leases.acquire(client.id, wanted);
+      if (lease === null || !(await ping.answers(lease))) return;
+      leases.release(client.id);
+      if (client.state !== 'INIT') return;
+    }
   }
 
   #openTun(): TunDevice {
@@ -363,41 +386,14 @@ export class Sessions {
   }
 
   #accept(session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
-    const { secmod } = this.#options;
+    const { secmod, udpPort } = this.#options;
     const { ipv4, ipv6 } = session.lease;
     secmod.sessionAddresses({
       sid: Uint8Array.from(session.sid),
       ipv4: ipv4?.address ?? '',
       ipv6: ipv6?.address ?? '',
     });
-    const { config, sessionStartTime } = opened;
-    return {
-      reply: 'OK',
-      reason: '',
-      session: {
-        dtlsSessionId: Uint8Array.from(session.dtlsSessionId),
-        sid: Uint8Array.from(session.sid),
-        safeId: session.safeId,
-        vname: tun.name,
-        userName: session.userName,
-        groupName: session.groupName,
-        vhost: session.vhost,
-        ipv4: ipv4?.address ?? null,
-        ipv4Local: ipv4?.local ?? null,
-        ipv4Netmask: ipv4?.netmask ?? null,
-        ipv6: ipv6?.address ?? null,
-        ipv6Local: ipv6?.local ?? null,
-        ipv6Prefix: ipv6?.prefix ?? 0,
-        ipv6Network: ipv6?.network ?? '',
-        sessionStartTime,
-        udpPort: config.noUdp ? 0 : this.#options.udpPort,
-        tunVnetHdr: tun.vnetHdr,
-        tunTso: tun.tso,
-        tunUso: tun.uso,
-        linkMtu: LINK_MTU,
-        config,
-      },
-    };
+    return acceptedReply(session, opened, tun, { udpPort, linkMtu: LINK_MTU });
   }
 
   #refuse(client: Client, reason: string): CookieReply {
