@@ -28,11 +28,11 @@ function toUser({ id, workerPid, remoteIp, session }: UserData): ConnectedUser[]
   ];
 }
 
-export async function startOcvpn({ lab, options, pins }: ServerSetup): Promise<VpnServer> {
+export async function startOcvpn({ lab, options, vhosts, pins }: ServerSetup): Promise<VpnServer> {
   const runFolder = `${lab.folder}/run`;
   const config = `${lab.folder}/vpn.config.json`;
   mkdirSync(runFolder, { mode: 0o755 });
-  writeFileSync(config, JSON.stringify(options, null, 2));
+  writeFileSync(config, JSON.stringify({ ...options, vhosts }, null, 2));
   const vpn = [process.execPath, launcher];
   const folders = ['--data-dir', `${lab.folder}/data`, '--run-dir', runFolder];
   const server = lab.server.start('vpn', [...vpn, 'serve', '-c', config, ...folders]);

@@ -65,6 +65,7 @@ export interface OcservProgram {
 export interface ServerSetup {
   readonly lab: Lab;
   readonly options: ServerOptions;
+  readonly vhosts: Readonly<Record<string, ServerOptions>>;
   readonly passwordFile: string;
   readonly pins: readonly string[];
   readonly ocserv: OcservProgram;
@@ -96,6 +97,8 @@ async function writePasswordFile(lab: Lab, users: readonly User[]): Promise<stri
 
 export interface ServerRequest {
   readonly options?: ServerOptions;
+  /** Virtual hosts by name; ours only. */
+  readonly vhosts?: Readonly<Record<string, ServerOptions>>;
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
   readonly ocserv?: OcservProgram;
@@ -107,6 +110,7 @@ export async function startServer(
   kind: ServerKind,
   {
     options = {},
+    vhosts = {},
     users = defaultUsers,
     keys = ['rsa'],
     ocserv = { binary: 'ocserv', debug: 3 },
@@ -141,6 +145,7 @@ export async function startServer(
   const setup: ServerSetup = {
     lab,
     options: common,
+    vhosts,
     passwordFile,
     pins: files.map((file) => file.pin),
     ocserv,
