@@ -68,6 +68,8 @@ export interface ServerSetup {
   readonly vhosts: Readonly<Record<string, ServerOptions>>;
   readonly passwordFile: string;
   readonly pins: readonly string[];
+  /** Folder that the server sees as /etc; ours only. */
+  readonly etc?: string | undefined;
   readonly ocserv: OcservProgram;
 }
 
@@ -101,6 +103,7 @@ export interface ServerRequest {
   readonly vhosts?: Readonly<Record<string, ServerOptions>>;
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
+  readonly etc?: string;
   readonly ocserv?: OcservProgram;
 }
 
@@ -113,6 +116,7 @@ export async function startServer(
     vhosts = {},
     users = defaultUsers,
     keys = ['rsa'],
+    etc,
     ocserv = { binary: 'ocserv', debug: 3 },
   }: ServerRequest = {},
 ): Promise<VpnServer> {
@@ -149,6 +153,7 @@ export async function startServer(
     passwordFile,
     pins: files.map((file) => file.pin),
     ocserv,
+    etc,
   };
   const server = kind === 'ocserv' ? await startOcserv(setup) : await startOcvpn(setup);
   await until(`${kind} to listen`, async () => {

@@ -594,8 +594,8 @@ export const messages = {
     from: 'main',
     to: 'secmod',
     reply: 'SECM_RELOAD_REPLY',
-    body: {},
-    doc: 'Read the configuration and keys again.',
+    body: { keysOnly: bool() },
+    doc: 'Read the configuration and keys again, or only the keys (their files changed).',
   }),
   SECM_RELOAD_REPLY: message({
     id: 250,

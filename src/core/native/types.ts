@@ -137,6 +137,8 @@ export interface NativeIo {
   dropPrivileges(drop: PrivilegeDrop): void;
   /** net-priority: 0 leaves the socket alone, 1..6 set SO_PRIORITY, 0x20..0xff the TOS or traffic class byte. */
   setNetPriority(fd: number, priority: number): void;
+  /** setns(2) of the calling thread alone, into the network namespace of this descriptor; it stays open. */
+  setNetworkNamespace(fd: number): void;
   /** What this kernel offers: probed once. */
   probeOffloads(): {
     tunVnetHdr: boolean;
