@@ -1,10 +1,12 @@
 /** Options that act in the worker and on the wire, with the stock client. */
 import { expect, test } from 'vitest';
+import { blackHoleUdpAbove } from '../support/faults.ts';
 import { exchange } from '../support/https.ts';
 import { inside, openLab } from '../support/lab.ts';
 import { authenticate, connect, fetchCookie } from '../support/openconnect.ts';
 import { forEachServer, startServer } from '../support/server.ts';
-import { ping } from '../support/traffic.ts';
+import { ping, reachable } from '../support/traffic.ts';
+import { until } from '../support/wait.ts';
 
 /** Large enough to be compressed; ping repeats its pattern. */
 const LARGE = { size: 1000 };
@@ -77,6 +79,18 @@ forEachServer((kind) => {
     expect(stderr + stdout).toContain('Authorised <use> only');
     const client = await connect(lab, server);
     expect(client.process.output).toContain('Welcome & "hello"');
+  });
+
+  test('try-mtu-discovery: the tunnel MTU follows a path that loses large datagrams', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind, { options: { 'try-mtu-discovery': true, dpd: 30 } });
+    await blackHoleUdpAbove(lab, 1380);
+    const client = await connect(lab, server);
+    await client.dtls();
+    // 20 of IP, 8 of UDP, 37 of DTLS, the type.
+    const mtu = async () => (await server.users())[0]?.mtu ?? 0;
+    await until('the MTU to fit', async () => (await mtu()) <= 1380 - 66, { timeoutMs: 40_000 });
+    await reachable(lab.inner, (await client.event('connect')).INTERNAL_IP4_ADDRESS ?? '');
   });
 
   test('net-priority: datagrams carry the TOS byte', async () => {

@@ -32,11 +32,11 @@ function toUser({ id, workerPid, remoteIp, session }: UserData): ConnectedUser[]
 const withEtc = (folder?: string): string[] =>
   folder === undefined ? [] : ['sh', '-c', 'mount --bind "$0" /etc && exec "$@"', folder];
 
-export async function startOcvpn({ lab, options, pins, etc }: ServerSetup): Promise<VpnServer> {
+export async function startOcvpn({ lab, options, vhosts, pins, etc }: ServerSetup): Promise<VpnServer> {
   const runFolder = `${lab.folder}/run`;
   const config = `${lab.folder}/vpn.config.json`;
   mkdirSync(runFolder, { mode: 0o755 });
-  writeFileSync(config, JSON.stringify(options, null, 2));
+  writeFileSync(config, JSON.stringify({ ...options, vhosts }, null, 2));
   const vpn = [process.execPath, launcher];
   const folders = ['--data-dir', `${lab.folder}/data`, '--run-dir', runFolder];
   const server = lab.server.start('vpn', [...withEtc(etc), ...vpn, 'serve', '-c', config, ...folders]);

@@ -65,6 +65,7 @@ export interface OcservProgram {
 export interface ServerSetup {
   readonly lab: Lab;
   readonly options: ServerOptions;
+  readonly vhosts: Readonly<Record<string, ServerOptions>>;
   readonly passwordFile: string;
   readonly pins: readonly string[];
   /** Folder that the server sees as /etc; ours only. */
@@ -98,6 +99,8 @@ async function writePasswordFile(lab: Lab, users: readonly User[]): Promise<stri
 
 export interface ServerRequest {
   readonly options?: ServerOptions;
+  /** Virtual hosts by name; ours only. */
+  readonly vhosts?: Readonly<Record<string, ServerOptions>>;
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
   readonly etc?: string;
@@ -110,6 +113,7 @@ export async function startServer(
   kind: ServerKind,
   {
     options = {},
+    vhosts = {},
     users = defaultUsers,
     keys = ['rsa'],
     etc,
@@ -145,6 +149,7 @@ export async function startServer(
   const setup: ServerSetup = {
     lab,
     options: common,
+    vhosts,
     passwordFile,
     pins: files.map((file) => file.pin),
     ocserv,
