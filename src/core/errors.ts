@@ -201,7 +201,12 @@ export const catalogue = {
   OCS_PLUGIN: {
     fatalFor: 'process',
     say: 'The plugin {plugin} cannot be loaded: {reason}.',
-    mend: 'Install or build it again, or remove it from "oclif.plugins" in package.json.',
+    mend: 'Install or build it again, or take it off the server with "vpn plugins unlink".',
+  },
+  OCS_VHOST_UNKNOWN: {
+    fatalFor: 'request',
+    say: 'There is no virtual host {vhost}; there is: {known}.',
+    mend: 'Name one of them with --vhost.',
   },
   OCS_PASSWD_LOCKED: {
     fatalFor: 'request',
