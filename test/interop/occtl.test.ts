@@ -88,7 +88,8 @@ test('every command of occtl 1.1.6 works', async () => {
     '--run-dir',
     `${lab.folder}/run`,
   ]);
-  const stock = lab.server.start('occtl', ['occtl', '-s', `${lab.folder}/occtl.sock`, 'show', 'events']);
+  // It writes to a pipe in blocks otherwise.
+  const stock = lab.server.start('occtl', ['stdbuf', '-oL', 'occtl', '-s', `${lab.folder}/occtl.sock`, 'show', 'events']);
   await until('both to listen', async () => {
     const sockets = await lab.server.must(['ss', '-Hxn']);
     return ['occtl.sock', 'ctl.sock'].every((name) =>
