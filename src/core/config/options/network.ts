@@ -119,7 +119,7 @@ export const networkOptions = {
     ...mainSecmod,
     format: 'ports',
     max: 1024,
-    doc: 'Ports that the client may reach, e.g. "tcp(443), udp(53), icmp()", or "!(tcp(25))" for all others.',
+    doc: 'Ports that the client may reach, e.g. "tcp(443), udp(53), icmp()", or "!(tcp(25))" for all others. Implies restrict-user-to-routes.',
   }),
   'rx-data-per-sec': num(0, {
     ...U,
