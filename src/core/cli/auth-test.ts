@@ -2,6 +2,7 @@
 import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import { createLogger } from '../log.js';
+import { native } from '../native/index.js';
 import { loadAuthPlugins, pluginLists } from '../secmod/plugins.js';
 import { type TestLoginResult, type TestLoginStep, testLogin } from '../secmod/test-login.js';
 import { openAnswers } from '../users/read-password.js';
@@ -18,6 +19,8 @@ export interface AuthTestOptions {
 
 /** Throws errors of the catalogue. */
 export async function runAuthTest(options: AuthTestOptions): Promise<TestLoginResult> {
+  // No core file may hold what is typed.
+  native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
   const answers = openAnswers();
   try {
     return await testLogin({
