@@ -5,7 +5,7 @@ import { exchange } from '../support/https.ts';
 import { inside, openLab } from '../support/lab.ts';
 import { authenticate, connect, fetchCookie } from '../support/openconnect.ts';
 import { forEachServer, startServer } from '../support/server.ts';
-import { ping, reachable } from '../support/traffic.ts';
+import { iperfServer, ping, reachable, throughput } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
 /** Large enough to be compressed; ping repeats its pattern. */
@@ -91,6 +91,48 @@ forEachServer((kind) => {
     const mtu = async () => (await server.users())[0]?.mtu ?? 0;
     await until('the MTU to fit', async () => (await mtu()) <= 1380 - 66, { timeoutMs: 40_000 });
     await reachable(lab.inner, (await client.event('connect')).INTERNAL_IP4_ADDRESS ?? '');
+  });
+
+  // One direction for each lab: what a limited sender has queued would still be on its way in the next run.
+  test.for([
+    ['rx-data-per-sec', 'DTLS', 'up', []],
+    ['tx-data-per-sec', 'DTLS', 'down', []],
+    ['rx-data-per-sec', 'TLS', 'up', ['--no-dtls']],
+    ['tx-data-per-sec', 'TLS', 'down', ['--no-dtls']],
+  ] as const)('%s over %s', async ([option, , way, args]) => {
+    const lab = await openLab();
+    const limit = 500_000;
+    const server = await startServer(lab, kind, { options: { [option]: limit } });
+    const client = await connect(lab, server, { args });
+    await iperfServer(lab);
+    const bytes = (await throughput(client.host, way, { megabytes: 2 })) / 8;
+    // The lower bound shows that the limit is used.
+    expect(bytes).toBeLessThan(limit * 1.15);
+    expect(bytes).toBeGreaterThan(limit * 0.4);
+  });
+
+  test.for([
+    ['TLS 1.2', 'NORMAL:-VERS-TLS1.3', 'ssl', 'ssl'],
+    ['a new tunnel', 'NORMAL', 'new-tunnel', 'new-tunnel'],
+  ] as const)('rekey over %s: the tunnel lives on', async ([, priority, method, advertised]) => {
+    const lab = await openLab();
+    const options = { 'tls-priorities': priority, 'rekey-method': method, 'rekey-time': 40 };
+    const server = await startServer(lab, kind, { options });
+    const client = await connect(lab, server, { args: ['--dump-http-traffic'] });
+    expect(client.process.output).toContain(`X-CSTP-Rekey-Method: ${advertised}`);
+    await client.process.waitFor(/CSTP rekey due/, { timeoutMs: 90_000 });
+    if (method === 'new-tunnel') await client.event('reconnect', 1, 30_000);
+    await reachable(client.host, inside.host4, 30_000);
+    expect(await server.users()).toHaveLength(1);
+    expect(client.process.exit).toBeUndefined();
+  });
+
+  test('rekey-time 0: no rekey is asked for', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind, { options: { 'rekey-time': 0 } });
+    const client = await connect(lab, server, { args: ['--dump-http-traffic'] });
+    expect(client.process.output).toContain('X-CSTP-Rekey-Method: none');
+    expect(client.process.output).not.toContain('Rekey-Time');
   });
 
   test('net-priority: datagrams carry the TOS byte', async () => {
