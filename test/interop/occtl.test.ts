@@ -89,7 +89,15 @@ test('every command of occtl 1.1.6 works', async () => {
     `${lab.folder}/run`,
   ]);
   // It writes to a pipe in blocks otherwise.
-  const stock = lab.server.start('occtl', ['stdbuf', '-oL', 'occtl', '-s', `${lab.folder}/occtl.sock`, 'show', 'events']);
+  const stock = lab.server.start('occtl', [
+    'stdbuf',
+    '-oL',
+    'occtl',
+    '-s',
+    `${lab.folder}/occtl.sock`,
+    'show',
+    'events',
+  ]);
   await until('both to listen', async () => {
     const sockets = await lab.server.must(['ss', '-Hxn']);
     return ['occtl.sock', 'ctl.sock'].every((name) =>
