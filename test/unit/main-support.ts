@@ -4,9 +4,12 @@ import { createLogger } from '../../src/core/log.js';
 import { BanTable } from '../../src/core/main/bans.js';
 import { ClientTable, type ClientWorker } from '../../src/core/main/clients.js';
 import { LeaseTable } from '../../src/core/main/leases.js';
+import { Reservations } from '../../src/core/main/reservations.js';
+import { Resumption } from '../../src/core/main/resume.js';
 import type { SecmodCalls } from '../../src/core/main/secmod-calls.js';
 import { ServerStats } from '../../src/core/main/server-stats.js';
 import { Sessions } from '../../src/core/main/sessions.js';
+import { Tickets } from '../../src/core/main/tickets.js';
 import type { InterfaceConfig, TunDevice } from '../../src/core/native/types.js';
 
 export const silent = createLogger('test', 2);
@@ -84,8 +87,21 @@ export class FakeSecmod implements SecmodCalls {
       : { reply: 'FAILED', reason: 'no such session', session };
   }
 
-  closeSession(body: Body<'SECM_SESSION_CLOSE'>): void {
+  readonly resumed: Body<'SECM_SESSION_RESUME'>[] = [];
+  /** What it says to tunnels that are presented again; null: it is not there. */
+  resumeReply: 'OK' | 'FAILED' | null = 'OK';
+  /** When the cookies of ended tunnels end. */
+  expires = 0;
+
+  async resumeSession(body: Body<'SECM_SESSION_RESUME'>): Promise<Body<'SECM_SESSION_REPLY'> | null> {
+    this.resumed.push(body);
+    return this.resumeReply && { reply: this.resumeReply, reason: '', session: null };
+  }
+
+  async closeSession(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
     this.closed.push(body);
+    const { bytesIn, bytesOut, discReason } = body;
+    return { bytesIn, bytesOut, discReason, uptimeSec: 0, expires: this.expires };
   }
 
   sessionAddresses(body: Body<'SECM_SESSION_ADDRESSES'>): void {
@@ -148,6 +164,8 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
   const devices = new FakeDevices();
   const stats = new ServerStats(clock.now);
   const leases = new LeaseTable();
+  const reservations = new Reservations(leases);
+  const tickets = new Tickets(Buffer.alloc(32, 9));
   const bans = new BanTable({
     maxScore: 80,
     banTimeSec: 300,
@@ -160,6 +178,9 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
     log: silent,
     clients,
     leases,
+    reservations,
+    tickets,
+    cookieTimeoutSec: 300,
     bans,
     secmod,
     stats,
@@ -171,7 +192,25 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
     connectionPoints: values.connectionPoints ?? 1,
     onClosed: () => {},
   });
-  return { clock, clients, secmod, devices, stats, leases, bans, sessions };
+  const resumption = new Resumption({
+    ...{ clients, leases, reservations, sessions, secmod, tickets },
+    log: silent,
+    // Devices have the numbers in their names.
+    interfaceIndex: (name) => Number(name.replace('vpns', '')),
+  });
+  return {
+    clock,
+    clients,
+    secmod,
+    devices,
+    stats,
+    leases,
+    reservations,
+    tickets,
+    bans,
+    sessions,
+    resumption,
+  };
 }
 
 export const SID = Uint8Array.from({ length: 32 }, (_, i) => i);

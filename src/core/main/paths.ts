@@ -8,6 +8,8 @@ export interface RunPaths {
   readonly main: string;
   readonly secmod: string;
   readonly control: string;
+  /** See MainState. */
+  readonly state: string;
 }
 
 /** socket-file and occtl-socket-file may lie elsewhere. */
@@ -16,6 +18,7 @@ export function runPaths(runDir: string, options: VhostConfig): RunPaths {
   return {
     runDir: dir,
     main: join(dir, 'main.sock'),
+    state: join(dir, 'main.state'),
     secmod: options['socket-file'] === '' ? join(dir, 'secmod.sock') : options['socket-file'],
     control: options['occtl-socket-file'] === '' ? join(dir, 'ctl.sock') : options['occtl-socket-file'],
   };

@@ -85,9 +85,10 @@ async function serve(options: ServeOptions): Promise<number> {
       await end.requested;
     }
   } finally {
-    await server.stop();
+    if (end.leaving) server.leave();
+    else await server.stop();
   }
-  log.info('stopped');
+  log.info(end.leaving ? 'left; the tunnels go on and wait for the next server' : 'stopped');
   return 0;
 }
 
@@ -125,16 +126,21 @@ function embeddedPin(dataDir: string): string {
   return certificatePin(readFileSync(embeddedPaths(dataDir).serverCert));
 }
 
-/** SIGINT, SIGTERM and `vpn ctl stop`: the first asks for an orderly end, the next one forces it. */
+/**
+ * SIGINT, SIGTERM and `vpn ctl stop`: the first asks for an orderly end, the next one forces it. SIGUSR2: this process
+ * alone ends, at once; tunnels and secmod stay for the next one (restart, upgrade).
+ */
 class StopSwitch {
   readonly #resolvers = Promise.withResolvers<void>();
   readonly #log: Logger;
   #at: number | null = null;
+  #leaving = false;
   #force: () => Promise<void> = () => Promise.resolve();
 
   constructor(log: Logger) {
     this.#log = log;
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.request());
+    process.on('SIGUSR2', () => this.#leave());
     // A terminal that goes away must not end a server without order.
     process.on('SIGHUP', () => log.info('SIGHUP ignored'));
   }
@@ -145,6 +151,19 @@ class StopSwitch {
 
   get isRequested(): boolean {
     return this.#at !== null;
+  }
+
+  /** SIGUSR2 came, and nothing else before. */
+  get leaving(): boolean {
+    return this.#leaving;
+  }
+
+  #leave(): void {
+    if (this.#at !== null) return;
+    this.#leaving = true;
+    this.#log.info('leaving; tunnels and secmod stay for the next server');
+    this.#at = performance.now();
+    this.#resolvers.resolve();
   }
 
   onForce(force: () => Promise<void>): void {

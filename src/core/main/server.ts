@@ -6,7 +6,7 @@
  *   ControlServer → controlHandlers → Sessions
  */
 import { randomBytes } from 'node:crypto';
-import { lstatSync, unlinkSync } from 'node:fs';
+import { chownSync, lstatSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
@@ -21,14 +21,18 @@ import { ClientTable } from './clients.js';
 import { controlHandlers } from './control-handlers.js';
 import { ControlServer } from './control-server.js';
 import { ForeignAddresses } from './foreign-addresses.js';
-import { LeaseTable } from './leases.js';
+import { type Lease, LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
+import { MainState } from './main-state.js';
 import { Nat } from './nat-service.js';
 import type { RunPaths } from './paths.js';
 import { type Identity, localAddressCheck } from './preflight.js';
+import { Reservations } from './reservations.js';
+import { Resumption } from './resume.js';
 import { SecmodLink } from './secmod-link.js';
 import { ServerStats } from './server-stats.js';
 import { Sessions } from './sessions.js';
+import { Tickets } from './tickets.js';
 import { UdpDispatch } from './udp-dispatch.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -72,8 +76,10 @@ const nowMs = (): number => performance.now();
 
 export class Server {
   readonly #options: ServerOptions;
-  readonly #clients = new ClientTable();
-  readonly #stats = new ServerStats(nowSec());
+  readonly #state: MainState;
+  readonly #clients: ClientTable;
+  readonly #stats: ServerStats;
+  readonly #reservations: Reservations;
   readonly #bans: BanTable;
   readonly #secmod: SecmodLink;
   readonly #sessions: Sessions;
@@ -95,6 +101,9 @@ export class Server {
     const { config, identity, log, io, paths } = options;
     const main = config.default;
     const hmacKey = randomBytes(32);
+    this.#state = new MainState(paths.state, log);
+    this.#clients = new ClientTable(this.#state.nextHandle);
+    this.#stats = new ServerStats(nowSec(), this.#state.savedStats);
     const connectionPoints = main['ban-points-connection'];
     const common = { log, clients: this.#clients, now: nowSec, connectionPoints };
     this.#bans = new BanTable({
@@ -113,12 +122,19 @@ export class Server {
       bans: this.#bans,
       stats: this.#stats,
       connect: options.ipc.connect,
+      onUp: () => resumption.presentAll(),
     });
     const foreign = new ForeignAddresses(main.device);
+    const leases = new LeaseTable({ taken: (address) => foreign.has(address) });
+    this.#reservations = new Reservations(leases);
+    const addresses = { leases, reservations: this.#reservations };
+    const tickets = new Tickets(this.#state.ticketKey);
     this.#sessions = new Sessions({
       ...common,
+      ...addresses,
       io,
-      leases: new LeaseTable({ taken: (address) => foreign.has(address) }),
+      tickets,
+      cookieTimeoutSec: main['cookie-timeout'],
       bans: this.#bans,
       secmod: this.#secmod,
       stats: this.#stats,
@@ -128,14 +144,22 @@ export class Server {
       udpPort: main['udp-port'],
       onClosed: () => this.#onClosed(),
     });
+    const resumption = new Resumption({
+      ...common,
+      ...addresses,
+      sessions: this.#sessions,
+      secmod: this.#secmod,
+      tickets,
+    });
     this.#pool = new WorkerPool({
       log,
       sessions: this.#sessions,
+      resumption,
       bans: this.#bans,
       clientsPerWorker: main['worker-clients'],
       spare: main['spare-workers'],
       startWorker: options.startWorkers ? () => startRole(['worker', '--main', paths.main]) : null,
-      allowedUids: options.startWorkers ? [0] : [0, identity.uid],
+      workerUid: identity.uid,
       workerConfig: () => ({ json: workerConfig(config, identity), secmodPath: paths.secmod }),
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
@@ -173,6 +197,7 @@ export class Server {
     this.#claimRunDir();
     await this.#bindSockets();
     await this.#secmod.start();
+    await this.#restoreLeases();
     await this.#nat.start();
     await this.#pool.start();
     this.#control = new ControlServer({
@@ -206,20 +231,35 @@ export class Server {
       log.warn({ clients: this.#clients.size }, 'clients that did not end are cut off');
     await this.#pool.stop();
     await this.#secmod.stop();
-    await this.#leave();
+    this.#state.remove();
+    await this.#nat.stop();
+    this.#closeSockets();
+  }
+
+  /**
+   * The end of this process alone: workers, secmod and NAT stay for the next `vpn serve` on this run directory, and no
+   * tunnel notices.
+   */
+  leave(): void {
+    if (this.#maintenance) clearInterval(this.#maintenance);
+    this.#state.flush();
+    this.#pool.leave();
+    this.#secmod.leave();
+    this.#closeSockets();
   }
 
   /** The end without patience: children are killed, traces removed. */
   async kill(): Promise<void> {
     this.#pool.kill();
     this.#secmod.kill();
-    await this.#leave();
+    this.#state.remove();
+    await this.#nat.stop();
+    this.#closeSockets();
   }
 
-  async #leave(): Promise<void> {
+  #closeSockets(): void {
     for (const listener of this.#tcpListeners.splice(0)) listener.close();
     for (const listener of this.#udpListeners.splice(0)) listener.close();
-    await this.#nat.stop();
     this.#control?.close();
     if (this.#control) removeSocket(this.#options.paths.control);
     this.#control = null;
@@ -229,8 +269,9 @@ export class Server {
 
   /** The socket for workers is also the sign that this run directory is in use. */
   #claimRunDir(): void {
-    const { io, ipc, log, paths } = this.#options;
+    const { io, ipc, log, paths, identity } = this.#options;
     refuseIfLive(io, paths);
+    this.#state.open(() => this.#stats.snapshot());
     this.#ipcListener = ipc.listen({
       path: paths.main,
       mode: this.#options.startWorkers ? 0o600 : 0o666,
@@ -239,7 +280,15 @@ export class Server {
       accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
       onChannel: (channel) => this.#pool.onChannel(channel),
     });
+    // Workers of an earlier main have given up root.
+    if (this.#options.startWorkers) chownSync(paths.main, identity.uid, identity.gid);
     removeSocket(paths.control);
+  }
+
+  /** Addresses that wait for clients which an earlier main served. */
+  async #restoreLeases(): Promise<void> {
+    for (const { safeId, userName, expires, lease } of await this.#secmod.leases())
+      this.#reservations.restore(safeId, JSON.parse(lease) as Lease, { userName, until: expires });
   }
 
   async #bindSockets(): Promise<void> {
@@ -272,6 +321,7 @@ export class Server {
 
   #onClosed(): void {
     this.#acceptor.released();
+    this.#state.touch();
     if (this.#clients.size === 0) this.#emptied?.();
   }
 
@@ -295,6 +345,8 @@ export class Server {
 
   #maintain(): void {
     this.#bans.expire();
+    this.#reservations.expire(nowSec());
+    this.#state.touch();
     const oldest = nowSec() - this.#options.config.default['auth-timeout'] - AUTH_GRACE_SEC;
     for (const client of this.#clients.all()) {
       if (client.session !== null || client.acceptedAt > oldest) continue;

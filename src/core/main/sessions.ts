@@ -13,8 +13,10 @@ import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
 import type { BanTable } from './bans.js';
 import type { Client, ClientTable, Counters, Session } from './clients.js';
 import type { Lease, LeaseTable } from './leases.js';
+import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
+import type { Tickets } from './tickets.js';
 
 /** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
 export const LINK_MTU = 1500;
@@ -28,6 +30,10 @@ export interface SessionsOptions {
   readonly log: Logger;
   readonly clients: ClientTable;
   readonly leases: LeaseTable;
+  readonly reservations: Reservations;
+  readonly tickets: Tickets;
+  /** Until secmod says how long the cookie of an ended tunnel lives. Seconds. */
+  readonly cookieTimeoutSec: number;
   readonly bans: BanTable;
   readonly secmod: SecmodCalls;
   readonly stats: ServerStats;
@@ -76,13 +82,13 @@ export class Sessions {
     }
     if (reply.reply !== 'OK' || reply.session === null) return this.#refuse(client, reply.reason);
     if (client.state !== 'INIT') {
-      this.#closeAtSecmod(sid, 'unspecified', ZERO, false);
+      void this.#closeAtSecmod(sid, 'unspecified', ZERO, false);
       return failed('the client is gone');
     }
     try {
       return this.#complete(client, request, reply.session);
     } catch (error) {
-      this.#closeAtSecmod(sid, 'error', ZERO, false);
+      void this.#closeAtSecmod(sid, 'error', ZERO, false);
       if (!(error instanceof Refused))
         log.error({ client: client.id, err: error }, 'the tunnel cannot be set up');
       return this.#refuse(client, error instanceof Refused ? error.message : 'the tunnel cannot be set up');
@@ -97,15 +103,15 @@ export class Sessions {
   }
 
   #undo(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
-    const { clients, leases, log, stats, bans, connectionPoints, now } = this.#options;
+    const { clients, leases, reservations, log, stats, bans, connectionPoints, now } = this.#options;
     clients.advance(client, 'closed');
     const { session } = client;
     if (counters && session) raise(session.counters, counters);
     if (session) this.#retireTun(session);
-    leases.release(client.id);
     clients.remove(client);
     if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
     if (session === null) {
+      leases.release(client.id);
       log.debug({ client: client.id, ip: client.remote.address, reason, detail }, 'connection closed');
       return;
     }
@@ -113,7 +119,11 @@ export class Sessions {
     const why = client.ending?.stolen ? 'unspecified' : reason;
     const serverDisconnected = client.ending !== null && !client.ending.stolen;
     stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
-    this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
+    const until = now() + this.#options.cookieTimeoutSec;
+    reservations.keep(client.id, session.safeId, { userName: session.userName, until });
+    void this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected).then((totals) => {
+      if (totals) reservations.setEnd(session.safeId, totals.expires);
+    });
     log.info(
       {
         client: client.id,
@@ -184,12 +194,12 @@ export class Sessions {
     const tun = this.#openTun();
     try {
       const lease = this.#lease(client, older, request, opened);
-      if (older) this.#dropOlder(older);
+      if (older) this.supersede(older);
       this.#configureTun(tun, lease);
       const session = this.#session(request, opened, lease, tun);
       clients.attach(client, session);
       clients.advance(client, 'opened');
-      return { body: this.#accept(session, opened, tun), fds: [tun.fd] };
+      return { body: this.#accept(client, session, opened, tun), fds: [tun.fd] };
     } catch (error) {
       io.close(tun.fd);
       leases.release(client.id);
@@ -221,9 +231,10 @@ export class Sessions {
     request: Body<'AUTH_COOKIE_REQ'>,
     opened: OpenedSession,
   ): Lease {
-    const { leases } = this.#options;
+    const { leases, reservations } = this.#options;
+    const from = older?.id ?? (reservations.take(opened.safeId) ? opened.safeId : null);
     const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
-    const lease = leases.acquire(client.id, wanted, older?.id ?? null);
+    const lease = leases.acquire(client.id, wanted, from);
     if (lease === null) throw new Refused('no address is free in the pool');
     return lease;
   }
@@ -262,7 +273,7 @@ export class Sessions {
   }
 
   /** The same cookie came again: the older connection ends without telling its client to stop. */
-  #dropOlder(older: Client): void {
+  supersede(older: Client): void {
     this.#options.log.info(
       { client: older.id, user: older.session?.userName },
       'session moved to a new connection',
@@ -281,6 +292,13 @@ export class Sessions {
       vhost: opened.vhost,
       userAgent: opened.userAgent,
       hostname: request.hostname,
+      login: {
+        ip: opened.ip,
+        ipv4Seed: opened.ipv4Seed,
+        tlsAuthOk: opened.tlsAuthOk,
+        devicePlatform: opened.devicePlatform,
+        deviceType: opened.deviceType,
+      },
       config: opened.config,
       lease,
       tunName: tun.name,
@@ -296,13 +314,14 @@ export class Sessions {
     };
   }
 
-  #accept(session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
-    const { secmod } = this.#options;
+  #accept(client: Client, session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
+    const { secmod, tickets } = this.#options;
     const { ipv4, ipv6 } = session.lease;
     secmod.sessionAddresses({
       sid: Uint8Array.from(session.sid),
       ipv4: ipv4?.address ?? '',
       ipv6: ipv6?.address ?? '',
+      lease: JSON.stringify(session.lease),
     });
     const { config, sessionStartTime } = opened;
     return {
@@ -330,6 +349,7 @@ export class Sessions {
         tunUso: tun.uso,
         linkMtu: LINK_MTU,
         config,
+        ticket: tickets.seal(client, session),
       },
     };
   }
@@ -346,10 +366,10 @@ export class Sessions {
     discReason: CloseReason,
     counters: Counters,
     serverDisconnected: boolean,
-  ): void {
+  ): Promise<Body<'SECM_CLI_STATS'> | null> {
     const { bytesIn, bytesOut } = counters;
     const body = { sid: Uint8Array.from(sid), bytesIn, bytesOut, discReason, serverDisconnected };
-    this.#options.secmod.closeSession(body);
+    return this.#options.secmod.closeSession(body);
   }
 }
 
