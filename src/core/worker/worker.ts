@@ -33,6 +33,8 @@ const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 500;
 /** How long the end of a tunnel waits to be told to the next main. */
 const REPORT_PATIENCE_MS = 60_000;
+/** Within this time it is known whether main was there to hear of an end: a killed process dies thread by thread. */
+const NOTICE_MS = 200;
 
 export class Worker {
   /** Resolves when the process has nothing left to do; rejects when it cannot start. */
@@ -72,7 +74,10 @@ export class Worker {
   /** SIGTERM: tells the clients not to come back, waits a little for that, and ends. */
   stop(): void {
     this.#stopping = true;
-    for (const client of [...this.#clients.values()]) client.terminate('disconnect', 'server-disconnect');
+    for (const client of [...this.#clients.values()]) {
+      if (client.isGone) this.#forget(client);
+      else client.terminate('disconnect', 'server-disconnect');
+    }
     if (this.#clients.size === 0) this.#finish();
     else setTimeout(() => this.#finish(), STOP_TIMEOUT_MS).unref();
   }
@@ -199,9 +204,15 @@ export class Worker {
   };
 
   #onGone = (client: Client): void => {
-    if (client.isUnreported && !this.#stopping) setTimeout(() => this.#forget(client), REPORT_PATIENCE_MS);
+    if (client.hasTunnel && !this.#stopping) setTimeout(() => this.#dismiss(client), NOTICE_MS);
     else this.#forget(client);
   };
+
+  /** Keeps a client whose end nobody was told of until there is a main, for a while. */
+  #dismiss(client: Client): void {
+    if (client.isUnreported) setTimeout(() => this.#forget(client), REPORT_PATIENCE_MS);
+    else this.#forget(client);
+  }
 
   #forget(client: Client): void {
     if (this.#clients.get(client.handle) === client) this.#clients.delete(client.handle);
