@@ -152,11 +152,16 @@ export const catalogue = {
     say: 'The native addon {path} cannot be loaded: {reason}.',
     mend: 'Build it with "npm run build", or start the server with "npm start", which does.',
   },
-  OCS_CONFIG: { fatalFor: 'process', say: '{detail}', mend: 'Correct the configuration and try again.' },
+  OCS_CONFIG: { fatalFor: 'process', say: '{detail}.', mend: 'Correct the configuration and try again.' },
   OCS_FILE: {
     fatalFor: 'process',
     say: 'The {what} {path} cannot be used: {reason}.',
     mend: 'Check that the file exists, that its name is right and that it may be read and written.',
+  },
+  OCS_USER_FILE: {
+    fatalFor: 'client',
+    say: 'The configuration of the session cannot be taken from {path}: {detail}.',
+    mend: 'Correct the file of the user or group; it is read again at the next connection.',
   },
   OCS_KEY_COUNT: {
     fatalFor: 'process',

@@ -49,7 +49,7 @@ function toUser(found: OcctlUser): ConnectedUser {
   };
 }
 
-export async function startOcserv({ lab, options, pins }: ServerSetup): Promise<VpnServer> {
+export async function startOcserv({ lab, options, pins, ocserv }: ServerSetup): Promise<VpnServer> {
   mkdirSync(`${lab.folder}/run`, { mode: 0o755 });
   const control = `${lab.folder}/run/occtl.sock`;
   const config = `${lab.folder}/ocserv.conf`;
@@ -64,11 +64,11 @@ export async function startOcserv({ lab, options, pins }: ServerSetup): Promise<
     'predictable-ips': true,
   };
   writeFileSync(config, write({ ...own, ...options }));
-  const process = lab.server.start('ocserv', ['ocserv', '-f', '-d', '3', '-c', config]);
+  const server = lab.server.start('ocserv', [ocserv.binary, '-f', '-d', `${ocserv.debug}`, '-c', config]);
   const occtl = ['occtl', '-s', control];
   return {
     kind: 'ocserv',
-    process,
+    process: server,
     pins,
     users: async () => {
       const all = JSON.parse(await must([...occtl, '-j', 'show', 'users'])) as OcctlUser[];
@@ -76,7 +76,7 @@ export async function startOcserv({ lab, options, pins }: ServerSetup): Promise<
     },
     disconnectUser: async (name) => (await run([...occtl, 'disconnect', 'user', name])).code === 0,
     stop: async () => {
-      await process.stop('SIGTERM', 10_000);
+      await server.stop('SIGTERM', 10_000);
     },
   };
 }

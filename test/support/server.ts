@@ -54,12 +54,20 @@ export interface VpnServer {
   stop(): Promise<void>;
 }
 
+/** Which ocserv, when it is ocserv. */
+export interface OcservProgram {
+  readonly binary: string;
+  /** Log level, 0…9; the more, the slower. */
+  readonly debug: number;
+}
+
 /** What a server's starter gets: options that are the same for both, and the files. */
 export interface ServerSetup {
   readonly lab: Lab;
   readonly options: ServerOptions;
   readonly passwordFile: string;
   readonly pins: readonly string[];
+  readonly ocserv: OcservProgram;
 }
 
 export const defaultUsers: readonly User[] = [
@@ -90,13 +98,19 @@ export interface ServerRequest {
   readonly options?: ServerOptions;
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
+  readonly ocserv?: OcservProgram;
 }
 
 /** Starts a server on the lab's server host and waits until it listens. */
 export async function startServer(
   lab: Lab,
   kind: ServerKind,
-  { options = {}, users = defaultUsers, keys = ['rsa'] }: ServerRequest = {},
+  {
+    options = {},
+    users = defaultUsers,
+    keys = ['rsa'],
+    ocserv = { binary: 'ocserv', debug: 3 },
+  }: ServerRequest = {},
 ): Promise<VpnServer> {
   // Workers run as nobody.
   chmodSync(lab.folder, 0o755);
@@ -124,7 +138,13 @@ export async function startServer(
     'max-ban-score': 0,
     ...options,
   };
-  const setup: ServerSetup = { lab, options: common, passwordFile, pins: files.map((file) => file.pin) };
+  const setup: ServerSetup = {
+    lab,
+    options: common,
+    passwordFile,
+    pins: files.map((file) => file.pin),
+    ocserv,
+  };
   const server = kind === 'ocserv' ? await startOcserv(setup) : await startOcvpn(setup);
   await until(`${kind} to listen`, async () => {
     if (server.process.exit) throw new Error(`${kind} ended:\n${server.process.output}`);

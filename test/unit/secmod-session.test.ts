@@ -1,7 +1,10 @@
 /** The life of a cookie: every row of the table in protocol.md §14, with a clock of its own. */
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pino } from 'pino';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
 import type { VhostConfig } from '../../src/core/config/schema.js';
 import { type DiscReason, keyOf, NO_TRAFFIC, type Session, safeIdOf } from '../../src/core/secmod/session.js';
@@ -329,4 +332,20 @@ test('predictable-ips: one seed per user, otherwise random', () => {
   expect(ipv4Seed('alice', true)).not.toBe(ipv4Seed('bob', true));
   const seeds = new Set(Array.from({ length: 8 }, () => ipv4Seed('alice', false)));
   expect(seeds.size).toBeGreaterThan(1);
+});
+
+test("a user's file counts when the session starts, and a malformed one rejects it", async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ocvpn-session-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  configure({ 'config-per-user': directory });
+  writeFileSync(join(directory, 'alice'), 'dpd = 7\nsession-timeout = 50\n');
+  const sid = await login();
+  expect((await open(sid)).session?.config).toMatchObject({ dpdSec: 7, sessionTimeoutSec: 50 });
+  now += 50;
+  expect(await open(sid)).toMatchObject({ reply: 'FAILED', reason: 'session-timeout has passed' });
+  now = START;
+  writeFileSync(join(directory, 'alice'), 'dpd = often\n');
+  expect(await open(sid)).toMatchObject({ reply: 'FAILED', reason: 'there is no configuration for it' });
+  writeFileSync(join(directory, 'alice'), '');
+  expect(await isGood(sid)).toBe(true);
 });

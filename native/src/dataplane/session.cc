@@ -210,7 +210,9 @@ void Session::update_interest() {
   if (tls_->pending_output() > 0) tcp |= EPOLLOUT;
   ws_->epoll.set(&tcp_watch_, tcp);
   for (UdpChannel& channel : udp_) {
-    ws_->epoll.set(&channel.watch, channel.slot.socket().blocked() ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    uint32_t wanted = rx_paused_ && channel.slot.established() ? 0 : uint32_t{EPOLLIN};
+    if (channel.slot.socket().blocked()) wanted |= EPOLLOUT;
+    ws_->epoll.set(&channel.watch, wanted);
   }
 }
 

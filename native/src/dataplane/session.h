@@ -7,7 +7,7 @@
 //   tun   readable: unless the channel that carries the data cannot take more, the rate limit is used up, or the
 //         session is closing. So the kernel's tun queue is the only queue, and the inner TCP sees it.
 //   tcp   readable: unless the client is above its rate; writable while records wait.
-//   udp   readable always; writable while a batch waits.
+//   udp   as tcp; writable while a batch waits.
 //
 // Implementation is spread over session.cc (life), session_out.cc (tun to client), session_in.cc (client to tun),
 // session_udp.cc (DTLS associations), session_timers.cc (liveness).
@@ -108,6 +108,7 @@ class Session {
   void on_dtls_record(const uint8_t* record, size_t length);
   void after_handshake_record();
   void continue_handshake(int index, const uint8_t* datagram, size_t length);
+  UdpSocket adopt_socket(int fd);
   void promote_pending();
   bool offer_to_pending(const uint8_t* datagram, size_t length);
   void start_handshake(int fd, bool shares, const uint8_t* datagram, size_t length);
@@ -161,7 +162,7 @@ class Session {
   pkt::TokenBucket rx_bucket_;
   pkt::TokenBucket tx_bucket_;
   pkt::TokenBucket icmp_bucket_;
-  uint64_t rx_owed_bytes_ = 0;  // passed over TLS beyond the rate, paid for while reading is paused
+  uint64_t rx_owed_bytes_ = 0;  // passed beyond the rate, paid for while reading is paused
   bool rx_paused_ = false;
   bool tx_paused_ = false;
 

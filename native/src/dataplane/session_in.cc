@@ -171,11 +171,9 @@ void Session::inject(Channel channel, pkt::ConstView packet) {
   pkt::IpPacket ip;
   if (pkt::parse_ip(packet, &ip) != pkt::IpError::kNone) return counters_->dropsMalformed.add();
   if (!source_filter_.allows(packet, ip)) return counters_->dropsSource.add();
-  // Over TLS the sender can be made to wait; over UDP what is above the rate is dropped, because a queue of datagrams
-  // would also hold up DPD.
-  bool within_rate = rx_bucket_.take(ip.total_length, ws_->now_ns);
-  if (!within_rate && channel == Channel::dtls) return counters_->dropsRateLimit.add();
-  if (!within_rate) {
+  // Above the rate nothing more is read: the sender of TLS waits, and datagrams wait in a short queue (limit_queue),
+  // which inner TCP takes better than losses at every full bucket.
+  if (!rx_bucket_.take(ip.total_length, ws_->now_ns)) {
     rx_owed_bytes_ += ip.total_length;
     rx_paused_ = true;
     arm_rate(rx_bucket_.wait_ns(ws_->now_ns));

@@ -34,13 +34,20 @@ void Session::attach_udp(int fd, bool hello, const uint8_t* datagram, size_t len
   update_interest();
 }
 
+UdpSocket Session::adopt_socket(int fd) {
+  UdpSocket socket(fd, options_.offloads.udp_segment, options_.offloads.udp_gro);
+  // 250 ms of the rate: what a full queue delays DPD by.
+  if (options_.rx_bytes_per_sec > 0) socket.limit_queue(std::max<uint64_t>(options_.rx_bytes_per_sec / 4, 32768));
+  return socket;
+}
+
 // `shares`: `fd` is a copy of the running association's socket, which goes on reading for both.
 void Session::start_handshake(int fd, bool shares, const uint8_t* datagram, size_t length) {
   // Only main's own limit (one hand-over in 3 s, protocol.md 13) keeps replayed hellos from displacing a handshake.
   drop_udp(1 - active_index_, false);
   pending_shares_ = shares;
   SSL_CTX* context = ws_->dtls_contexts.get(options_.dtls.mode, options_.dtls.ciphers);
-  UdpSocket socket(fd, options_.offloads.udp_segment, options_.offloads.udp_gro);
+  UdpSocket socket = adopt_socket(fd);
   UdpChannel& channel = pending();
   udp_attached_ms_ = ws_->now_ms();
   if (context == nullptr ||
@@ -104,7 +111,7 @@ void Session::on_udp(int index, uint32_t events) {
         feed_datagram(index, burst.data + at, std::min(burst.segment, burst.length - at));
       }
     }
-    if (count < static_cast<int>(UdpReceiver::kSlots)) break;  // most likely all that there was
+    if (rx_paused_ || count < static_cast<int>(UdpReceiver::kSlots)) break;  // most likely all that there was
   }
 }
 
@@ -201,7 +208,7 @@ void Session::try_roam(int fd, const uint8_t* datagram, size_t length) {
   Event event;
   event.type = EventType::roamed;
   event.id = id_;
-  UdpSocket socket(fd, options_.offloads.udp_segment, options_.offloads.udp_gro);
+  UdpSocket socket = adopt_socket(fd);
   if (channel.slot.established()) {
     // Replies to what the record asks go to the new address already, so the socket is exchanged first and taken back
     // if the record is not authentic.

@@ -37,6 +37,7 @@ UdpSocket& UdpSocket::operator=(UdpSocket&& other) noexcept {
   fd_ = std::exchange(other.fd_, -1);
   segment_ = other.segment_;
   ipv6_ = other.ipv6_;
+  overflow_ = other.overflow_;
   refused_ = other.refused_;
   too_big_ = other.too_big_;
   backlog_segment_ = other.backlog_segment_;
@@ -58,6 +59,18 @@ uint32_t UdpSocket::path_mtu() const {
   int failed = ipv6_ ? getsockopt(fd_, IPPROTO_IPV6, IPV6_MTU, &mtu, &size)
                      : getsockopt(fd_, IPPROTO_IP, IP_MTU, &mtu, &size);
   return failed != 0 || mtu < 0 ? 0 : static_cast<uint32_t>(mtu);
+}
+
+void UdpSocket::limit_queue(uint64_t bytes) {
+  constexpr uint64_t kLargest = 1 << 20;
+  // The kernel doubles the value for its own overhead.
+  int size = static_cast<int>(std::min(bytes, kLargest));
+  int current = 0;
+  socklen_t length = sizeof current;
+  getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &current, &length);
+  if (size < current / 2) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+  int on = 1;
+  setsockopt(fd_, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
 }
 
 bool UdpSocket::take_refused() { return std::exchange(refused_, false); }
@@ -184,6 +197,14 @@ UdpReceiver::~UdpReceiver() {
 
 namespace {
 
+// Total of the datagrams that the socket's queue refused (cmsg SO_RXQ_OVFL), `before` without one.
+uint32_t overflow_total(msghdr* message, uint32_t before) {
+  for (cmsghdr* h = CMSG_FIRSTHDR(message); h != nullptr; h = CMSG_NXTHDR(message, h)) {
+    if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_RXQ_OVFL) memcpy(&before, CMSG_DATA(h), sizeof before);
+  }
+  return before;
+}
+
 // Size of the datagrams inside a GRO super-datagram (cmsg UDP_GRO, an int), 0 without one.
 size_t gro_segment(msghdr* message) {
   for (cmsghdr* h = CMSG_FIRSTHDR(message); h != nullptr; h = CMSG_NXTHDR(message, h)) {
@@ -197,10 +218,10 @@ size_t gro_segment(msghdr* message) {
 
 }  // namespace
 
-int UdpReceiver::receive(const UdpSocket& socket, Counters* counters) {
+int UdpReceiver::receive(UdpSocket& socket, Counters* counters) {
   mmsghdr messages[kSlots];
   iovec parts[kSlots];
-  alignas(cmsghdr) char control[kSlots][CMSG_SPACE(sizeof(int))];
+  alignas(cmsghdr) char control[kSlots][CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t))];
   for (size_t i = 0; i < kSlots; ++i) {
     parts[i] = {memory_ + i * kSlotBytes, kSlotBytes};
     messages[i].msg_hdr = {};
@@ -217,6 +238,9 @@ int UdpReceiver::receive(const UdpSocket& socket, Counters* counters) {
   counters->udpReceives.add();
   for (int i = 0; i < count; ++i) {
     size_t segment = gro_segment(&messages[i].msg_hdr);
+    uint32_t overflow = overflow_total(&messages[i].msg_hdr, socket.overflow_);
+    counters->dropsRateLimit.add(overflow - socket.overflow_);
+    socket.overflow_ = overflow;
     size_t length = messages[i].msg_len;
     if (segment == 0 || segment > length) segment = length;
     if (segment < length) counters->udpGroReceives.add();

@@ -32,6 +32,10 @@ class UdpSocket {
   // IP and UDP header, bytes.
   uint32_t header_bytes() const { return ipv6_ ? 48 : 28; }
 
+  // Keeps the kernel's queue short, for a client whose rate is held by not reading: `bytes` of datagrams at most, and
+  // what did not fit is counted in dropsRateLimit.
+  void limit_queue(uint64_t bytes);
+
   // Sends what waits. true: nothing waits any more.
   bool flush_backlog(Counters* counters);
 
@@ -41,6 +45,7 @@ class UdpSocket {
 
  private:
   friend class UdpBatch;
+  friend class UdpReceiver;
 
   void close_descriptor();
   // Returns bytes that left (or that are lost); less than `length` only with EAGAIN.
@@ -52,6 +57,7 @@ class UdpSocket {
   int fd_ = -1;
   bool segment_ = false;
   bool ipv6_ = false;
+  uint32_t overflow_ = 0;  // SO_RXQ_OVFL: datagrams that the kernel's queue refused since limit_queue()
   bool refused_ = false;
   bool too_big_ = false;
   size_t backlog_segment_ = 0;
@@ -100,7 +106,7 @@ class UdpReceiver {
 
   bool ready() const { return memory_ != nullptr; }
   // Number of entries of received() that are filled; 0: nothing waits; -1: error (errno).
-  int receive(const UdpSocket& socket, Counters* counters);
+  int receive(UdpSocket& socket, Counters* counters);
   const UdpReceived& received(int index) const { return received_[index]; }
 
  private:

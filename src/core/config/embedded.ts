@@ -6,8 +6,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Document, Setting } from './document.js';
 import { isIp } from './networks.js';
-import type { OptionName, OptionValue } from './schema.js';
+import type { OptionName, OptionValue, VhostConfig } from './schema.js';
 
 type Values = { readonly [N in OptionName]?: OptionValue<N> };
 
@@ -41,6 +42,27 @@ export function embeddedDefault(dataDir: string): Values {
     dns: systemResolvers(),
     nat: true,
   };
+}
+
+/**
+ * A file without any certificate, as Debian's ocserv package installs it, gets that of the data directory. Virtual
+ * hosts of the file inherit it only as they would inherit one from the file, so there each needs its own.
+ */
+export function withEmbeddedCertificate(document: Document, dataDir: string): Document {
+  const names = ['server-cert', 'server-key'];
+  const given = [document, ...document.vhosts].flatMap(({ settings }) => settings);
+  if (given.some(({ option }) => names.includes(option)) || document.vhosts.length > 0) return document;
+  const { serverCert, serverKey } = embeddedPaths(dataDir);
+  const values: Setting[] = [
+    { option: 'server-cert', value: serverCert, line: null },
+    { option: 'server-key', value: serverKey, line: null },
+  ];
+  return { ...document, settings: [...document.settings, ...values] };
+}
+
+/** Whether `vhost` stands on the certificate of the data directory, which then has to be there. */
+export function usesEmbeddedCertificate(vhost: VhostConfig, dataDir: string): boolean {
+  return vhost['server-cert'].includes(embeddedPaths(dataDir).serverCert);
 }
 
 /** RFC 4193 section 3.1: fd, a 40-bit global id, here with subnet 0 of a /48. */

@@ -1,6 +1,6 @@
 /**
- * The configuration of one session: the options of its virtual host in the form that main and the worker get
- * (group_cfg). The one place where per-group and per-user settings are to be merged in.
+ * The configuration of one session in the form that main and the worker get (group_cfg). Per-user and per-group
+ * files are merged into the options of the virtual host before, by withUserFiles.
  */
 
 import type { TypeOf } from '../ipc/fields.js';
@@ -10,7 +10,7 @@ import type { VhostConfig } from './schema.js';
 
 export type GroupConfig = TypeOf<ReturnType<typeof groupConfig>>;
 
-/** Configuration of a session on `vhost`. Expects a validated configuration. */
+/** Configuration of a session with these options. Expects a validated configuration. */
 export function sessionConfig(vhost: VhostConfig): GroupConfig {
   return { ...routing(vhost), ...names(vhost), ...timers(vhost), ...addresses(vhost), ...limits(vhost) };
 }
@@ -21,9 +21,9 @@ function routing(vhost: VhostConfig) {
     // One default route makes the rest of the list meaningless, as in ocserv.
     routes: route.some(isDefaultRoute) ? [] : route.map(normalRoute),
     noRoutes: vhost['no-route'].map(normalRoute),
-    iroutes: [],
-    restrictUserToRoutes: false,
-    restrictUserToPorts: '',
+    iroutes: vhost.iroute.map(normalRoute),
+    restrictUserToRoutes: vhost['restrict-user-to-routes'],
+    restrictUserToPorts: vhost['restrict-user-to-ports'],
     clientBypassProtocol: vhost['client-bypass-protocol'],
   };
 }
@@ -39,10 +39,10 @@ function names(vhost: VhostConfig) {
     nbns: [...vhost.nbns],
     splitDns: [...vhost['split-dns']],
     tunnelAllDns: vhost['tunnel-all-dns'],
-    hostname: '',
+    hostname: vhost.hostname,
     defaultDomain: vhost['default-domain'],
     banner: vhost.banner,
-    xmlConfigFile: '',
+    xmlConfigFile: vhost['user-profile'],
   };
 }
 
@@ -67,8 +67,8 @@ function addresses(vhost: VhostConfig) {
     ipv4Netmask: ipv4 ? ipv4Mask(ipv4.prefix) : '',
     ipv6Network: ipv6 ? routeText(ipv6) : '',
     ipv6SubnetPrefix: vhost['ipv6-subnet-prefix'],
-    explicitIpv4: '',
-    explicitIpv6: '',
+    explicitIpv4: vhost['explicit-ipv4'],
+    explicitIpv6: vhost['explicit-ipv6'],
   };
 }
 

@@ -6,26 +6,14 @@
 import { VpnError } from '../errors.js';
 import { type OptionName, type OptionValue, options, type ServerConfig, type VhostConfig } from './schema.js';
 
-/** The options marked 'worker' (the schema's table types are too wide to compute this; a test compares). */
-export const workerOptionNames = [
-  'auth',
-  'log-level',
-  'worker-clients',
-  'auth-timeout',
-  'cookie-timeout',
-  'switch-to-tcp-timeout',
-  'rekey-time',
-  'rekey-method',
-  'dtls-psk',
-  'dtls-legacy',
-  'offload',
-  'banner',
-  'pre-login-banner',
-  'select-group',
-  'default-select-group',
-] as const satisfies readonly OptionName[];
+/** The options that the schema marks for workers. */
+export type WorkerOptionName = {
+  [N in OptionName]: 'worker' extends (typeof options)[N]['for'][number] ? N : never;
+}[OptionName];
+export const workerOptionNames = (Object.keys(options) as OptionName[]).filter(
+  (name): name is WorkerOptionName => (options[name].for as readonly string[]).includes('worker'),
+);
 
-export type WorkerOptionName = (typeof workerOptionNames)[number];
 export type WorkerVhost = { readonly [N in WorkerOptionName]: OptionValue<N> } & { readonly name: string };
 
 export interface WorkerConfig {
@@ -45,7 +33,8 @@ export function workerConfig(config: ServerConfig, identity: Pick<WorkerConfig, 
 
 function project(vhost: VhostConfig): Record<string, unknown> {
   const pairs = workerOptionNames.map((name) => [name, vhost[name]]);
-  return { name: vhost.name, ...Object.fromEntries(pairs), auth: vhost.auth.map(methodName) };
+  const methods = { auth: vhost.auth.map(methodName), 'enable-auth': vhost['enable-auth'].map(methodName) };
+  return { name: vhost.name, ...Object.fromEntries(pairs), ...methods };
 }
 
 /** `plain[passwd=/etc/ocserv/ocpasswd]` is `plain` for a worker. */
@@ -55,7 +44,7 @@ const methodName = (method: string): string => method.split('[', 1)[0]?.trim() ?
 export function parseWorkerConfig(json: string): WorkerConfig {
   const value = JSON.parse(json) as Partial<WorkerConfig>;
   const [first, ...others] = value.vhosts ?? [];
-  if (!first) throw new VpnError('OCS_CONFIG', { detail: 'main sent no virtual host.' });
+  if (!first) throw new VpnError('OCS_CONFIG', { detail: 'main sent no virtual host' });
   for (const vhost of [first, ...others]) for (const name of workerOptionNames) checkOption(vhost, name);
   return { uid: value.uid ?? null, gid: value.gid ?? null, vhosts: [first, ...others] };
 }
@@ -66,7 +55,7 @@ function checkOption(vhost: WorkerVhost, name: WorkerOptionName): void {
   const actual = Array.isArray(value) ? 'list' : typeof value;
   if (actual !== type) {
     throw new VpnError('OCS_CONFIG', {
-      detail: `Option ${name} of vhost ${vhost.name} is ${actual}, not ${type}.`,
+      detail: `Option ${name} of vhost ${vhost.name} is ${actual}, not ${type}`,
     });
   }
 }

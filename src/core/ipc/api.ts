@@ -97,4 +97,3 @@ export interface IpcListener {
  *   }): IpcListener
  *     Refuses to take over a socket that a live server answers on; removes a stale file.
  */
-export type { Role };

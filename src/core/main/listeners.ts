@@ -36,7 +36,7 @@ export async function resolveHost(host: string): Promise<string[]> {
   } catch (error) {
     throw new VpnError(
       'OCS_CONFIG',
-      { detail: `listen-host "${host}" has no address: ${(error as Error).message}.` },
+      { detail: `listen-host "${host}" has no address: ${(error as Error).message}` },
       { cause: error },
     );
   }

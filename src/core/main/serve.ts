@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { embeddedPaths } from '../config/embedded.js';
+import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
@@ -52,7 +53,12 @@ async function serve(options: ServeOptions): Promise<number> {
   checkRoot();
   checkTun();
   const dataDir = resolve(options.dataDir);
-  const config = loadConfig({ file: options.config, dataDir, overrides: overridesOf(options) });
+  const config = loadConfig({
+    file: configFile(options.config),
+    dataDir,
+    overrides: overridesOf(options),
+    notice: (line) => process.stderr.write(`vpn: notice: ${line}\n`),
+  });
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));
@@ -88,6 +94,7 @@ async function serve(options: ServeOptions): Promise<number> {
     if (end.leaving) server.leave();
     else await server.stop();
   }
+  if (end.isForced) return end.forced;
   log.info(end.leaving ? 'left; the tunnels go on and wait for the next server' : 'stopped');
   return 0;
 }
@@ -136,6 +143,7 @@ class StopSwitch {
   #at: number | null = null;
   #leaving = false;
   #force: () => Promise<void> = () => Promise.resolve();
+  #isForced = false;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -166,6 +174,15 @@ class StopSwitch {
     this.#resolvers.resolve();
   }
 
+  get isForced(): boolean {
+    return this.#isForced;
+  }
+
+  /** The process ends by itself with status 1; an orderly end that the forced one has hurried must not overtake it. */
+  get forced(): Promise<never> {
+    return new Promise(() => {});
+  }
+
   onForce(force: () => Promise<void>): void {
     this.#force = force;
   }
@@ -176,7 +193,8 @@ class StopSwitch {
       this.#at = now;
       this.#log.info('stopping; a second signal forces it');
       this.#resolvers.resolve();
-    } else if (now - this.#at > SAME_SIGNAL_MS) {
+    } else if (!this.#isForced && now - this.#at > SAME_SIGNAL_MS) {
+      this.#isForced = true;
       this.#log.warn('forced to stop');
       void this.#force().finally(() => process.exit(1));
     }

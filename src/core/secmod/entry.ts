@@ -5,6 +5,8 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { usesEmbeddedCertificate } from '../config/embedded.js';
+import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
@@ -36,7 +38,8 @@ const REPORT_INTERVAL_MS = 1000;
 export async function runSecmod(argv: readonly string[]): Promise<void> {
   let log = createLogger('secmod', 2);
   try {
-    const args = parseArguments(argv);
+    const given = parseArguments(argv);
+    const args = { ...given, config: configFile(given.config) };
     // Before the first secret is read.
     native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
     const config = await readConfig(args);
@@ -105,13 +108,12 @@ async function openStore(socket: string, log: Logger): Promise<FileStore> {
   }
 }
 
-/** The configuration; for the embedded default also what it stands on. */
-async function readConfig({ config, dataDir }: Arguments): Promise<ServerConfig> {
-  if (config === undefined) {
-    await ensureEmbeddedPki(dataDir);
-    await ensureFirstUser(dataDir);
-  }
-  return loadConfig({ file: config, dataDir });
+/** The configuration, and what of the data directory it stands on. */
+async function readConfig({ config: file, dataDir }: Arguments): Promise<ServerConfig> {
+  const config = loadConfig({ file, dataDir });
+  if (usesEmbeddedCertificate(config.default, dataDir)) await ensureEmbeddedPki(dataDir);
+  if (file === undefined) await ensureFirstUser(dataDir);
+  return config;
 }
 
 /** Calls `task` at this interval, never twice at once. */

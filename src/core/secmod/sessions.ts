@@ -2,6 +2,7 @@
 import { createHash, randomInt } from 'node:crypto';
 import { sessionConfig } from '../config/group-config.js';
 import type { VhostConfig } from '../config/schema.js';
+import { withUserFiles } from '../config/user-files.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import {
@@ -61,7 +62,7 @@ export class Sessions {
     const now = this.#deps.now();
     const key = keyOf(sid);
     const session = await this.store.get(key);
-    const vhost = session && this.#deps.vhost(session.vhost);
+    const vhost = session && this.#configOf(session);
     const reason = this.#refusal(session, vhost, now);
     if (!session || !vhost || reason) {
       this.#deps.log.info({ session: session?.safeId, reason }, 'cookie refused');
@@ -72,10 +73,25 @@ export class Sessions {
     return { reply: 'OK', reason: '', session: describe(sid, session, vhost) };
   }
 
+  /** The options of the session's virtual host with those of its user and group; undefined when they cannot be had. */
+  #configOf(session: Session): VhostConfig | undefined {
+    const vhost = this.#deps.vhost(session.vhost);
+    try {
+      return vhost && withUserFiles(vhost, session);
+    } catch (error) {
+      const { message } = error as Error;
+      this.#deps.log.error(
+        { session: session.safeId, user: session.userName, reason: message },
+        'session refused',
+      );
+      return undefined;
+    }
+  }
+
   #refusal(session: Session | undefined, vhost: VhostConfig | undefined, now: number): string {
     if (!session) return 'unknown cookie';
     if (session.status !== 'COMPLETED') return 'the login is not complete';
-    if (!vhost) return 'the virtual host is gone';
+    if (!vhost) return 'there is no configuration for it';
     if (isExpired(session, now)) return 'the cookie has expired';
     return isOverSessionTimeout(session, now, lifetimesOf(vhost)) ? 'session-timeout has passed' : '';
   }

@@ -1,7 +1,8 @@
 /** Loading: the file formats, every mistake at once, virtual hosts, the embedded default, reload. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sessionConfig } from '../../src/core/config/group-config.js';
 import { buildConfig, loadConfig } from '../../src/core/config/load.js';
@@ -22,15 +23,17 @@ const BASE = {
   'ipv4-network': '10.0.0.0/24',
 };
 
-function write(name: string, text: string): string {
+function write(name: string, text: string | Buffer): string {
   const path = join(directory, name);
   writeFileSync(path, text);
   return path;
 }
 
-function problems(document: object): string[] {
+const problems = (document: object): string[] => problemsOf(() => buildConfig(document, {}, '/etc/vpn.yaml'));
+
+function problemsOf(load: () => unknown): string[] {
   try {
-    buildConfig(document, {}, '/etc/vpn.yaml');
+    load();
   } catch (error) {
     if (error instanceof VpnError) return String(error.details.detail).split('\n');
     throw error;
@@ -81,14 +84,14 @@ describe('files', () => {
   });
 
   test.each([
-    ['missing.yaml', null, 'missing.yaml'],
-    ['bad.yaml', 'a: [', 'bad.yaml'],
-    ['bad.json', '{', 'bad.json'],
-    ['code.js', 'process.exit(99)', 'only .yaml, .yml and .json'],
-    ['code.mjs', 'process.exit(99)', 'only .yaml, .yml and .json'],
-    ['noextension', 'auth: x', 'only .yaml, .yml and .json'],
-    ['code.ts', 'process.exit(99)', 'only .yaml, .yml and .json'],
-    ['ocserv.conf', 'auth = plain', 'only .yaml, .yml and .json'],
+    ['missing.yaml', null, 'there is no such file'],
+    ['code.js', 'process.exit(99)', 'programs are never run'],
+    ['code.mjs', 'process.exit(99)', 'programs are never run'],
+    ['code.ts', 'process.exit(99)', 'programs are never run'],
+    ['nul.conf', 'auth = plain\0', 'NUL bytes'],
+    ['binary.conf', Buffer.from([0xff, 0xfe, 0x80, 0x0a]), 'UTF-8'],
+    ['large.conf', `banner = ${'x'.repeat(10_000_000)}`, 'larger than 1024 KiB'],
+    ['large.yaml', `banner: ${'x'.repeat(10_000_000)}`, 'larger than 1024 KiB'],
   ])('%s is refused, and nothing is executed', (name, text, reason) => {
     const file = text === null ? join(directory, name) : write(name, text);
     expect(() => loadConfig({ file, dataDir: directory })).toThrowError(
@@ -96,23 +99,51 @@ describe('files', () => {
     );
   });
 
-  test('an import of code inside a data file is refused as well', () => {
-    write('code.js', 'process.exit(99)');
-    const file = write('a.yaml', '$import: ./code.js\n');
-    expect(() => loadConfig({ file, dataDir: directory })).toThrowError(
-      expect.objectContaining({
-        code: 'OCS_FILE',
-        message: expect.stringContaining('only .yaml, .yml and .json'),
-      }),
-    );
+  test('directories, pipes, devices and circles of links are refused', () => {
+    mkdirSync(join(directory, 'folder.yaml'));
+    execFileSync('mkfifo', [join(directory, 'pipe.conf')]);
+    symlinkSync(join(directory, 'b.conf'), join(directory, 'a.conf'));
+    symlinkSync(join(directory, 'a.conf'), join(directory, 'b.conf'));
+    const reasons = ['folder.yaml', 'pipe.conf', 'a.conf', '/dev/zero'].map((name) => {
+      try {
+        return loadConfig({ file: resolve(directory, name), dataDir: directory });
+      } catch (error) {
+        return error instanceof VpnError ? error.details.reason : error;
+      }
+    });
+    expect(reasons).toEqual([
+      'it is not a regular file',
+      'it is not a regular file',
+      'its symbolic links go round in circles',
+      'it is not a regular file',
+    ]);
   });
 
-  test.each(['', '- a\n- b', 'just a text'])('%j is no configuration', (text) => {
-    expect(() => loadConfig({ file: write('a.yaml', text), dataDir: directory })).toThrowError(
-      expect.objectContaining({ code: 'OCS_CONFIG' }),
-    );
+  test.each([
+    ['bad.yaml', 'a: [', ':1: Flow sequence'],
+    ['twice.yaml', 'dpd: 1\ndpd: 2\n', ':2: Map keys must be unique'],
+    ['bad.json', '{', 'JSON'],
+    ['lax.json', '{dpd: 1}', 'JSON'],
+    ['empty.yaml', '', 'the file is empty'],
+    ['list.yaml', '- a\n- b', ':1: the file is not a mapping of options'],
+    ['text.yaml', 'just a text', ':1: the file is not a mapping of options'],
+    ['import.yaml', '$import: ./code.js\n', ':1: $import: unknown option'],
+    ['line.conf', `banner = ${'x'.repeat(20_000)}`, ':1: the line is longer than 16384 characters'],
+    ['laughs.yaml', laughs(), 'alias'],
+  ])('%s: one error that names the file', (name, text, mistake) => {
+    write('code.js', 'process.exit(99)');
+    const file = write(name, text);
+    const found = problemsOf(() => loadConfig({ file, dataDir: directory }));
+    expect(found.join('\n')).toContain(mistake);
+    expect(found.every((line) => line.startsWith(file))).toBe(true);
   });
 });
+
+/** A few bytes that stand for a value of billions. */
+function laughs(): string {
+  const levels = Array.from({ length: 12 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(10)}]`);
+  return ['a0: &a0 [x]', ...levels].join('\n');
+}
 
 test('every mistake is reported, with file, virtual host, option and what was meant', () => {
   const document = {

@@ -1,0 +1,58 @@
+/** Reads the text of a configuration file, with bounds, and with one clear error for whatever else a path may be. */
+import { closeSync, constants as fsConstants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { VpnError } from '../errors.js';
+
+/** Far more than any configuration needs. */
+const MAX_BYTES = 1024 * 1024;
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of its path is not a directory',
+  ELOOP: 'its symbolic links go round in circles',
+  ENAMETOOLONG: 'its name is too long',
+};
+
+/** Text of the file. Throws OCS_FILE, where `what` names the kind of file. */
+export function readSourceFile(path: string, what = 'configuration file'): string {
+  const fail = (reason: string, cause?: unknown): never => {
+    throw new VpnError('OCS_FILE', { what, path, reason }, { cause });
+  };
+  try {
+    // Without O_NONBLOCK the open of a FIFO would wait for its other end.
+    const fd = openSync(path, fsConstants.O_RDONLY | fsConstants.O_NONBLOCK);
+    try {
+      const entry = fstatSync(fd);
+      if (!entry.isFile()) return fail('it is not a regular file');
+      if (entry.size > MAX_BYTES) return fail(`it is larger than ${MAX_BYTES / 1024} KiB`);
+      return textOf(readFileSync(fd), fail);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if (error instanceof VpnError) throw error;
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    return fail(REASONS[code] ?? message, error);
+  }
+}
+
+/** The same, but null when there is no such file. */
+export function readSourceFileIfThere(path: string, what: string): string | null {
+  try {
+    return readSourceFile(path, what);
+  } catch (error) {
+    const cause = error instanceof VpnError ? error.cause : undefined;
+    if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function textOf(bytes: Buffer, fail: (reason: string, cause?: unknown) => never): string {
+  if (bytes.includes(0)) return fail('it is not a text file (it has NUL bytes)');
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    return fail('it is not a text file in UTF-8', error);
+  }
+}

@@ -1,0 +1,58 @@
+// One VPN session: login, CONNECT, and DTLS if the server offers it.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "arguments.h"
+#include "transport.h"
+
+namespace ocvpn::bench {
+
+struct SslDeleter {
+  void operator()(SSL* ssl) const { SSL_free(ssl); }
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+using SslPtr = std::unique_ptr<SSL, SslDeleter>;
+using ContextPtr = std::unique_ptr<SSL_CTX, SslDeleter>;
+
+/** Settings of all sessions of a process. Certificates are not verified: this client is for the server next to it. */
+struct Contexts {
+  ContextPtr tls;
+  ContextPtr dtls;
+};
+Contexts make_contexts();
+
+/** A connected socket to the server; `type`: SOCK_STREAM or SOCK_DGRAM. Throws std::runtime_error. */
+io::UniqueFd connect_socket(const std::string& host, const std::string& port, int type);
+
+/** What the server granted (headers of the CONNECT reply). */
+struct Grant {
+  std::string address;      // X-CSTP-Address
+  unsigned mtu = 0;         // X-CSTP-MTU: bytes of inner packet
+  std::string dtls_port;    // X-DTLS-Port; empty: no DTLS
+  std::string dtls_app_id;  // X-DTLS-App-ID, decoded
+};
+
+/** Transports come before the connections that read and write through them, so that they are destroyed after. */
+struct Session {
+  std::unique_ptr<Transport> stream;
+  SslPtr tls;
+  std::unique_ptr<Transport> datagrams;
+  SslPtr dtls;
+  Grant grant;
+
+  /** Tells the server that the user logs out (CSTP DISCONNECT, reason 0xb0), and closes. */
+  void log_out();
+};
+
+/** Opens a session. Throws std::runtime_error that says how far it came. */
+std::unique_ptr<Session> open_session(const Contexts& contexts, const Arguments& arguments);
+
+/** Bytes in one line for an exception: what the library says went wrong. */
+std::string tls_error(const char* what);
+
+}  // namespace ocvpn::bench

@@ -1,0 +1,54 @@
+/** iperf3 between the client's machine and the host behind the server. */
+import { type Host, inside } from '../support/lab.ts';
+
+export type Direction = 'up' | 'down';
+
+export interface IperfRequest {
+  readonly direction: Direction;
+  readonly seconds: number;
+  /** Megabits per second; undefined: as fast as it goes. */
+  readonly megabits?: number;
+  /** Datagrams of this many bytes of payload instead of TCP. */
+  readonly datagram?: number;
+}
+
+export interface IperfResult {
+  /** Payload that arrived, bytes. */
+  readonly bytes: number;
+  /** As the receiver counts it, seconds. */
+  readonly seconds: number;
+  /** Datagrams that arrived; 0 for TCP. */
+  readonly packets: number;
+}
+
+interface Sum {
+  bytes: number;
+  seconds: number;
+  packets?: number;
+  lost_packets?: number;
+}
+
+/** @throws Error with iperf's word */
+export async function iperf(host: Host, request: IperfRequest): Promise<IperfResult> {
+  const { direction, seconds, megabits, datagram } = request;
+  const args = ['-c', inside.host4, '-J', '-t', `${seconds}`, '--connect-timeout', '5000'];
+  if (direction === 'down') args.push('-R');
+  if (megabits !== undefined) args.push('-b', `${megabits}M`);
+  if (datagram !== undefined) args.push('-u', '-l', `${datagram}`);
+  const { stdout, stderr } = await host.run(['iperf3', ...args], { timeoutMs: (seconds + 30) * 1000 });
+  const report = JSON.parse(stdout || '{}') as { error?: string; end?: { sum?: Sum; sum_received?: Sum } };
+  const sum = datagram === undefined ? report.end?.sum_received : report.end?.sum;
+  if (report.error || !sum) throw new Error(`iperf3 ${direction}: ${report.error ?? (stderr || stdout)}`);
+  const packets = (sum.packets ?? 0) - (sum.lost_packets ?? 0);
+  const bytes = datagram === undefined ? sum.bytes : packets * datagram;
+  return { bytes, seconds: sum.seconds, packets };
+}
+
+/** Round-trip times of pings to the host behind the server, milliseconds, ascending. */
+export async function pingTimes(host: Host, seconds: number): Promise<number[]> {
+  const args = ['-n', '-i', '0.02', '-w', `${seconds}`, inside.host4];
+  const { stdout } = await host.run(['ping', ...args], { timeoutMs: (seconds + 10) * 1000 });
+  const times = [...stdout.matchAll(/ time=([\d.]+) ms/g)].map(([, time]) => Number(time));
+  if (times.length === 0) throw new Error(`no ping was answered: ${stdout}`);
+  return times.sort((a, b) => a - b);
+}

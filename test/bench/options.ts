@@ -1,0 +1,112 @@
+/** The command line of the benchmark. */
+import { parseArgs } from 'node:util';
+import { cases } from './cases.ts';
+
+export interface BenchOptions {
+  /** Names of the cases to run, in table order. */
+  readonly cases: readonly string[];
+  readonly rounds: number;
+  /** Duration of one measurement, seconds. */
+  readonly seconds: number;
+  /** Clients of the cases that measure per client. */
+  readonly clients: number;
+  /** Binary to compare with. */
+  readonly ocserv: string;
+  /** Options for our server beyond what both get. */
+  readonly ours: Readonly<Record<string, string | number | boolean>>;
+  /** Second server of the comparison: ours, or ocserv again to see the noise. */
+  readonly against: 'ocvpn' | 'ocserv';
+  readonly softwareSegmentation: boolean;
+  readonly json: string | undefined;
+  readonly check: boolean;
+  readonly verbose: boolean;
+}
+
+export const usage = `npm run bench -- [options]
+
+  --case NAME …       only these cases (default: those marked *)
+  --rounds N          alternating rounds, the median counts (2)
+  --seconds N         duration of one measurement (5)
+  --clients N         clients of the cases memory, logins (20)
+  --ocserv PATH       binary to compare with (ocserv)
+  --set NAME=VALUE …  option for our server only, e.g. worker-clients=64
+  --noise             compare ocserv with itself: what the machine's noise does to the ratios
+  --software-uso      segment the server's UDP in software, as on a NIC without UDP segmentation
+  --json FILE         write the raw results (- for standard output)
+  --check             compare with thresholds.json; exit status 1 if one fails
+  --verbose           show the output of servers and clients when something fails
+
+Cases:
+${cases.map((one) => `  ${one.byDefault ? '*' : ' '} ${one.name.padEnd(20)}${one.about}`).join('\n')}
+`;
+
+function whole(name: string, text: string, least = 1): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least)
+    throw new Error(`--${name} ${text}: give a whole number of at least ${least}`);
+  return value;
+}
+
+function optionValue(text: string): string | number | boolean {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return /^\d+$/.test(text) ? Number(text) : text;
+}
+
+function pairs(settings: readonly string[]): Record<string, string | number | boolean> {
+  return Object.fromEntries(
+    settings.map((setting) => {
+      const [name = '', value] = setting.split(/=(.*)/s, 2);
+      if (value === undefined) throw new Error(`--set ${setting}: give NAME=VALUE`);
+      return [name, optionValue(value)];
+    }),
+  );
+}
+
+function selected(names: readonly string[]): string[] {
+  for (const name of names) {
+    if (!cases.some((one) => one.name === name)) throw new Error(`no case ${name}: see --help`);
+  }
+  return cases
+    .filter((one) => (names.length > 0 ? names.includes(one.name) : one.byDefault))
+    .map((one) => one.name);
+}
+
+/**
+ * Reads the command line; undefined when only help was asked for.
+ * @throws Error that says which argument is wrong
+ */
+export function readOptions(args: readonly string[]): BenchOptions | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      case: { type: 'string', multiple: true, default: [] },
+      rounds: { type: 'string', default: '2' },
+      seconds: { type: 'string', default: '5' },
+      clients: { type: 'string', default: '20' },
+      ocserv: { type: 'string', default: 'ocserv' },
+      set: { type: 'string', multiple: true, default: [] },
+      noise: { type: 'boolean', default: false },
+      'software-uso': { type: 'boolean', default: false },
+      json: { type: 'string' },
+      check: { type: 'boolean', default: false },
+      verbose: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  return {
+    // `--case a b c`: the words after the first are positionals.
+    cases: selected([...values.case, ...positionals]),
+    rounds: whole('rounds', values.rounds),
+    seconds: whole('seconds', values.seconds),
+    clients: whole('clients', values.clients),
+    ocserv: values.ocserv,
+    ours: pairs(values.set),
+    against: values.noise ? 'ocserv' : 'ocvpn',
+    softwareSegmentation: values['software-uso'],
+    json: values.json,
+    check: values.check,
+    verbose: values.verbose,
+  };
+}

@@ -1,0 +1,84 @@
+/** The result as a table for people. */
+import { cases } from './cases.ts';
+import { type Measurement, type MetricName, metrics } from './metrics.ts';
+import { median } from './statistics.ts';
+
+/** One case against one server in one round. */
+export interface Sample {
+  readonly case: string;
+  readonly server: 'reference' | 'ours';
+  readonly round: number;
+  readonly measured: Measurement;
+}
+
+/** One figure of one case: medians over the rounds. */
+export interface Figure {
+  readonly case: string;
+  readonly metric: MetricName;
+  readonly reference: number | undefined;
+  readonly ours: number | undefined;
+  /** Median of the rounds' ratios ours / reference: within a round both met the same load of the machine. */
+  readonly ratio: number | undefined;
+}
+
+function values(samples: readonly Sample[], metric: MetricName): Map<number, number> {
+  return new Map(
+    samples.flatMap(({ round, measured }) => {
+      const value = measured[metric];
+      return value === undefined ? [] : [[round, value] as const];
+    }),
+  );
+}
+
+function figure(name: string, metric: MetricName, samples: readonly Sample[]): Figure | undefined {
+  const of = (server: Sample['server']): Map<number, number> =>
+    values(
+      samples.filter((sample) => sample.server === server),
+      metric,
+    );
+  const reference = of('reference');
+  const ours = of('ours');
+  if (reference.size === 0 && ours.size === 0) return undefined;
+  const ratios = [...ours].flatMap(([round, value]) => {
+    const other = reference.get(round);
+    return other === undefined || other === 0 ? [] : [value / other];
+  });
+  const middle = (found: Map<number, number>): number | undefined =>
+    found.size > 0 ? median([...found.values()]) : undefined;
+  return {
+    case: name,
+    metric,
+    reference: middle(reference),
+    ours: middle(ours),
+    ratio: ratios.length > 0 ? median(ratios) : undefined,
+  };
+}
+
+/** Medians of all cases that were measured, in table order. */
+export function summarize(samples: readonly Sample[]): Figure[] {
+  return cases.flatMap(({ name }) => {
+    const own = samples.filter((sample) => sample.case === name);
+    return (Object.keys(metrics) as MetricName[]).flatMap((metric) => figure(name, metric, own) ?? []);
+  });
+}
+
+function cell(value: number | undefined, digits: number): string {
+  return value === undefined ? '-' : value.toFixed(digits);
+}
+
+/** `names`: the servers' titles. */
+export function table(figures: readonly Figure[], names: { reference: string; ours: string }): string {
+  const rows = [['case', 'measured', names.reference, names.ours, 'ratio']];
+  let last = '';
+  for (const { case: name, metric, reference, ours, ratio } of figures) {
+    const { label, digits, better } = metrics[metric];
+    const arrow = better === 'less' ? '↓' : '↑';
+    const first = name === last ? '' : name;
+    rows.push([first, `${label} ${arrow}`, cell(reference, digits), cell(ours, digits), cell(ratio, 2)]);
+    last = name;
+  }
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  const pad = (text: string, column: number): string =>
+    column < 2 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0);
+  return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n');
+}

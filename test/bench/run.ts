@@ -1,0 +1,114 @@
+/** `npm run bench`: our server and ocserv in turn, the same clients, the same traffic; prints ratios. */
+import { writeFileSync } from 'node:fs';
+import { sweepStale } from '../support/sweep.ts';
+import { cases } from './cases.ts';
+import { describeMachine, type Machine } from './machine.ts';
+import { type BenchOptions, readOptions, usage } from './options.ts';
+import { type Sample, summarize, table } from './report.ts';
+import { Side } from './side.ts';
+import { check } from './thresholds.ts';
+import { buildBatchedClient } from './tunnels.ts';
+
+function fail(error: unknown): never {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(2);
+}
+
+function progress(sample: Sample): void {
+  const measured = Object.entries(sample.measured).map(
+    ([name, value]) => `${name} ${Number(value.toPrecision(4))}`,
+  );
+  console.error(
+    `round ${sample.round}  ${sample.server.padEnd(9)}  ${sample.case.padEnd(18)}  ${measured.join('  ')}`,
+  );
+}
+
+interface Contestant {
+  readonly name: Sample['server'];
+  readonly side: Side;
+}
+
+/**
+ * Both servers are up all the time and measured in turn, case by case: whatever else the machine does meets both. Each
+ * goes first every other round.
+ */
+async function compare(
+  contestants: readonly Contestant[],
+  { rounds, cases: names }: BenchOptions,
+): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for (const one of cases.filter(({ name }) => names.includes(name))) {
+    // The tunnels are opened before the first measurement: none of it meets the other server's figures.
+    for (const { side } of contestants) await side.prepare(one);
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const { name: server, side } of round % 2 === 1 ? contestants : contestants.toReversed()) {
+        const sample: Sample = { case: one.name, server, round, measured: await side.measure(one) };
+        samples.push(sample);
+        progress(sample);
+      }
+    }
+  }
+  return samples;
+}
+
+/** Rejects when the user stops the run, so that it ends as after a failure: with nothing left behind. */
+function stopped(): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
+  });
+}
+
+async function measure(options: BenchOptions): Promise<{ machine: Machine; samples: Sample[] }> {
+  const contestants: Contestant[] = [];
+  const stop = stopped();
+  // It may come before anything waits for it; it is met below.
+  stop.catch(() => undefined);
+  try {
+    for (const [name, kind] of [
+      ['reference', 'ocserv'],
+      ['ours', options.against],
+    ] as const) {
+      contestants.push({ name, side: await Side.open({ kind, id: `${process.pid}.${name}`, options }) });
+    }
+    const [first] = contestants;
+    const machine = first ? await describeMachine(first.side.lab, options.ocserv, first.side.meter.kind) : {};
+    return { machine, samples: await Promise.race([stop, compare(contestants, options)]) };
+  } catch (error) {
+    if (options.verbose) for (const { side } of contestants) console.error(side.lab.report());
+    throw error;
+  } finally {
+    for (const { side } of contestants) await side.close();
+  }
+}
+
+async function main(options: BenchOptions): Promise<void> {
+  sweepStale();
+  await buildBatchedClient();
+  const { machine, samples } = await measure(options);
+  const figures = summarize(samples);
+  for (const [name, value] of Object.entries(machine)) console.log(`${`${name}:`.padEnd(20)}${value}`);
+  const ours = options.against === 'ocserv' ? 'ocserv again' : 'ours';
+  console.log(`\n${table(figures, { reference: 'ocserv', ours })}`);
+  console.log(
+    `\nMedians of ${options.rounds} rounds of ${options.seconds} s; ↓ less is better, ↑ more is better. Only the ratios count.`,
+  );
+  if (options.json !== undefined) {
+    const text = `${JSON.stringify({ machine, options, samples, figures }, null, 2)}\n`;
+    if (options.json === '-') process.stdout.write(text);
+    else writeFileSync(options.json, text);
+  }
+  if (!options.check) return;
+  const verdicts = check(figures);
+  for (const { severity, text } of verdicts) console.log(`${severity}: ${text}`);
+  if (verdicts.some(({ severity }) => severity === 'fail')) process.exitCode = 1;
+}
+
+let options: BenchOptions | undefined;
+try {
+  options = readOptions(process.argv.slice(2));
+} catch (error) {
+  fail(error);
+}
+if (options) await main(options).catch(fail);
+else console.log(usage);

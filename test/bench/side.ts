@@ -1,0 +1,94 @@
+/** One server of the comparison: started in a lab of its own, put through the cases. */
+import { type ServerKind, startServer, type VpnServer } from '../support/server.ts';
+import type { Case, Crowd, TunnelKind } from './cases.ts';
+import type { Measurement } from './metrics.ts';
+import { BenchLab } from './network.ts';
+import type { BenchOptions } from './options.ts';
+import { openCrowd, openTunnel, type Tunnel } from './tunnels.ts';
+import { type Meter, meter } from './usage.ts';
+
+/** Limits that would end a crowd from one address; the same for both servers. */
+const COMMON = {
+  'max-clients': 0,
+  'max-same-clients': 0,
+  'ipv4-network': '10.96.0.0/14',
+  dpd: 300,
+};
+
+export interface SideRequest {
+  readonly kind: ServerKind;
+  /** Name of the lab; unique within the process. */
+  readonly id: string;
+  readonly options: BenchOptions;
+}
+
+export class Side {
+  readonly lab: BenchLab;
+  readonly meter: Meter;
+  readonly #server: VpnServer;
+  readonly #options: BenchOptions;
+  #tunnel: Tunnel | undefined;
+  #tunnelKind: TunnelKind | undefined;
+
+  private constructor(lab: BenchLab, server: VpnServer, options: BenchOptions) {
+    this.lab = lab;
+    this.#server = server;
+    this.meter = meter(server.process.pid);
+    this.#options = options;
+  }
+
+  /** Builds a lab and starts the server in it. */
+  static async open({ kind, id, options }: SideRequest): Promise<Side> {
+    const lab = new BenchLab(id);
+    try {
+      await lab.build();
+      if (options.softwareSegmentation) await lab.segmentInSoftware();
+      const own = kind === 'ocvpn' ? options.ours : {};
+      const server = await startServer(lab, kind, {
+        options: { ...COMMON, ...own },
+        keys: ['ecdsa'],
+        ocserv: { binary: options.ocserv, debug: 0 },
+      });
+      return new Side(lab, server, options);
+    } catch (error) {
+      await lab.close();
+      throw error;
+    }
+  }
+
+  async #use(kind: TunnelKind | undefined): Promise<Tunnel | undefined> {
+    if (kind !== this.#tunnelKind) {
+      await this.#tunnel?.close();
+      this.#tunnel = undefined;
+      this.#tunnelKind = undefined;
+      if (kind) this.#tunnel = await openTunnel(this.lab, this.#server, kind);
+      this.#tunnelKind = kind;
+    }
+    return this.#tunnel;
+  }
+
+  /** Opens the tunnel that the case wants, unless it is open from the case before. */
+  async prepare(one: Case): Promise<void> {
+    await this.#use(one.tunnel);
+  }
+
+  async measure(one: Case): Promise<Measurement> {
+    const tunnel = await this.#use(one.tunnel);
+    if (one.tunnel === undefined) {
+      const open: Crowd['open'] = (request, held) => openCrowd(this.lab, request, held);
+      return await one.measure({ meter: this.meter, clients: this.#options.clients, open });
+    }
+    return await one.measure({
+      client: this.lab.client(),
+      server: this.lab.server,
+      device: tunnel?.device ?? '',
+      meter: this.meter,
+      seconds: this.#options.seconds,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.lab.close();
+    await this.meter.close();
+  }
+}

@@ -1,0 +1,76 @@
+/** Clients that open tunnels for the cases. */
+import { join } from 'node:path';
+import { type Lab, outside } from '../support/lab.ts';
+import { connect } from '../support/openconnect.ts';
+import { must } from '../support/process.ts';
+import { defaultUsers, type VpnServer } from '../support/server.ts';
+import type { CrowdRequest, TunnelKind } from './cases.ts';
+import { routeInside } from './network.ts';
+
+const folder = join(import.meta.dirname, 'client');
+const binary = join(folder, 'build/bench-client');
+const [user = { name: '', password: '' }] = defaultUsers;
+const DEVICE = 'tun0';
+
+export interface Tunnel {
+  readonly device: string;
+  close(): Promise<void>;
+}
+
+/** Compiles the batched client if it is not up to date. */
+export async function buildBatchedClient(): Promise<void> {
+  await must(['make', '-s', '-j2', '-C', folder], { timeoutMs: 300_000 });
+}
+
+async function openStock(lab: Lab, server: VpnServer, dtls: boolean): Promise<Tunnel> {
+  const client = await connect(lab, server, dtls ? {} : { args: ['--no-dtls'] });
+  if (dtls) await client.dtls();
+  return {
+    device: client.device,
+    close: async () => {
+      await client.end('SIGINT');
+    },
+  };
+}
+
+/** A command line of the batched client, and what it reads. */
+export function batchedCommand(...args: readonly string[]): { command: string[]; input: string } {
+  const target = ['--server', outside.server4, '--port', '443', '--user', user.name];
+  return { command: [binary, ...target, ...args], input: `${user.password}\n` };
+}
+
+async function openBatched(lab: Lab, dtls: boolean): Promise<Tunnel> {
+  const { command, input } = batchedCommand('--device', DEVICE, ...(dtls ? [] : ['--no-dtls']));
+  const client = lab.client().start('bench-client', command, { input });
+  const [, address, mtu, transport] = await client.waitFor(/^connected (\S+) mtu (\d+) over (\S+)$/m);
+  if (transport !== (dtls ? 'DTLS' : 'TLS')) throw new Error(`the batched client uses ${transport}`);
+  await lab.client().ip(`addr add ${address}/32 dev ${DEVICE}`, `link set ${DEVICE} up mtu ${mtu}`);
+  await routeInside(lab.client(), DEVICE);
+  return {
+    device: DEVICE,
+    close: async () => {
+      await client.stop('SIGINT');
+    },
+  };
+}
+
+/** Opens a tunnel and waits until it carries data over the wanted transport. */
+export function openTunnel(lab: Lab, server: VpnServer, kind: TunnelKind): Promise<Tunnel> {
+  const dtls = kind.endsWith('-dtls');
+  return kind.startsWith('stock-') ? openStock(lab, server, dtls) : openBatched(lab, dtls);
+}
+
+/** Opens sessions from one process; calls `held` while they are open. Returns the seconds that opening took. */
+export async function openCrowd(
+  lab: Lab,
+  { clients, dtls }: CrowdRequest,
+  held: () => Promise<void>,
+): Promise<number> {
+  const { command, input } = batchedCommand('--clients', `${clients}`, ...(dtls ? [] : ['--no-dtls']));
+  const crowd = lab.client().start('bench-client', command, { input });
+  const timeoutMs = 30_000 + clients * 500;
+  const [, seconds] = await crowd.waitFor(/^opened \d+ in ([\d.]+) s$/m, { timeoutMs });
+  await held();
+  await crowd.stop('SIGINT', 10_000 + clients * 10);
+  return Number(seconds);
+}

@@ -1,0 +1,164 @@
+/**
+ * What a server uses: CPU time and memory of all its processes. A control group tells both exactly and counts processes
+ * that have ended; where none can be made, CPU time comes from /proc and memory is not told.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { until } from '../support/wait.ts';
+
+const ROOT = '/sys/fs/cgroup';
+/** clock ticks per second of /proc/PID/stat: USER_HZ, 100 on every architecture that Linux runs Node on. */
+const TICKS = 100;
+
+export interface Meter {
+  /** How it measures, for the report. */
+  readonly kind: string;
+  /** User and system time so far, seconds. */
+  cpuSeconds(): number;
+  /** Memory charged now, kernel memory included, page cache not. Bytes; undefined: not known. */
+  memoryBytes(): number | undefined;
+  /** After the processes have ended. */
+  close(): Promise<void>;
+}
+
+interface Process {
+  readonly pid: number;
+  readonly parent: number;
+  /** User and system time, also of children that have been waited for. Seconds. */
+  readonly cpu: number;
+}
+
+function readProcess(pid: number): Process | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return undefined; // it has ended
+  }
+  // The name in parentheses may hold anything; fields count from the state, which is number 3 (proc(5)).
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = [14, 15, 16, 17].reduce((sum, number) => sum + Number(fields[number - 3]), 0);
+  return { pid, parent: Number(fields[1]), cpu: ticks / TICKS };
+}
+
+/** A process and all its descendants that live now. */
+function processTree(root: number): Process[] {
+  const all = readdirSync('/proc').flatMap((name) =>
+    /^\d+$/.test(name) ? (readProcess(Number(name)) ?? []) : [],
+  );
+  const tree = all.filter(({ pid }) => pid === root);
+  for (const parent of tree) tree.push(...all.filter((one) => one.parent === parent.pid));
+  return tree;
+}
+
+const number = (path: string): number => Number(readFileSync(path, 'utf8'));
+
+/** A line `name value` of a statistics file. */
+function entry(path: string, name: string): number {
+  const found = new RegExp(`^${name} (\\d+)$`, 'm').exec(readFileSync(path, 'utf8'));
+  if (!found) throw new Error(`${path} has no ${name}`);
+  return Number(found[1]);
+}
+
+/** Moves a process tree into groups; processes forked meanwhile are found in the next pass. */
+function adopt(root: number, groups: readonly string[]): void {
+  const moved = new Set<number>();
+  for (let found = true; found; ) {
+    found = false;
+    for (const { pid } of processTree(root)) {
+      if (moved.has(pid)) continue;
+      for (const group of groups) writeFileSync(join(group, 'cgroup.procs'), `${pid}`);
+      moved.add(pid);
+      found = true;
+    }
+  }
+}
+
+let meters = 0;
+
+function makeGroups(folders: readonly string[]): string[] {
+  const made: string[] = [];
+  meters += 1;
+  for (const folder of folders) {
+    const group = join(folder, `ocvpn-bench-${process.pid}-${meters}`);
+    mkdirSync(group, { recursive: true });
+    made.push(group);
+  }
+  return made;
+}
+
+/** A group is busy until its last process has been waited for. */
+async function removeGroups(groups: readonly string[]): Promise<void> {
+  for (const group of groups) {
+    await until(`${group} to be empty`, () => {
+      rmdirSync(group);
+      return true;
+    });
+  }
+}
+
+function unifiedMeter(root: number): Meter {
+  const groups = makeGroups([ROOT]);
+  const [group = ''] = groups;
+  adopt(root, groups);
+  const memory = existsSync(join(group, 'memory.current'));
+  return {
+    kind: 'control group v2',
+    cpuSeconds: () => entry(join(group, 'cpu.stat'), 'usage_usec') / 1e6,
+    memoryBytes: () =>
+      memory ? number(join(group, 'memory.current')) - entry(join(group, 'memory.stat'), 'file') : undefined,
+    close: () => removeGroups(groups),
+  };
+}
+
+function legacyMeter(root: number): Meter {
+  const groups = makeGroups([join(ROOT, 'cpuacct'), join(ROOT, 'memory')]);
+  const [cpu = '', memory = ''] = groups;
+  adopt(root, groups);
+  return {
+    kind: 'control groups v1',
+    cpuSeconds: () => number(join(cpu, 'cpuacct.usage')) / 1e9,
+    memoryBytes: () =>
+      number(join(memory, 'memory.usage_in_bytes')) - entry(join(memory, 'memory.stat'), 'total_cache'),
+    close: () => removeGroups(groups),
+  };
+}
+
+function procMeter(root: number): Meter {
+  return {
+    kind: '/proc/PID/stat',
+    cpuSeconds: () => processTree(root).reduce((sum, { cpu }) => sum + cpu, 0),
+    memoryBytes: () => undefined,
+    close: async () => undefined,
+  };
+}
+
+/** Measures a process, those it has started and will start. */
+export function meter(root: number): Meter {
+  const makers = [
+    ...(existsSync(join(ROOT, 'cgroup.controllers')) ? [unifiedMeter] : []),
+    ...(existsSync(join(ROOT, 'cpuacct')) && existsSync(join(ROOT, 'memory')) ? [legacyMeter] : []),
+  ];
+  for (const make of makers) {
+    try {
+      return make(root);
+    } catch (error) {
+      console.error(`bench: no control group (${(error as Error).message}); CPU time comes from /proc.`);
+    }
+  }
+  return procMeter(root);
+}
+
+/** Looks at a figure until two looks in a row differ by less than 0.5 %, 5 s at most; the last one. */
+export async function settled(look: () => number | undefined): Promise<number | undefined> {
+  const end = performance.now() + 5_000;
+  let last = look();
+  for (;;) {
+    await pause(250);
+    const now = look();
+    if (last === undefined || now === undefined) return now;
+    if (Math.abs(now - last) < 0.005 * last || performance.now() > end) return now;
+    last = now;
+  }
+}
