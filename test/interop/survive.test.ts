@@ -4,8 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { readHistory } from '../../src/core/history/read.js';
 import { inside, type Lab, openLab } from '../support/lab.ts';
-import { serveOcvpn, statusOf } from '../support/ocvpn.ts';
+import { dataFolder, serveOcvpn, statusOf } from '../support/ocvpn.ts';
 import { connect, fetchCookie, type Openconnect, startClient } from '../support/openconnect.ts';
 import type { Companion } from '../support/process.ts';
 import { startServer, type VpnServer } from '../support/server.ts';
@@ -192,3 +193,36 @@ test('a client that logs out while no main is there is not forgotten: its cookie
   await again.waitFor(/session closed.*user-disconnect|user-disconnect.*session closed/);
   expect((await startClient(lab, server, { cookie }).process.ended()).code).not.toBe(0);
 });
+
+test('accounting is exact against the tun device, across a restart of main and a reconnect', async () => {
+  const lab = await openLab();
+  const server = await startServer(lab, 'ocvpn');
+  const client = await connect(lab, server, { args: ['--no-dtls'] });
+  await reachable(client.host, inside.host4);
+  await kill(lab, 'main');
+  expect(await ping(client.host, inside.host4, { count: 20, size: 700 })).toEqual({ sent: 20, received: 20 });
+  await serveOcvpn(lab);
+  const { device } = await until('the session to be adopted', async () => await onlyUser(server));
+  expect(await ping(client.host, inside.host4, { count: 20, size: 300 })).toEqual({ sent: 20, received: 20 });
+  const counted = await deviceCounters(lab, device);
+  client.process.signal('SIGUSR2');
+  await client.event('reconnect');
+  const history = () => readHistory(`${dataFolder(lab)}/history.db`, { limit: 10, user: 'alice' });
+  const rows = await until('the first tunnel to end', () => {
+    const found = history();
+    return found.length === 2 && found[1]?.disconnected !== null ? found : undefined;
+  });
+  expect(rows[1]).toMatchObject(counted);
+  expect(rows[0]).toMatchObject({ disconnected: null, session: rows[1]?.session, ipv4: rows[1]?.ipv4 });
+  await client.end('SIGINT');
+  await until('the second tunnel to end', () => history()[0]?.reason === 'user-disconnect');
+});
+
+/** What the kernel has counted on a tun device of the server: what it received came from the client. */
+async function deviceCounters(lab: Lab, device: string) {
+  const [link] = JSON.parse(await lab.server.must(['ip', '-j', '-s', 'link', 'show', device])) as [
+    { stats64: Record<'rx' | 'tx', { bytes: number; packets: number }> },
+  ];
+  const { rx, tx } = link.stats64;
+  return { bytesIn: rx.bytes, packetsIn: rx.packets, bytesOut: tx.bytes, packetsOut: tx.packets };
+}

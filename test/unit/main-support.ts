@@ -164,6 +164,7 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
   const devices = new FakeDevices();
   const stats = new ServerStats(clock.now);
   const leases = new LeaseTable();
+  const records: { client: number; reason: string | null }[] = [];
   const reservations = new Reservations(leases);
   const tickets = new Tickets(Buffer.alloc(32, 9));
   const bans = new BanTable({
@@ -190,6 +191,7 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
     udpPort: values.udpPort ?? 443,
     now: () => clock.now,
     connectionPoints: values.connectionPoints ?? 1,
+    record: (client, reason) => records.push({ client: client.id, reason }),
     onClosed: () => {},
   });
   const resumption = new Resumption({
@@ -210,6 +212,7 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
     bans,
     sessions,
     resumption,
+    records,
   };
 }
 

@@ -6,6 +6,7 @@ import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
+import { defaultHistoryFile } from '../history/history.js';
 import { connectIpc, listenIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
@@ -76,6 +77,7 @@ async function serve(options: ServeOptions): Promise<number> {
     ipc: { connect: connectIpc, listen: listenForWorkers },
     secmodCommand: options.secmod ? secmodCommand(config, dataDir, paths.secmod) : null,
     startWorkers: options.workers,
+    historyFile: config.default['history-file'] || defaultHistoryFile(dataDir),
     notice,
     onStopRequest: () => end.request(),
   });

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
+import { History } from '../history/history.js';
 import type { Channel, ChannelOptions, IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { NativeIo, PeerCredentials } from '../native/types.js';
@@ -21,6 +22,7 @@ import { ClientTable } from './clients.js';
 import { controlHandlers } from './control-handlers.js';
 import { ControlServer } from './control-server.js';
 import { ForeignAddresses } from './foreign-addresses.js';
+import { historyRow } from './history-row.js';
 import { type Lease, LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
@@ -65,6 +67,7 @@ export interface ServerOptions {
   readonly secmodCommand: readonly string[] | null;
   /** False with --no-workers. */
   readonly startWorkers: boolean;
+  readonly historyFile: string;
   /** A sentence for the administrator that does not stop the server. */
   readonly notice: (error: VpnError) => void;
   /** `vpn ctl stop` */
@@ -91,6 +94,7 @@ export class Server {
   readonly #udpListeners: UdpListener[] = [];
   #ipcListener: IpcListener | null = null;
   #control: ControlServer | null = null;
+  #history: History | null = null;
   #maintenance: NodeJS.Timeout | null = null;
   #emptied: (() => void) | null = null;
   /** Addresses that are bound. */
@@ -135,6 +139,7 @@ export class Server {
       io,
       tickets,
       cookieTimeoutSec: main['cookie-timeout'],
+      record: (client, reason) => this.#history?.put(historyRow(client, reason, nowSec())),
       bans: this.#bans,
       secmod: this.#secmod,
       stats: this.#stats,
@@ -194,6 +199,7 @@ export class Server {
 
   /** Resolves when connections are accepted and a worker is ready for them. Call stop() also when it rejects. */
   async start(): Promise<void> {
+    this.#openHistory();
     this.#claimRunDir();
     await this.#bindSockets();
     await this.#secmod.start();
@@ -232,6 +238,7 @@ export class Server {
     await this.#pool.stop();
     await this.#secmod.stop();
     this.#state.remove();
+    this.#history?.close();
     await this.#nat.stop();
     this.#closeSockets();
   }
@@ -243,6 +250,9 @@ export class Server {
   leave(): void {
     if (this.#maintenance) clearInterval(this.#maintenance);
     this.#state.flush();
+    this.#recordAll();
+    this.#history?.close();
+    this.#history = null;
     this.#pool.leave();
     this.#secmod.leave();
     this.#closeSockets();
@@ -283,6 +293,24 @@ export class Server {
     // Workers of an earlier main have given up root.
     if (this.#options.startWorkers) chownSync(paths.main, identity.uid, identity.gid);
     removeSocket(paths.control);
+  }
+
+  /** The server runs without, when the file cannot be used. */
+  #openHistory(): void {
+    const { config, historyFile: path, log, notice } = this.#options;
+    const days = config.default['history-days'];
+    if (days === 0) return;
+    try {
+      this.#history = new History({ path, days, log, now: nowSec });
+    } catch (error) {
+      if (!(error instanceof VpnError)) throw error;
+      notice(error);
+    }
+  }
+
+  #recordAll(): void {
+    const open = [...this.#clients.all()].filter(({ session }) => session !== null);
+    this.#history?.maintain(open.map((client) => historyRow(client, null, nowSec())));
   }
 
   /** Addresses that wait for clients which an earlier main served. */
@@ -347,6 +375,7 @@ export class Server {
     this.#bans.expire();
     this.#reservations.expire(nowSec());
     this.#state.touch();
+    this.#recordAll();
     const oldest = nowSec() - this.#options.config.default['auth-timeout'] - AUTH_GRACE_SEC;
     for (const client of this.#clients.all()) {
       if (client.session !== null || client.acceptedAt > oldest) continue;

@@ -47,6 +47,8 @@ export interface SessionsOptions {
   /** Seconds since the epoch. */
   readonly now: () => number;
   readonly connectionPoints: number;
+  /** A tunnel was opened (`reason` null) or has ended: for the history. */
+  readonly record: (client: Client, reason: CloseReason | null) => void;
   /** A client's entry is gone. */
   readonly onClosed: () => void;
 }
@@ -118,6 +120,7 @@ export class Sessions {
     const seconds = now() - session.connectedAt;
     const why = client.ending?.stolen ? 'unspecified' : reason;
     const serverDisconnected = client.ending !== null && !client.ending.stolen;
+    this.#options.record(client, reason);
     stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
     const until = now() + this.#options.cookieTimeoutSec;
     reservations.keep(client.id, session.safeId, { userName: session.userName, until });
@@ -199,6 +202,7 @@ export class Sessions {
       const session = this.#session(request, opened, lease, tun);
       clients.attach(client, session);
       clients.advance(client, 'opened');
+      this.#options.record(client, null);
       return { body: this.#accept(client, session, opened, tun), fds: [tun.fd] };
     } catch (error) {
       io.close(tun.fd);
