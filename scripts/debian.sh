@@ -11,6 +11,7 @@ test_packages=(
   'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'iputils-ping=ping' 'tcpdump=tcpdump'
   'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl'
   'libssl-dev=/usr/include/openssl/ssl.h' 'libpam0g-dev=/usr/include/security/pam_appl.h'
+  'groff-base=groff'
 )
 
 # missing_packages PACKAGE=PROBE...: names of those whose probe is absent.

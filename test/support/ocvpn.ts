@@ -1,7 +1,7 @@
 /** Our server as a server of the lab, started and controlled as an administrator would. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { StatusData, UserData } from '../../src/core/control/verbs.js';
+import type { StatusData, UserData } from '../../src/core/control/results.js';
 import type { Lab } from './lab.ts';
 import { type Companion, must, run } from './process.ts';
 import type { ConnectedUser, ServerSetup, VpnServer } from './server.ts';
@@ -29,15 +29,26 @@ function toUser({ id, workerPid, remoteIp, session }: UserData): ConnectedUser[]
   ];
 }
 
+/** `ip netns exec` gives the command mounts of its own, so nobody else sees this one. */
+const withEtc = (folder?: string): string[] =>
+  folder === undefined ? [] : ['sh', '-c', 'mount --bind "$0" /etc && exec "$@"', folder];
+
 const vpn = [process.execPath, launcher];
 const runFolder = (lab: Lab): string => `${lab.folder}/run`;
 const configFile = (lab: Lab): string => `${lab.folder}/vpn.config.json`;
 export const dataFolder = (lab: Lab): string => `${lab.folder}/data`;
 
 /** Starts main on the lab's run directory, also again after an earlier one, and waits until it is ready. */
-export async function serveOcvpn(lab: Lab): Promise<Companion> {
+export async function serveOcvpn(lab: Lab, etc?: string): Promise<Companion> {
   const folders = ['--data-dir', dataFolder(lab), '--run-dir', runFolder(lab)];
-  const server = lab.server.start('vpn', [...vpn, 'serve', '-c', configFile(lab), ...folders]);
+  const server = lab.server.start('vpn', [
+    ...withEtc(etc),
+    ...vpn,
+    'serve',
+    '-c',
+    configFile(lab),
+    ...folders,
+  ]);
   await server.waitFor(/vpn is ready/);
   return server;
 }
@@ -48,10 +59,10 @@ export async function statusOf(lab: Lab): Promise<StatusData> {
   return JSON.parse(await must(command)) as StatusData;
 }
 
-export async function startOcvpn({ lab, options, pins }: ServerSetup): Promise<VpnServer> {
+export async function startOcvpn({ lab, options, pins, etc }: ServerSetup): Promise<VpnServer> {
   mkdirSync(runFolder(lab), { mode: 0o755 });
   writeFileSync(configFile(lab), JSON.stringify(options, null, 2));
-  const server = await serveOcvpn(lab);
+  const server = await serveOcvpn(lab, etc);
   const ctl = (...words: string[]): string[] => [...vpn, 'ctl', ...words, '--run-dir', runFolder(lab)];
   return {
     kind: 'ocvpn',

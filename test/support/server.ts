@@ -67,6 +67,8 @@ export interface ServerSetup {
   readonly options: ServerOptions;
   readonly passwordFile: string;
   readonly pins: readonly string[];
+  /** Folder that the server sees as /etc; ours only. */
+  readonly etc?: string | undefined;
   readonly ocserv: OcservProgram;
 }
 
@@ -98,6 +100,7 @@ export interface ServerRequest {
   readonly options?: ServerOptions;
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
+  readonly etc?: string;
   readonly ocserv?: OcservProgram;
 }
 
@@ -109,6 +112,7 @@ export async function startServer(
     options = {},
     users = defaultUsers,
     keys = ['rsa'],
+    etc,
     ocserv = { binary: 'ocserv', debug: 3 },
   }: ServerRequest = {},
 ): Promise<VpnServer> {
@@ -144,6 +148,7 @@ export async function startServer(
     passwordFile,
     pins: files.map((file) => file.pin),
     ocserv,
+    etc,
   };
   const server = kind === 'ocserv' ? await startOcserv(setup) : await startOcvpn(setup);
   await until(`${kind} to listen`, async () => {

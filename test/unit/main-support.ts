@@ -8,7 +8,8 @@ import { Reservations } from '../../src/core/main/reservations.js';
 import { Resumption } from '../../src/core/main/resume.js';
 import type { SecmodCalls } from '../../src/core/main/secmod-calls.js';
 import { ServerStats } from '../../src/core/main/server-stats.js';
-import { Sessions } from '../../src/core/main/sessions.js';
+import { SessionHooks } from '../../src/core/main/session-hooks.js';
+import { type SessionEvent, Sessions } from '../../src/core/main/sessions.js';
 import { Tickets } from '../../src/core/main/tickets.js';
 import type { InterfaceConfig, TunDevice } from '../../src/core/native/types.js';
 
@@ -101,7 +102,7 @@ export class FakeSecmod implements SecmodCalls {
   async closeSession(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
     this.closed.push(body);
     const { bytesIn, bytesOut, discReason } = body;
-    return { bytesIn, bytesOut, discReason, uptimeSec: 0, expires: this.expires };
+    return { bytesIn, bytesOut, discReason, uptimeSec: 100, expires: this.expires };
   }
 
   sessionAddresses(body: Body<'SECM_SESSION_ADDRESSES'>): void {
@@ -157,7 +158,14 @@ export class FakeWorker implements ClientWorker {
 }
 
 /** main's session part with its surroundings. */
-export function makeSessions(values: { udpPort?: number; connectionPoints?: number } = {}) {
+export function makeSessions(
+  values: {
+    udpPort?: number;
+    connectionPoints?: number;
+    scripts?: Partial<ReturnType<ConstructorParameters<typeof SessionHooks>[0]['settings']>>;
+    firewallScript?: string;
+  } = {},
+) {
   const clock = { now: 2000 };
   const clients = new ClientTable();
   const secmod = new FakeSecmod();
@@ -174,7 +182,25 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
     now: () => clock.now,
     isLocal: () => false,
   });
+  const settings = {
+    'connect-script': '',
+    'disconnect-script': '',
+    'host-update-script': '',
+    'script-timeout': 10,
+    'route-add-cmd': '',
+    'route-del-cmd': '',
+    device: 'vpns',
+    ...values.scripts,
+  };
+  const hooks = new SessionHooks({
+    settings: () => settings,
+    log: silent,
+    firewallScript: values.firewallScript ?? '',
+  });
+  const events: SessionEvent[] = [];
   const sessions = new Sessions({
+    hooks,
+    onEvent: (event) => events.push(event),
     io: devices,
     log: silent,
     clients,
@@ -213,6 +239,8 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
     sessions,
     resumption,
     records,
+    hooks,
+    events,
   };
 }
 

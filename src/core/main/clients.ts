@@ -4,6 +4,7 @@
  */
 import type { Body } from '../ipc/messages.js';
 import type { CloseReason, SocketAddress } from '../native/types.js';
+import { banKey } from './bans.js';
 import type { Lease } from './leases.js';
 import { type ClientEvent, type ClientState, START, step } from './main-client.machine.js';
 
@@ -40,6 +41,8 @@ export interface Session {
   readonly groupName: string;
   readonly vhost: string;
   readonly userAgent: string;
+  readonly devicePlatform: string;
+  readonly deviceType: string;
   readonly hostname: string;
   /** What secmod knows of the login, for a secmod that has lost it. */
   readonly login: SessionLogin;
@@ -64,7 +67,7 @@ export interface Client {
   readonly worker: ClientWorker;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
-  /** Address of the TCP peer before any PROXY header. */
+  /** Address that main vouches for to secmod: the TCP peer's, or what the PROXY header said. */
   readonly origRemoteIp: string;
   /** Seconds since the epoch. */
   readonly acceptedAt: number;
@@ -84,6 +87,7 @@ export class ClientTable {
   readonly #byDtlsId = new Map<string, Client>();
   readonly #byUser = new Map<string, Set<Client>>();
   readonly #byTcpIp = new Map<string, Set<Client>>();
+  readonly #pending = new Map<string, Set<Client>>();
   readonly #byUdpIp = new Map<string, Set<Client>>();
   readonly #nextHandle: () => number;
 
@@ -103,6 +107,11 @@ export class ClientTable {
 
   all(): IterableIterator<Client> {
     return this.#byId.values();
+  }
+
+  /** How many connections of this address (IPv6: of its /64) have not asked for a tunnel yet. */
+  pendingOf(ip: string): number {
+    return this.#pending.get(banKey(ip))?.size ?? 0;
   }
 
   byId(id: number): Client | undefined {
@@ -153,6 +162,7 @@ export class ClientTable {
       udpIp: null,
     };
     this.#byId.set(client.id, client);
+    addTo(this.#pending, banKey(client.remote.address), client);
     return client;
   }
 
@@ -168,6 +178,7 @@ export class ClientTable {
     const older = this.#bySid.get(keyOf(session.sid));
     if (older) this.detach(older);
     client.session = session;
+    removeFrom(this.#pending, banKey(client.remote.address), client);
     this.#bySid.set(keyOf(session.sid), client);
     this.#byDtlsId.set(keyOf(session.dtlsSessionId), client);
     addTo(this.#byUser, session.userName, client);
@@ -195,6 +206,7 @@ export class ClientTable {
 
   remove(client: Client): void {
     this.detach(client);
+    removeFrom(this.#pending, banKey(client.remote.address), client);
     this.#byId.delete(client.id);
   }
 

@@ -10,6 +10,8 @@ export interface RunPaths {
   readonly control: string;
   /** See MainState. */
   readonly state: string;
+  /** For the occtl program. */
+  readonly occtl: string;
 }
 
 /** socket-file and occtl-socket-file may lie elsewhere. */
@@ -20,6 +22,7 @@ export function runPaths(runDir: string, options: VhostConfig): RunPaths {
     main: join(dir, 'main.sock'),
     state: join(dir, 'main.state'),
     secmod: options['socket-file'] === '' ? join(dir, 'secmod.sock') : options['socket-file'],
-    control: options['occtl-socket-file'] === '' ? join(dir, 'ctl.sock') : options['occtl-socket-file'],
+    control: join(dir, 'ctl.sock'),
+    occtl: options['occtl-socket-file'] === '' ? '/var/run/occtl.socket' : options['occtl-socket-file'],
   };
 }

@@ -44,7 +44,7 @@ export interface StatsSnapshot {
 
 export class ServerStats {
   readonly startedAt: number;
-  readonly period: Period;
+  period: Period;
   totalSessions = 0;
   totalAuthFailures = 0;
   /** Times that a process broke the protocol and was cut off. */
@@ -67,6 +67,11 @@ export class ServerStats {
   snapshot(): StatsSnapshot {
     const { startedAt, period, totalSessions, totalAuthFailures, violations } = this;
     return { startedAt, period, totalSessions, totalAuthFailures, violations };
+  }
+
+  /** Starts a new period when the current one is older than this; 0: never. Seconds. */
+  resetPeriodAfter(seconds: number, now: number): void {
+    if (seconds > 0 && now - this.period.since >= seconds) this.period = emptyPeriod(now);
   }
 
   /** A tunnel ended. */

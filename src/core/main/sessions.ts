@@ -2,8 +2,8 @@
  * Opens and closes tunnels: main's answer to AUTH_COOKIE_REQ, in the order of reference ipc-and-processes §3,
  * and everything that has to be undone when a client is gone.
  *
- * The only wait is for secmod. What follows it runs without interruption, so that two connections with the
- * same cookie can never hold the same addresses.
+ * After the wait for secmod, leases and devices are set up without interruption, so that two connections with the
+ * same cookie can never hold the same addresses; the scripts come after that.
  */
 import { randomBytes } from 'node:crypto';
 import type { WithFds } from '../ipc/api.js';
@@ -16,6 +16,7 @@ import type { Lease, LeaseTable } from './leases.js';
 import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
+import type { SessionHooks } from './session-hooks.js';
 import type { Tickets } from './tickets.js';
 
 /** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
@@ -37,6 +38,10 @@ export interface SessionsOptions {
   readonly bans: BanTable;
   readonly secmod: SecmodCalls;
   readonly stats: ServerStats;
+  /** Scripts, firewall rules and routes of a session. */
+  readonly hooks: Pick<SessionHooks, 'isIdle' | 'opened' | 'hostKnown' | 'closed'>;
+  /** Somebody wants to know (events). */
+  readonly onEvent?: (event: SessionEvent) => void;
   /** Prefix of tun device names (option device). */
   readonly device: string;
   /** uid that workers run as, owner of the devices. */
@@ -51,6 +56,16 @@ export interface SessionsOptions {
   readonly record: (client: Client, reason: CloseReason | null) => void;
   /** A client's entry is gone. */
   readonly onClosed: () => void;
+}
+
+/** A tunnel came up, or ended for a reason. */
+export interface SessionEvent {
+  readonly type: 'connected' | 'disconnected';
+  readonly client: Client;
+  readonly session: Session;
+  readonly reason: CloseReason | null;
+  /** Seconds since the epoch. */
+  readonly time: number;
 }
 
 type CookieReply = Body<'AUTH_COOKIE_REP'>;
@@ -88,7 +103,8 @@ export class Sessions {
       return failed('the client is gone');
     }
     try {
-      return this.#complete(client, request, reply.session);
+      const { session, tun } = this.#prepare(client, request, reply.session);
+      return await this.#admit(client, session, reply.session, tun);
     } catch (error) {
       void this.#closeAtSecmod(sid, 'error', ZERO, false);
       if (!(error instanceof Refused))
@@ -124,9 +140,19 @@ export class Sessions {
     stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
     const until = now() + this.#options.cookieTimeoutSec;
     reservations.keep(client.id, session.safeId, { userName: session.userName, until });
-    void this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected).then((totals) => {
-      if (totals) reservations.setEnd(session.safeId, totals.expires);
-    });
+    const totals = this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
+    void totals.then((known) => known && reservations.setEnd(session.safeId, known.expires));
+    const { bytesIn, bytesOut } = session.counters;
+    this.#options.hooks.closed(
+      client,
+      session,
+      totals.then((known) =>
+        known
+          ? { bytesIn: known.bytesIn, bytesOut: known.bytesOut, seconds: known.uptimeSec }
+          : { bytesIn, bytesOut, seconds },
+      ),
+    );
+    this.#options.onEvent?.({ type: 'disconnected', client, session, reason, time: now() });
     log.info(
       {
         client: client.id,
@@ -180,6 +206,13 @@ export class Sessions {
     stats.mtu(mtu);
   }
 
+  /** SESSION_INFO; the first one of a session is the moment for host-update-script. */
+  info(client: Client, tlsCipher: string, dtlsCipher: string): void {
+    const { session } = client;
+    if (session?.tlsCipher === '') this.#options.hooks.hostKnown(client, session);
+    this.update(client, { tlsCipher, dtlsCipher, dtlsActive: dtlsCipher !== '' });
+  }
+
   /** What SESSION_INFO and CLI_STATS say about the channels. */
   update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive'>>): void {
     if (client.session) Object.assign(client.session, change);
@@ -190,7 +223,12 @@ export class Sessions {
     if (client.session) raise(client.session.counters, counters);
   }
 
-  #complete(client: Client, request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession): WithFds<CookieReply> {
+  /** Lease and device. Runs without interruption. */
+  #prepare(
+    client: Client,
+    request: Body<'AUTH_COOKIE_REQ'>,
+    opened: OpenedSession,
+  ): { session: Session; tun: TunDevice } {
     const { clients, leases, io } = this.#options;
     const older = clients.bySid(opened.sid);
     this.#checkPolicy(client, older, opened);
@@ -201,14 +239,39 @@ export class Sessions {
       this.#configureTun(tun, lease);
       const session = this.#session(request, opened, lease, tun);
       clients.attach(client, session);
-      clients.advance(client, 'opened');
-      this.#options.record(client, null);
-      return { body: this.#accept(client, session, opened, tun), fds: [tun.fd] };
+      return { session, tun };
     } catch (error) {
       io.close(tun.fd);
       leases.release(client.id);
       throw error;
     }
+  }
+
+  /** Firewall and connect-script have their say; other clients do not wait for them. Closes the device on a refusal. */
+  async #admit(
+    client: Client,
+    session: Session,
+    opened: OpenedSession,
+    tun: TunDevice,
+  ): Promise<CookieReply | WithFds<CookieReply>> {
+    const { clients, hooks, leases, io, onEvent } = this.#options;
+    const refusal = hooks.isIdle(session) ? null : await hooks.opened(client, session);
+    if (client.state !== 'INIT') {
+      // close() has undone the rest.
+      io.close(tun.fd);
+      return failed('the client is gone');
+    }
+    if (refusal !== null) {
+      io.close(tun.fd);
+      clients.detach(client);
+      client.session = null;
+      leases.release(client.id);
+      throw new Refused(refusal);
+    }
+    clients.advance(client, 'opened');
+    this.#options.record(client, null);
+    onEvent?.({ type: 'connected', client, session, reason: null, time: this.#options.now() });
+    return { body: this.#accept(client, session, opened, tun), fds: [tun.fd] };
   }
 
   #checkPolicy(client: Client, older: Client | undefined, opened: OpenedSession): void {
@@ -295,6 +358,8 @@ export class Sessions {
       groupName: opened.groupName,
       vhost: opened.vhost,
       userAgent: opened.userAgent,
+      devicePlatform: opened.devicePlatform,
+      deviceType: opened.deviceType,
       hostname: request.hostname,
       login: {
         ip: opened.ip,
@@ -370,7 +435,7 @@ export class Sessions {
     discReason: CloseReason,
     counters: Counters,
     serverDisconnected: boolean,
-  ): Promise<Body<'SECM_CLI_STATS'> | null> {
+  ): ReturnType<SecmodCalls['closeSession']> {
     const { bytesIn, bytesOut } = counters;
     const body = { sid: Uint8Array.from(sid), bytesIn, bytesOut, discReason, serverDisconnected };
     return this.#options.secmod.closeSession(body);

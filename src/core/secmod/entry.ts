@@ -16,7 +16,7 @@ import { native } from '../native/index.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { FileStore } from './file-store.js';
-import { loadAuthPlugins } from './plugins.js';
+import { loadAuthPlugins, pluginLists } from './plugins.js';
 import { Secmod } from './secmod.js';
 import { Vhosts } from './vhosts.js';
 
@@ -53,7 +53,7 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
-  const vhosts = await Vhosts.load(config, await loadAuthPlugins(), log);
+  const vhosts = await Vhosts.load(config, await loadAuthPlugins(...pluginLists(args.dataDir)), log);
   const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const store = await openStore(path, log);

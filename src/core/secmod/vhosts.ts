@@ -5,10 +5,13 @@ import type { Logger } from '../log.js';
 import type { AuthBackend, AuthBackendPlugin } from '../plugin-api/index.js';
 import { createBackend } from './backends.js';
 import { loadKeys, type ServerKey } from './keys.js';
+import { loadProfile, type Profile } from './profile.js';
 
 export interface Vhost {
   readonly config: VhostConfig;
   readonly keys: readonly ServerKey[];
+  /** The file of user-profile. */
+  readonly profile: Profile | null;
   readonly backend: AuthBackend;
   /** Wrong answers allowed in one login, 0: no limit. */
   readonly maxTries: number;
@@ -82,9 +85,10 @@ async function build(
   const byName = new Map<string, Vhost>();
   for (const vhost of [config.default, ...config.vhosts.values()]) {
     const keys = loadKeys(vhost);
+    const profile = loadProfile(vhost['user-profile']);
     const old = running.get(vhost.name);
     const { backend, maxTries } = old ?? (await createBackend(vhost, plugins, log));
-    byName.set(vhost.name, { config: vhost, keys, backend, maxTries });
+    byName.set(vhost.name, { config: vhost, keys, profile, backend, maxTries });
   }
   return byName;
 }
