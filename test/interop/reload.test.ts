@@ -61,7 +61,7 @@ test('a bad file keeps everything as it was and says so, by ctl and by SIGHUP', 
   // Keys that do not fit are secmod's to refuse.
   writeFileSync(path, good);
   const key = JSON.parse(good.toString())['server-key'][0] as string;
-  const other = await writeCertificate(`${lab.folder}/run`, 'ec');
+  const other = await writeCertificate(`${lab.folder}/run`, 'ecdsa');
   change(lab, { 'max-same-clients': 3 });
   const before = readFileSync(key);
   copyFileSync(other.key, key);

@@ -273,7 +273,7 @@ describe('text for people', () => {
 
   it('prints status with the two headings of occtl', async () => {
     const { handlers } = await populated();
-    const status: StatusData = handlers.status({});
+    const status: StatusData = handlers.status();
     const text = statusText(status);
     expect(text).toContain('\nGeneral info:\n\tStatus: online\n');
     expect(text).toContain('\n\nCurrent stats period:\n');

@@ -65,7 +65,13 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
     nowMs: Date.now,
     ban: async () => true,
   };
-  const login = new LoginAttempt(deps, initFor(request), { config: vhost, keys: [], backend, maxTries });
+  const login = new LoginAttempt(deps, initFor(request), {
+    config: vhost,
+    keys: [],
+    profile: null,
+    backend,
+    maxTries,
+  });
   const expiry = setInterval(() => login.expire(), 1000);
   try {
     const { steps, sid } = await converse(login, request.answer);
