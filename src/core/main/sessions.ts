@@ -15,9 +15,11 @@ import type { BanTable } from './bans.js';
 import type { Client, ClientTable, Counters, Session } from './clients.js';
 import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
+import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
 import type { SessionHooks } from './session-hooks.js';
+import type { Tickets } from './tickets.js';
 
 /** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
 export const LINK_MTU = 1500;
@@ -33,6 +35,10 @@ export interface SessionsOptions {
   readonly log: Logger;
   readonly clients: ClientTable;
   readonly leases: LeaseTable;
+  readonly reservations: Reservations;
+  readonly tickets: Tickets;
+  /** Until secmod says how long the cookie of an ended tunnel lives. Seconds. */
+  readonly cookieTimeoutSec: number;
   readonly bans: BanTable;
   readonly secmod: SecmodCalls;
   readonly stats: ServerStats;
@@ -52,6 +58,8 @@ export interface SessionsOptions {
   /** Seconds since the epoch. */
   readonly now: () => number;
   readonly connectionPoints: number;
+  /** A tunnel was opened (`reason` null) or has ended: for the history. */
+  readonly record: (client: Client, reason: CloseReason | null) => void;
   /** A client's entry is gone. */
   readonly onClosed: () => void;
 }
@@ -120,23 +128,27 @@ export class Sessions {
   }
 
   #undo(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
-    const { clients, leases, log, stats, bans, connectionPoints, now } = this.#options;
+    const { clients, leases, reservations, log, stats, bans, connectionPoints, now } = this.#options;
     clients.advance(client, 'closed');
     const { session } = client;
     if (counters && session) raise(session.counters, counters);
     if (session) this.#retireTun(session);
-    leases.release(client.id);
     clients.remove(client);
     if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
     if (session === null) {
+      leases.release(client.id);
       log.debug({ client: client.id, ip: client.remote.address, reason, detail }, 'connection closed');
       return;
     }
     const seconds = now() - session.connectedAt;
     const why = client.ending?.stolen ? 'unspecified' : reason;
     const serverDisconnected = client.ending !== null && !client.ending.stolen;
+    this.#options.record(client, reason);
     stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
+    const until = now() + this.#options.cookieTimeoutSec;
+    reservations.keep(client.id, session.safeId, { userName: session.userName, until });
     const totals = this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
+    void totals.then((known) => known && reservations.setEnd(session.safeId, known.expires));
     const { bytesIn, bytesOut } = session.counters;
     this.#options.hooks.closed(
       client,
@@ -230,7 +242,7 @@ export class Sessions {
     const tun = this.#openTun();
     try {
       const lease = this.#lease(client, older, request, opened);
-      if (older) this.#dropOlder(older);
+      if (older) this.supersede(older);
       this.#configureTun(tun, lease);
       const session = this.#session(request, opened, lease, tun);
       clients.attach(client, session);
@@ -264,8 +276,9 @@ export class Sessions {
       throw new Refused(refusal);
     }
     clients.advance(client, 'opened');
+    this.#options.record(client, null);
     onEvent?.({ type: 'connected', client, session, reason: null, time: this.#options.now() });
-    return { body: this.#accept(session, opened, tun), fds: [tun.fd] };
+    return { body: this.#accept(client, session, opened, tun), fds: [tun.fd] };
   }
 
   #checkPolicy(client: Client, older: Client | undefined, opened: OpenedSession): void {
@@ -292,12 +305,13 @@ export class Sessions {
     request: Body<'AUTH_COOKIE_REQ'>,
     opened: OpenedSession,
   ): Lease {
-    const { leases } = this.#options;
+    const { leases, reservations } = this.#options;
+    const from = older?.id ?? (reservations.take(opened.safeId) ? opened.safeId : null);
     const held = leases.get(client.id);
-    if (held !== null && older === undefined) return held;
+    if (held !== null && from === null) return held;
     leases.release(client.id);
     const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
-    const lease = leases.acquire(client.id, wanted, older?.id ?? null);
+    const lease = leases.acquire(client.id, wanted, from);
     if (lease === null) throw new Refused('no address is free in the pool');
     return lease;
   }
@@ -349,7 +363,7 @@ export class Sessions {
   }
 
   /** The same cookie came again: the older connection ends without telling its client to stop. */
-  #dropOlder(older: Client): void {
+  supersede(older: Client): void {
     this.#options.log.info(
       { client: older.id, user: older.session?.userName },
       'session moved to a new connection',
@@ -370,6 +384,13 @@ export class Sessions {
       devicePlatform: opened.devicePlatform,
       deviceType: opened.deviceType,
       hostname: request.hostname,
+      login: {
+        ip: opened.ip,
+        ipv4Seed: opened.ipv4Seed,
+        tlsAuthOk: opened.tlsAuthOk,
+        devicePlatform: opened.devicePlatform,
+        deviceType: opened.deviceType,
+      },
       config: opened.config,
       lease,
       tunName: tun.name,
@@ -385,15 +406,17 @@ export class Sessions {
     };
   }
 
-  #accept(session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
-    const { secmod, udpPort } = this.#options;
+  #accept(client: Client, session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
+    const { secmod, tickets, udpPort } = this.#options;
     const { ipv4, ipv6 } = session.lease;
     secmod.sessionAddresses({
       sid: Uint8Array.from(session.sid),
       ipv4: ipv4?.address ?? '',
       ipv6: ipv6?.address ?? '',
+      lease: JSON.stringify(session.lease),
     });
-    return acceptedReply(session, opened, tun, { udpPort, linkMtu: LINK_MTU });
+    const ticket = tickets.seal(client, session);
+    return acceptedReply(session, opened, tun, { udpPort, linkMtu: LINK_MTU, ticket });
   }
 
   #refuse(client: Client, reason: string): CookieReply {

@@ -7,7 +7,7 @@ import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { Conversation, Step } from '../plugin-api/index.js';
 import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
-import { expiryFrom, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
+import { expiryFrom, keyOf, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
 import { ipv4Seed, lifetimesOf } from './sessions.js';
 import type { StateStore } from './state-store.js';
 import type { LoginStatistics } from './statistics.js';
@@ -42,6 +42,7 @@ export const FAILED: Reply = {
 
 export class LoginAttempt {
   readonly sid: Uint8Array = randomBytes(32);
+  readonly #key = keyOf(this.sid);
   readonly #deps: LoginDeps;
   readonly #init: Init;
   readonly #vhost: Vhost;
@@ -197,7 +198,7 @@ export class LoginAttempt {
     const effects = this.#move(event);
     if (effects.includes('count')) this.#deps.statistics.failed();
     if (effects.includes('end')) this.#conversation.end?.();
-    if (effects.includes('drop')) await this.#deps.store.update(this.sid, () => null);
+    if (effects.includes('drop')) await this.#deps.store.update(this.#key, () => null);
     const entry = await this.#updateEntry();
     if (effects.includes('ask')) {
       const { message, counter } = this.#prompt;
@@ -225,7 +226,7 @@ export class LoginAttempt {
       expires: expiryFrom(this.#nowSec(), lifetimesOf(config)),
     });
     const extra = status === 'COMPLETED' ? completion() : {};
-    const before = await this.#deps.store.update(this.sid, (session) => ({ ...session, status, ...extra }));
+    const before = await this.#deps.store.update(this.#key, (session) => ({ ...session, status, ...extra }));
     return before && { ...before, status, ...extra };
   }
 
@@ -239,7 +240,7 @@ export class LoginAttempt {
     const now = this.#nowSec();
     const client = { remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk };
     return {
-      sid: this.sid,
+      key: this.#key,
       safeId: safeIdOf(this.sid),
       status: 'INIT',
       vhost,
@@ -257,6 +258,7 @@ export class LoginAttempt {
       disconnected: null,
       ipv4: '',
       ipv6: '',
+      lease: '',
     };
   }
 }

@@ -64,16 +64,15 @@ export class Secmod {
     return trusted || uid === this.#workerUid ? this.#workerOptions(pid) : null;
   }
 
-  /** SECM_STARTUP. Another key means another main process, which does not know the tunnels of the one before. */
+  /** SECM_STARTUP. Whoever connects presents all tunnels anew, a main whose connection had broken too. */
   async startup(main: MainChannel, hmacKey: Uint8Array, workerUid: number): Promise<void> {
-    const sameMain = this.#hmacKey !== null && Buffer.from(this.#hmacKey).equals(hmacKey);
     this.#hmacKey = Uint8Array.from(hmacKey);
     this.#workerUid = workerUid;
     const previous = this.#main;
     this.#main = main;
     this.#reported = '';
     if (previous && previous !== main) previous.close();
-    if (!sameMain) await this.sessions.forgetTunnels();
+    await this.sessions.forgetTunnels();
     this.log.info({ mainPid: main.credentials.pid, vhosts: this.vhosts.names }, 'main connected');
   }
 

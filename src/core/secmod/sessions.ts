@@ -9,10 +9,15 @@ import {
   closed,
   isExpired,
   isOverSessionTimeout,
+  keyOf,
   type Lifetimes,
+  lost,
+  NO_TRAFFIC,
   opened,
   reported,
+  resumed,
   type Session,
+  safeIdOf,
   survivesClose,
   totals,
   uptimeSec,
@@ -36,8 +41,13 @@ const COOKIE_STATUS = {
   FAILED: 'auth failed',
 } as const satisfies Record<Session['status'], Cookie['status']>;
 
+/** Terminated sessions that are remembered, so that no tunnel can bring one back. */
+const MAX_TERMINATED = 65_536;
+
 export class Sessions {
   readonly #deps: SessionsDeps;
+  /** Keys, oldest first. */
+  readonly #terminated = new Set<string>();
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps;
@@ -50,21 +60,22 @@ export class Sessions {
   /** SECM_SESSION_OPEN: the cookie must be that of a completed login and still good. */
   async open({ sid }: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
     const now = this.#deps.now();
-    const session = await this.store.get(sid);
+    const key = keyOf(sid);
+    const session = await this.store.get(key);
     const vhost = session && this.#configOf(session);
     const reason = this.#refusal(session, vhost, now);
     if (!session || !vhost || reason) {
       this.#deps.log.info({ session: session?.safeId, reason }, 'cookie refused');
       return { reply: 'FAILED', reason, session: null };
     }
-    const before = await this.store.update(sid, (current) => opened(current, now, lifetimesOf(vhost)));
+    const before = await this.store.update(key, (current) => opened(current, now, lifetimesOf(vhost)));
     if (!before) return { reply: 'FAILED', reason: 'the session was terminated', session: null };
-    return { reply: 'OK', reason: '', session: describe(session, vhost) };
+    return { reply: 'OK', reason: '', session: describe(sid, session, vhost) };
   }
 
   /** SEC_CHECK_COOKIE: whether the cookie would open a session now. */
   async isGood(cookie: Uint8Array, vhostName: string): Promise<boolean> {
-    const session = await this.store.get(cookie);
+    const session = await this.store.get(keyOf(cookie));
     if (!session || session.vhost !== vhostName) return false;
     return this.#refusal(session, this.#configOf(session), this.#deps.now()) === '';
   }
@@ -96,26 +107,51 @@ export class Sessions {
   async close(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
     const now = this.#deps.now();
     const { sid, bytesIn, bytesOut, discReason } = body;
-    const before = await this.store.update(sid, (session) => {
+    let survives = false;
+    const before = await this.store.update(keyOf(sid), (session) => {
       const lifetimes = this.#lifetimes(session);
       const remaining = closed(session, body, now, lifetimes);
-      return survivesClose(remaining, body, now, lifetimes) ? remaining : null;
+      survives = survivesClose(remaining, body, now, lifetimes);
+      return survives ? remaining : null;
     });
-    if (!before) return { bytesIn, bytesOut, discReason, uptimeSec: 0 };
+    if (!before) return { bytesIn, bytesOut, discReason, uptimeSec: 0, expires: 0 };
+    if (!survives) this.#bury(before.key);
     const after = closed(before, body, now, this.#lifetimes(before));
-    return { ...totals(after), discReason, uptimeSec: uptimeSec(after, now) };
+    const expires = survives ? after.expires : 0;
+    return { ...totals(after), discReason, uptimeSec: uptimeSec(after, now), expires };
+  }
+
+  /** SECM_SESSION_RESUME: a tunnel that outlived main or this process. */
+  async resume(body: Body<'SECM_SESSION_RESUME'>): Promise<Body<'SECM_SESSION_REPLY'>> {
+    const now = this.#deps.now();
+    const key = keyOf(body.sid);
+    if (!(await this.store.get(key)) && this.store.lossy && !this.#terminated.has(key))
+      await this.store.insert(rebuilt(body, now));
+    const session = await this.store.update(key, (current) =>
+      resumed(current, now, this.#lifetimes(current)),
+    );
+    if (session) return { reply: 'OK', reason: '', session: null };
+    return { reply: 'FAILED', reason: 'the session was terminated', session: null };
   }
 
   /** SEC_CLI_STATS, from a worker. */
   async report({ sid, bytesIn, bytesOut, discReason }: Body<'SEC_CLI_STATS'>): Promise<void> {
-    await this.store.update(sid, (session) =>
+    await this.store.update(keyOf(sid), (session) =>
       session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session,
     );
   }
 
   /** SECM_SESSION_ADDRESSES. */
-  async setAddresses({ sid, ipv4, ipv6 }: Body<'SECM_SESSION_ADDRESSES'>): Promise<void> {
-    await this.store.update(sid, (session) => ({ ...session, ipv4, ipv6 }));
+  async setAddresses({ sid, ipv4, ipv6, lease }: Body<'SECM_SESSION_ADDRESSES'>): Promise<void> {
+    await this.store.update(keyOf(sid), (session) => ({ ...session, ipv4, ipv6, lease }));
+  }
+
+  /** SECM_LIST_LEASES. */
+  async leases(): Promise<Body<'SECM_LIST_LEASES_REPLY'>> {
+    const held = (await this.store.list()).filter(({ lease }) => lease !== '');
+    return {
+      leases: held.map(({ safeId, userName, expires, lease }) => ({ safeId, userName, expires, lease })),
+    };
   }
 
   /** SECM_LIST_COOKIES. */
@@ -139,7 +175,10 @@ export class Sessions {
   /** Deletes the sessions that `matches`, persistent or not; logins under way fail at their next answer. */
   async terminate(matches: (session: Session) => boolean): Promise<number> {
     const doomed = (await this.store.list()).filter(matches);
-    for (const { sid } of doomed) await this.store.update(sid, () => null);
+    for (const { key } of doomed) {
+      this.#bury(key);
+      await this.store.update(key, () => null);
+    }
     return doomed.length;
   }
 
@@ -150,17 +189,21 @@ export class Sessions {
   }
 
   /**
-   * A new main process has none of the tunnels that the old one counted: it opens again what its workers present.
-   * Until then the cookies live on like those of clients that lost their connection.
+   * A main that connects presents every tunnel that there is (SECM_SESSION_RESUME), one after the other. Until then
+   * the cookies live on like those of clients that lost their connection.
    */
   async forgetTunnels(): Promise<void> {
     const now = this.#deps.now();
-    for (const { sid, inUse } of await this.store.list()) {
+    for (const { key, inUse } of await this.store.list()) {
       if (inUse === 0) continue;
-      await this.store.update(sid, (session) =>
-        closed({ ...session, inUse: 1 }, LOST_TUNNEL, now, this.#lifetimes(session)),
-      );
+      await this.store.update(key, (session) => lost(session, now, this.#lifetimes(session)));
     }
+  }
+
+  #bury(key: string): void {
+    this.#terminated.add(key);
+    const [oldest] = this.#terminated;
+    if (this.#terminated.size > MAX_TERMINATED && oldest !== undefined) this.#terminated.delete(oldest);
   }
 
   #lifetimes(session: Session): Lifetimes {
@@ -172,13 +215,6 @@ export class Sessions {
   }
 }
 
-const LOST_TUNNEL = {
-  bytesIn: 0,
-  bytesOut: 0,
-  discReason: 'unspecified',
-  serverDisconnected: false,
-} as const;
-
 export function lifetimesOf(vhost: VhostConfig): Lifetimes {
   return {
     cookieTimeoutSec: vhost['cookie-timeout'],
@@ -187,9 +223,35 @@ export function lifetimesOf(vhost: VhostConfig): Lifetimes {
   };
 }
 
-function describe(session: Session, vhost: VhostConfig): NonNullable<Body<'SECM_SESSION_REPLY'>['session']> {
-  const { sid, safeId, userName, groupName, ipv4Seed, tlsAuthOk, userAgent, devicePlatform, deviceType } =
-    session;
+/** A session that was lost with the state file, from what main knows about its tunnel. */
+function rebuilt(body: Body<'SECM_SESSION_RESUME'>, now: number): Session {
+  const { userName, groupName, vhost, userAgent, devicePlatform, deviceType, tlsAuthOk, ipv4Seed } = body;
+  return {
+    key: keyOf(body.sid),
+    safeId: safeIdOf(body.sid),
+    status: 'COMPLETED',
+    ...{ userName, groupName, vhost, userAgent, devicePlatform, deviceType, tlsAuthOk, ipv4Seed },
+    remoteIp: body.ip,
+    created: body.sessionStartTime,
+    expires: now,
+    inUse: 0,
+    sessionIsOpen: true,
+    saved: NO_TRAFFIC,
+    current: NO_TRAFFIC,
+    discReason: 'unspecified',
+    disconnected: null,
+    ipv4: '',
+    ipv6: '',
+    lease: body.lease,
+  };
+}
+
+function describe(
+  sid: Uint8Array,
+  session: Session,
+  vhost: VhostConfig,
+): NonNullable<Body<'SECM_SESSION_REPLY'>['session']> {
+  const { safeId, userName, groupName, ipv4Seed, tlsAuthOk, userAgent, devicePlatform, deviceType } = session;
   return {
     sid,
     safeId,

@@ -7,6 +7,7 @@
 import type { Duplex } from 'node:stream';
 import { VpnError } from '../errors.js';
 import type { Channel } from '../ipc/api.js';
+import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
@@ -95,6 +96,12 @@ export class Client implements HttpHandler {
   #connect: { request: ConnectRequest; head: Buffer } | null = null;
   #granted: Pick<OpenTunnel, 'session' | 'tunFd' | 'plan'> | null = null;
   #tunnel: Tunnel | null = null;
+  /** Where main is told of this client: the channel of the main that knows it. */
+  #main: MainChannel;
+  /** For a main that is started again. */
+  #ticket: Uint8Array | null = null;
+  /** Last message about this client. */
+  #closing: Body<'CLIENT_CLOSED'> | null = null;
   /** Why the connection ended, if not because its client wanted so. */
   #failure: string | null = null;
   #gone = false;
@@ -103,6 +110,7 @@ export class Client implements HttpHandler {
   constructor(deps: ClientDeps, startup: Startup, fd: number) {
     this.handle = startup.client;
     this.#deps = deps;
+    this.#main = deps.main;
     this.#startup = startup;
     this.#fd = fd;
     this.#secmod = new SecmodCalls(deps.secmod, startup);
@@ -125,6 +133,33 @@ export class Client implements HttpHandler {
 
   get hasTunnel(): boolean {
     return this.#tunnel !== null;
+  }
+
+  get isGone(): boolean {
+    return this.#gone;
+  }
+
+  /** The tunnel ended while there was no main to tell. */
+  get isUnreported(): boolean {
+    return this.#gone && this.#tunnel !== null && this.#main.closed;
+  }
+
+  /**
+   * WORKER_RESUME: asks a main that was started again to take this client over. A tunnel that it refuses is dropped:
+   * its client comes back with its cookie, if that is still good. Rejects when this main is gone, too.
+   */
+  async resume(main: MainChannel): Promise<void> {
+    if (!this.#tunnel || !this.#ticket) return;
+    const body = { client: this.handle, open: !this.#gone, ticket: Uint8Array.from(this.#ticket) };
+    const { reply, reason } = (await main.call('WORKER_RESUME', body)).body;
+    if (reply === 'FAILED') {
+      this.#deps.log.warn({ client: this.handle, reason }, 'the new main does not take the tunnel over');
+      this.terminate('drop', 'server-disconnect');
+      return;
+    }
+    this.#main = main;
+    if (this.#closing) main.send('CLIENT_CLOSED', this.#closing);
+    else this.#tunnel.resume(main);
   }
 
   // ---------------------------------------------------------------- TLS
@@ -291,13 +326,13 @@ export class Client implements HttpHandler {
   /** AUTH_COOKIE_REQ: main opens the session or refuses. */
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
-    const { main, io, now } = this.#deps;
+    const { io, now } = this.#deps;
     const request = this.#connectRequest();
     const { hostname, ipv4 } = request;
     const ipv6 = wantsIpv6({ request, identity: this.#identity });
     const timeoutMs = Math.max(1, auth.remainingMs(now()));
     const body = { client: this.handle, cookie: Uint8Array.from(cookie), hostname, ipv4, ipv6 };
-    const answer = await main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
+    const answer = await this.#main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
     const [tunFd] = answer.fds;
     const { reply, reason, session } = answer.body;
     if (reply !== 'OK') return auth.sessionReply(false, reason);
@@ -307,6 +342,7 @@ export class Client implements HttpHandler {
       io.close(tunFd);
       return auth.failure(plan?.error ?? 'the client is gone');
     }
+    this.#ticket = Uint8Array.from(session.ticket);
     this.#granted = { session: { ...session, sid: Uint8Array.from(session.sid) }, tunFd, plan };
     return auth.sessionReply(true, '');
   }
@@ -365,6 +401,7 @@ export class Client implements HttpHandler {
 
   /** TERMINATE, or the end of this process. */
   terminate(how: 'disconnect' | 'drop', reason: CloseReason): void {
+    if (this.#gone) return;
     if (this.#tunnel) this.#tunnel.terminate(how, reason);
     else this.#fail(`ended by the server: ${reason}`);
   }
@@ -395,12 +432,8 @@ export class Client implements HttpHandler {
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
     this.#logEnd(reason, detail);
-    this.#deps.main.send('CLIENT_CLOSED', {
-      client: this.handle,
-      reason,
-      detail: truncate(detail),
-      ...counts,
-    });
+    this.#closing = { client: this.handle, reason, detail: truncate(detail), ...counts };
+    this.#main.send('CLIENT_CLOSED', this.#closing);
     this.#deps.onGone(this);
   }
 
