@@ -10,7 +10,7 @@ run_packages=(
 test_packages=(
   'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'iputils-ping=ping' 'tcpdump=tcpdump'
   'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl'
-  'libssl-dev=/usr/include/openssl/ssl.h'
+  'libssl-dev=/usr/include/openssl/ssl.h' 'libpam0g-dev=/usr/include/security/pam_appl.h'
 )
 
 # missing_packages PACKAGE=PROBE...: names of those whose probe is absent.

@@ -54,8 +54,22 @@ build_addon() { # folder with binding.gyp
   done
   node node_modules/node-gyp/bin/node-gyp.js configure build -C "$1" --nodedir="$node_root" --jobs=max
 }
+# An addon of a plugin may need headers that are not there: `system-headers` lists them, HEADER PACKAGE a line. The
+# server runs without such a plugin.
+missing_headers() { # folder; prints the packages
+  local header package
+  [[ -f $1/system-headers ]] || return 0
+  while read -r header package; do
+    g++ -E -x c++ -include "$header" /dev/null >/dev/null 2>&1 || printf '%s ' "$package"
+  done <"$1/system-headers"
+}
 for folder in native src/plugins/*/native; do
   [[ -f $folder/binding.gyp ]] || continue
+  missing=$(missing_headers "$folder")
+  if [[ -n $missing ]]; then
+    say "left out the addon in $folder: install ${missing% } and run this again if you want it."
+    continue
+  fi
   name=addon-${folder//\//-}
   hash=$({ content_hash "$folder"/src "$folder"/*.{gyp,cc,h} package-lock.json && echo "$node_root"; } | sha256sum | cut -d' ' -f1)
   in_place "$name" "$hash" "$folder/build/Release" ||

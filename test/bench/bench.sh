@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# "npm run bench": set-up, the batched client, then the benchmark. Needs root; what it makes is in namespaces of its own.
+# "npm run bench": set-up, then the benchmark. Needs root; what it makes is in namespaces of its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bash scripts/setup.sh --test
-make -s -C test/bench/client
 PATH=$PWD/node_modules/.bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin
 exec node test/bench/run.ts "$@"

@@ -7,6 +7,7 @@ import { type BenchOptions, readOptions, usage } from './options.ts';
 import { type Sample, summarize, table } from './report.ts';
 import { Side } from './side.ts';
 import { check } from './thresholds.ts';
+import { buildBatchedClient } from './tunnels.ts';
 
 function fail(error: unknown): never {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
@@ -60,6 +61,9 @@ function stopped(): Promise<never> {
 
 async function measure(options: BenchOptions): Promise<{ machine: Machine; samples: Sample[] }> {
   const contestants: Contestant[] = [];
+  const stop = stopped();
+  // It may come before anything waits for it; it is met below.
+  stop.catch(() => undefined);
   try {
     for (const [name, kind] of [
       ['reference', 'ocserv'],
@@ -69,7 +73,7 @@ async function measure(options: BenchOptions): Promise<{ machine: Machine; sampl
     }
     const [first] = contestants;
     const machine = first ? await describeMachine(first.side.lab, options.ocserv, first.side.meter.kind) : {};
-    return { machine, samples: await Promise.race([compare(contestants, options), stopped()]) };
+    return { machine, samples: await Promise.race([stop, compare(contestants, options)]) };
   } catch (error) {
     if (options.verbose) for (const { side } of contestants) console.error(side.lab.report());
     throw error;
@@ -80,6 +84,7 @@ async function measure(options: BenchOptions): Promise<{ machine: Machine; sampl
 
 async function main(options: BenchOptions): Promise<void> {
   sweepStale();
+  await buildBatchedClient();
   const { machine, samples } = await measure(options);
   const figures = summarize(samples);
   for (const [name, value] of Object.entries(machine)) console.log(`${`${name}:`.padEnd(20)}${value}`);

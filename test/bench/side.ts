@@ -89,6 +89,6 @@ export class Side {
 
   async close(): Promise<void> {
     await this.lab.close();
-    this.meter.close();
+    await this.meter.close();
   }
 }

@@ -1,12 +1,14 @@
 /** Clients that open tunnels for the cases. */
 import { join } from 'node:path';
-import { outside } from '../support/lab.ts';
+import { type Lab, outside } from '../support/lab.ts';
 import { connect } from '../support/openconnect.ts';
+import { must } from '../support/process.ts';
 import { defaultUsers, type VpnServer } from '../support/server.ts';
 import type { CrowdRequest, TunnelKind } from './cases.ts';
-import { type BenchLab, routeInside } from './network.ts';
+import { routeInside } from './network.ts';
 
-const binary = join(import.meta.dirname, 'client/build/bench-client');
+const folder = join(import.meta.dirname, 'client');
+const binary = join(folder, 'build/bench-client');
 const [user = { name: '', password: '' }] = defaultUsers;
 const DEVICE = 'tun0';
 
@@ -15,7 +17,12 @@ export interface Tunnel {
   close(): Promise<void>;
 }
 
-async function openStock(lab: BenchLab, server: VpnServer, dtls: boolean): Promise<Tunnel> {
+/** Compiles the batched client if it is not up to date. */
+export async function buildBatchedClient(): Promise<void> {
+  await must(['make', '-s', '-j2', '-C', folder], { timeoutMs: 300_000 });
+}
+
+async function openStock(lab: Lab, server: VpnServer, dtls: boolean): Promise<Tunnel> {
   const client = await connect(lab, server, dtls ? {} : { args: ['--no-dtls'] });
   if (dtls) await client.dtls();
   return {
@@ -26,12 +33,13 @@ async function openStock(lab: BenchLab, server: VpnServer, dtls: boolean): Promi
   };
 }
 
-function batchedCommand(...args: readonly string[]): { command: string[]; input: string } {
+/** A command line of the batched client, and what it reads. */
+export function batchedCommand(...args: readonly string[]): { command: string[]; input: string } {
   const target = ['--server', outside.server4, '--port', '443', '--user', user.name];
   return { command: [binary, ...target, ...args], input: `${user.password}\n` };
 }
 
-async function openBatched(lab: BenchLab, dtls: boolean): Promise<Tunnel> {
+async function openBatched(lab: Lab, dtls: boolean): Promise<Tunnel> {
   const { command, input } = batchedCommand('--device', DEVICE, ...(dtls ? [] : ['--no-dtls']));
   const client = lab.client().start('bench-client', command, { input });
   const [, address, mtu, transport] = await client.waitFor(/^connected (\S+) mtu (\d+) over (\S+)$/m);
@@ -47,14 +55,14 @@ async function openBatched(lab: BenchLab, dtls: boolean): Promise<Tunnel> {
 }
 
 /** Opens a tunnel and waits until it carries data over the wanted transport. */
-export function openTunnel(lab: BenchLab, server: VpnServer, kind: TunnelKind): Promise<Tunnel> {
+export function openTunnel(lab: Lab, server: VpnServer, kind: TunnelKind): Promise<Tunnel> {
   const dtls = kind.endsWith('-dtls');
   return kind.startsWith('stock-') ? openStock(lab, server, dtls) : openBatched(lab, dtls);
 }
 
 /** Opens sessions from one process; calls `held` while they are open. Returns the seconds that opening took. */
 export async function openCrowd(
-  lab: BenchLab,
+  lab: Lab,
   { clients, dtls }: CrowdRequest,
   held: () => Promise<void>,
 ): Promise<number> {

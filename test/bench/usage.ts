@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { until } from '../support/wait.ts';
 
 const ROOT = '/sys/fs/cgroup';
 /** clock ticks per second of /proc/PID/stat: USER_HZ, 100 on every architecture that Linux runs Node on. */
@@ -17,7 +18,8 @@ export interface Meter {
   cpuSeconds(): number;
   /** Memory charged now, kernel memory included, page cache not. Bytes; undefined: not known. */
   memoryBytes(): number | undefined;
-  close(): void;
+  /** After the processes have ended. */
+  close(): Promise<void>;
 }
 
 interface Process {
@@ -86,8 +88,14 @@ function makeGroups(folders: readonly string[]): string[] {
   return made;
 }
 
-function removeGroups(groups: readonly string[]): void {
-  for (const group of groups) rmdirSync(group);
+/** A group is busy until its last process has been waited for. */
+async function removeGroups(groups: readonly string[]): Promise<void> {
+  for (const group of groups) {
+    await until(`${group} to be empty`, () => {
+      rmdirSync(group);
+      return true;
+    });
+  }
 }
 
 function unifiedMeter(root: number): Meter {
@@ -122,11 +130,11 @@ function procMeter(root: number): Meter {
     kind: '/proc/PID/stat',
     cpuSeconds: () => processTree(root).reduce((sum, { cpu }) => sum + cpu, 0),
     memoryBytes: () => undefined,
-    close: () => undefined,
+    close: async () => undefined,
   };
 }
 
-/** Measures a process, those it has started and will start. Close it after they have ended. */
+/** Measures a process, those it has started and will start. */
 export function meter(root: number): Meter {
   const makers = [
     ...(existsSync(join(ROOT, 'cgroup.controllers')) ? [unifiedMeter] : []),

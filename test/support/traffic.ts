@@ -24,11 +24,14 @@ export async function ping(
   target: string,
   { count = 5, size = 56, whole = false, interval = 0.1 }: PingRequest = {},
 ): Promise<PingResult> {
-  const args = ['-n', '-q', '-c', `${count}`, '-i', `${interval}`, '-W', '2', '-s', `${size}`];
+  const args = ['-n', '-D', '-c', `${count}`, '-i', `${interval}`, '-W', '2', '-s', `${size}`];
   const { stdout, stderr } = await host.run(['ping', ...args, ...(whole ? ['-M', 'do'] : []), target]);
   const found = /(\d+) packets transmitted, (\d+) received/.exec(stdout);
   if (!found) throw new Error(`ping said: ${stdout}${stderr}`);
-  return { sent: Number(found[1]), received: Number(found[2]) };
+  const result = { sent: Number(found[1]), received: Number(found[2]) };
+  // Which ones are missing says more than how many.
+  if (result.received > 0 && result.received < result.sent) console.error(`${host.name}: ${stdout}`);
+  return result;
 }
 
 /** Pings until one answer comes. */

@@ -192,6 +192,7 @@ describe('contradictions', () => {
   test.each([
     ['match-tls-dtls-ciphers = true', 'match-tls-dtls-ciphers'],
     ['cisco-svc-client-compat = true\nudp-port = 4443', 'cisco-svc-client-compat'],
+    ['tls-priorities = FAST', 'tls-priorities'],
     ['camouflage = true', 'camouflage_secret'],
     ['ipv4-netmask = 255.255.0.0', 'ipv4-netmask'],
     ['server-cert = /second.pem', 'server-key'],

@@ -1,6 +1,7 @@
 /** Checks of options against each other. Each returns everything that is wrong, not the first mistake only. */
 import ipaddr from 'ipaddr.js';
 import { type AuthMethod, parseAuthMethod } from './auth-method.js';
+import { mapPriority } from './gnutls-priority.js';
 import { type Network, parseNetwork } from './networks.js';
 import type { OptionName, ServerConfig, VhostConfig } from './schema.js';
 
@@ -93,6 +94,8 @@ function isPool(network: Network | null, family: 4 | 6): network is Network {
 
 function channelProblems(vhost: VhostConfig): Problem[] {
   const problems: Problem[] = [];
+  const tls = mapPriority(vhost['tls-priorities']);
+  if (typeof tls === 'string') problems.push({ option: 'tls-priorities', problem: tls });
   if (vhost['match-tls-dtls-ciphers'] && vhost['dtls-legacy']) {
     const why = 'cannot be used with dtls-legacy, which has ciphers of its own; set dtls-legacy to false';
     problems.push({ option: 'match-tls-dtls-ciphers', problem: why });
@@ -148,6 +151,8 @@ export function noticesOf(vhost: VhostConfig): Problem[] {
       if (network?.hadHostBits) add(option, `${route} is taken as ${network.address}/${network.prefix}`);
     }
   }
+  const tls = mapPriority(vhost['tls-priorities']);
+  if (typeof tls !== 'string') for (const warning of tls.warnings) add('tls-priorities', warning);
   for (const group of vhost['select-group']) {
     if (Buffer.byteLength(group) > 63)
       add('select-group', `"${group}" is longer than 63 bytes; clients may cut it`);

@@ -93,6 +93,7 @@ async function serve(options: ServeOptions): Promise<number> {
   } finally {
     await server.stop();
   }
+  if (end.isForced) return end.forced;
   log.info('stopped');
   return 0;
 }
@@ -137,6 +138,7 @@ class StopSwitch {
   readonly #log: Logger;
   #at: number | null = null;
   #force: () => Promise<void> = () => Promise.resolve();
+  #isForced = false;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -153,6 +155,15 @@ class StopSwitch {
     return this.#at !== null;
   }
 
+  get isForced(): boolean {
+    return this.#isForced;
+  }
+
+  /** The process ends by itself with status 1; an orderly end that the forced one has hurried must not overtake it. */
+  get forced(): Promise<never> {
+    return new Promise(() => {});
+  }
+
   onForce(force: () => Promise<void>): void {
     this.#force = force;
   }
@@ -163,7 +174,8 @@ class StopSwitch {
       this.#at = now;
       this.#log.info('stopping; a second signal forces it');
       this.#resolvers.resolve();
-    } else if (now - this.#at > SAME_SIGNAL_MS) {
+    } else if (!this.#isForced && now - this.#at > SAME_SIGNAL_MS) {
+      this.#isForced = true;
       this.#log.warn('forced to stop');
       void this.#force().finally(() => process.exit(1));
     }

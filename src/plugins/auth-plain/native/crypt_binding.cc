@@ -3,10 +3,16 @@
 // crypt(password: Uint8Array, setting: string): Promise<string | null>
 // hashes with the method, salt and cost of `setting` (a stored hash or its prefix). null: the system's libcrypt
 // does not take this setting or this password (crypt_r returns a text that begins with '*').
+//
+// tryLock(fd: number): boolean
+// takes an exclusive fcntl lock on the whole file for this descriptor; false: another descriptor or program holds it.
 
 #include <crypt.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <napi.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -87,8 +93,29 @@ Napi::Value Crypt(const Napi::CallbackInfo& info) {
   return promise;
 }
 
+Napi::Value TryLock(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() != 1 || !info[0].IsNumber()) {
+    Napi::TypeError::New(env, "tryLock(fd: number)").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  // Of the open file, not of the process: two users in one process exclude each other too.
+  struct flock whole = {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (fcntl(info[0].As<Napi::Number>().Int32Value(), F_OFD_SETLK, &whole) == 0) {
+    return Napi::Boolean::New(env, true);
+  }
+  if (errno != EAGAIN && errno != EACCES) {
+    Napi::Error::New(env, std::string("fcntl: ") + strerror(errno)).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  return Napi::Boolean::New(env, false);
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("crypt", Napi::Function::New(env, Crypt, "crypt"));
+  exports.Set("tryLock", Napi::Function::New(env, TryLock, "tryLock"));
   return exports;
 }
 

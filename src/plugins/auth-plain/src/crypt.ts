@@ -1,12 +1,5 @@
-/** The system's crypt(3), through the addon in ../native. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-interface CryptAddon {
-  crypt(password: Uint8Array, setting: string): Promise<string | null>;
-}
+/** The system's crypt(3), a few at once. */
+import { loadAddon } from './addon.js';
 
 /**
  * Hashes that run at once. libuv's pool has four threads by default and secmod signs TLS handshakes there too:
@@ -14,7 +7,6 @@ interface CryptAddon {
  */
 const MAX_RUNNING = 2;
 
-let addon: CryptAddon | undefined;
 let running = 0;
 const waiting: (() => void)[] = [];
 
@@ -24,7 +16,7 @@ const waiting: (() => void)[] = [];
  */
 export async function crypt(password: Uint8Array, setting: string): Promise<string | null> {
   if (password.includes(0)) return null;
-  addon ??= loadAddon();
+  const addon = loadAddon();
   if (running >= MAX_RUNNING) await new Promise<void>((resolve) => waiting.push(resolve));
   else running++;
   try {
@@ -35,18 +27,4 @@ export async function crypt(password: Uint8Array, setting: string): Promise<stri
     if (next) next();
     else running--;
   }
-}
-
-/** Loads the addon now, so that a missing one is met at start. Throws. */
-export function loadAddon(): CryptAddon {
-  const path = join(packageRoot(), 'native', 'build', 'Release', 'ocvpn_crypt.node');
-  if (!existsSync(path)) throw new Error(`${path} is not built (node-gyp rebuild -C native)`);
-  return createRequire(import.meta.url)(path) as CryptAddon;
-}
-
-/** The directory with package.json: at different heights above the sources and the build. */
-function packageRoot(): string {
-  let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, 'package.json')) && directory !== '/') directory = dirname(directory);
-  return directory;
 }

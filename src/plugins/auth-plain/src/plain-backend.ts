@@ -1,4 +1,7 @@
-/** The `plain` back end: one password per user, three tries. */
+/**
+ * The `plain` back end: one password per user and, with `otp=`, a one-time password after it; three tries in all.
+ * A user who has a token and no password logs in with the one-time password alone.
+ */
 import { timingSafeEqual } from 'node:crypto';
 import type {
   AuthBackend,
@@ -9,12 +12,20 @@ import type {
   LoginContext,
   Step,
 } from '../../../core/plugin-api/index.js';
-import { crypt, loadAddon } from './crypt.js';
+import { loadAddon } from './addon.js';
+import { crypt } from './crypt.js';
+import { OathFile } from './oath-file.js';
 import { PasswordFile } from './password-file.js';
 
 const MAX_TRIES = 3;
 const ASK: Step = { result: 'prompt', message: '', counter: 0 };
 const WRONG: Step = { result: 'fail', retry: true, message: '' };
+const ASK_CODE: Step = { result: 'prompt', message: 'Please enter your one-time password.', counter: 1 };
+const WRONG_CODE: Step = {
+  result: 'fail',
+  retry: true,
+  message: 'Login failed.\nPlease enter your one-time password.',
+};
 
 export const plainPlugin: AuthBackendPlugin = {
   manifest: {
@@ -27,25 +38,42 @@ export const plainPlugin: AuthBackendPlugin = {
         positional: true,
         doc: 'File that ocpasswd or vpn passwd writes.',
       },
+      otp: {
+        type: 'string',
+        doc: 'users.oath file of one-time password tokens; every user then needs a token.',
+      },
     },
   },
   create: createPlainBackend,
 };
 
 async function createPlainBackend(options: BackendOptions, host: BackendHost): Promise<AuthBackend> {
-  const file = new PasswordFile(String(options.passwd));
+  const passwords = new PasswordFile(String(options.passwd));
+  const tokens = options.otp === undefined ? null : new OathFile(String(options.otp));
   loadAddon();
-  await file.users();
-  return { begin: (login) => new PlainConversation(file, login, host) };
+  await passwords.users();
+  const unsupported = (await tokens?.unsupportedLines()) ?? [];
+  if (unsupported.length > 0) {
+    host.log.warn(
+      { file: tokens?.path, lines: unsupported.slice(0, 20) },
+      'lines that are no HOTP or TOTP token',
+    );
+  }
+  return { begin: (login) => new PlainConversation(passwords, tokens, login, host) };
 }
 
 class PlainConversation implements Conversation {
-  readonly #file: PasswordFile;
+  readonly #passwords: PasswordFile;
+  /** null: passwords alone. */
+  readonly #tokens: OathFile | null;
   readonly #login: LoginContext;
   readonly #host: BackendHost;
+  /** Set when the password was right: what remains is the code. */
+  #passed: { readonly groups: readonly string[] } | null = null;
 
-  constructor(file: PasswordFile, login: LoginContext, host: BackendHost) {
-    this.#file = file;
+  constructor(passwords: PasswordFile, tokens: OathFile | null, login: LoginContext, host: BackendHost) {
+    this.#passwords = passwords;
+    this.#tokens = tokens;
     this.#login = login;
     this.#host = host;
   }
@@ -54,11 +82,18 @@ class PlainConversation implements Conversation {
     return ASK;
   }
 
-  async answer(password: Uint8Array): Promise<Step> {
+  async answer(secret: Uint8Array): Promise<Step> {
+    return this.#passed
+      ? this.#checkCode(secret, this.#passed.groups, WRONG_CODE)
+      : this.#checkPassword(secret);
+  }
+
+  async #checkPassword(password: Uint8Array): Promise<Step> {
     const { userName, signal } = this.#login;
-    const users = await this.#file.users();
+    const users = await this.#passwords.users();
     signal.throwIfAborted();
     const entry = users.find(userName);
+    const tokenAlone = this.#tokens !== null && !entry?.locked && !entry?.hash;
     // Unknown and locked users cost the same hash as others.
     const usable = entry !== undefined && !entry.locked && entry.hash !== '';
     const stored = usable ? entry.hash : users.typicalHash;
@@ -66,8 +101,18 @@ class PlainConversation implements Conversation {
     if (usable && computed === null) {
       this.#host.log.debug({ userName }, 'password or stored hash that crypt(3) does not take');
     }
+    if (tokenAlone) return this.#checkCode(password, entry?.groups ?? [], WRONG);
     if (!usable || computed === null || !sameText(computed, stored)) return WRONG;
-    return { result: 'ok', userName, groups: entry.groups };
+    if (this.#tokens === null) return { result: 'ok', userName, groups: entry.groups };
+    this.#passed = { groups: entry.groups };
+    return ASK_CODE;
+  }
+
+  async #checkCode(typed: Uint8Array, groups: readonly string[], wrong: Step): Promise<Step> {
+    const { userName, remoteIp, signal } = this.#login;
+    signal.throwIfAborted();
+    const attempt = { userName, typed: Buffer.from(typed).toString(), remoteIp, now: new Date() };
+    return (await this.#tokens?.use(attempt)) ? { result: 'ok', userName, groups } : wrong;
   }
 }
 

@@ -1,0 +1,34 @@
+/** The `pam` back end. */
+import type {
+  AuthBackend,
+  AuthBackendPlugin,
+  BackendHost,
+  BackendOptions,
+} from '../../../core/plugin-api/index.js';
+import { loadAddon } from './addon.js';
+import { PamConversation, type PamSettings } from './pam-conversation.js';
+
+const DEFAULT_SERVICE = 'ocserv';
+
+export const pamPlugin: AuthBackendPlugin = {
+  manifest: {
+    name: 'pam',
+    // The modules count: see pam_faillock(8).
+    maxTries: 0,
+    options: {
+      service: { type: 'string', doc: `Service, a file in /etc/pam.d; ${DEFAULT_SERVICE} by default.` },
+      'gid-min': { type: 'number', doc: 'Unix groups of the user from this number on count; 0 by default.' },
+    },
+  },
+  create: async (options, host) => createPamBackend(options, host),
+};
+
+/** `confdir`: directory of service files in place of /etc/pam.d. Throws if the addon cannot be used. */
+export function createPamBackend(options: BackendOptions, host: BackendHost, confdir = ''): AuthBackend {
+  const service = String(options.service ?? DEFAULT_SERVICE);
+  // libpam would take the last part of a path.
+  if (!/^[\w.-]+$/.test(service)) throw new Error(`service=${service} is no name of a file in /etc/pam.d`);
+  loadAddon();
+  const settings: PamSettings = { service, gidMin: Number(options['gid-min'] ?? 0), confdir };
+  return { begin: (login) => new PamConversation(settings, login, host.log) };
+}

@@ -1,0 +1,49 @@
+/** The benchmark's batched client against both servers: what it measures must be a working tunnel. */
+import { beforeAll, expect, it } from 'vitest';
+import { batchedCommand, buildBatchedClient, openCrowd, openTunnel } from '../bench/tunnels.ts';
+import { inside, openLab } from '../support/lab.ts';
+import { forEachServer, startServer } from '../support/server.ts';
+import { reachable, transfer, transferServer } from '../support/traffic.ts';
+import { until } from '../support/wait.ts';
+
+beforeAll(buildBatchedClient, 300_000);
+
+forEachServer((kind) => {
+  it.each(['batched-dtls', 'batched-tls'] as const)(
+    'carries the same bytes both ways: %s',
+    async (tunnel) => {
+      const lab = await openLab();
+      const server = await startServer(lab, kind, { keys: ['ecdsa'] });
+      const opened = await openTunnel(lab, server, tunnel);
+      await reachable(lab.client(), inside.host4);
+      const far = await transferServer(lab);
+      await transfer(lab.client(), far, 'up');
+      await transfer(lab.client(), far, 'down');
+      const [user] = await server.users();
+      expect(user?.dtlsCipher ?? '').toMatch(tunnel === 'batched-dtls' ? /AES-256-GCM|PSK/ : /^$/);
+      await opened.close();
+    },
+  );
+
+  it('holds several sessions from one process and logs them out', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind, { keys: ['ecdsa'] });
+    await openCrowd(lab, { clients: 3, dtls: true }, async () => {
+      const users = await until('three sessions', async () => {
+        const found = await server.users();
+        return found.length === 3 && found;
+      });
+      expect(new Set(users.map(({ ipv4 }) => ipv4)).size).toBe(3);
+    });
+    await until('all to be logged out', async () => (await server.users()).length === 0);
+  });
+
+  it('says so when it cannot log in', async () => {
+    const lab = await openLab();
+    await startServer(lab, kind, { keys: ['ecdsa'] });
+    const { command } = batchedCommand('--clients', '2');
+    const { code, stderr } = await lab.client().run(command, { input: 'wrong\n' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/bench-client: (login refused with 401|the login did not end)/);
+  });
+});
