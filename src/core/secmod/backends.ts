@@ -16,6 +16,13 @@ export interface ConfiguredBackend {
   readonly maxTries: number;
 }
 
+const USER_FILES = [
+  'config-per-user',
+  'config-per-group',
+  'default-user-config',
+  'default-group-config',
+] as const;
+
 /** Throws OCS_CONFIG with what is wrong in `auth`, or with the error of the back end. */
 export async function createBackend(
   vhost: VhostConfig,
@@ -39,11 +46,17 @@ export async function createBackend(
   const { manifest } = plugin;
   const options = backendOptions(method, manifest, fail);
   const child = log.child({ backend: manifest.name, vhost: vhost.name });
+  const backend = await made(() => plugin.create(options, { vhost: vhost.name, log: child }), fail);
+  if (backend.configuresSessions && USER_FILES.some((option) => vhost[option] !== '')) {
+    await backend.close?.();
+    return fail(`it configures the sessions itself, so ${USER_FILES.join(', ')} must not be set`);
+  }
+  return { backend, maxTries: manifest.maxTries };
+}
+
+async function made<T>(create: () => Promise<T>, fail: (problem: string) => never): Promise<T> {
   try {
-    return {
-      backend: await plugin.create(options, { vhost: vhost.name, log: child }),
-      maxTries: manifest.maxTries,
-    };
+    return await create();
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error));
   }

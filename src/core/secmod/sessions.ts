@@ -2,6 +2,7 @@
 import { createHash, randomInt } from 'node:crypto';
 import { sessionConfig } from '../config/group-config.js';
 import type { VhostConfig } from '../config/schema.js';
+import { withSessionSettings } from '../config/session-settings.js';
 import { withUserFiles } from '../config/user-files.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
@@ -66,7 +67,9 @@ export class Sessions {
   #configOf(session: Session): VhostConfig | undefined {
     const vhost = this.#deps.vhost(session.vhost);
     try {
-      return vhost && withUserFiles(vhost, session);
+      if (!vhost) return undefined;
+      const { settings } = session;
+      return settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
     } catch (error) {
       const { message } = error as Error;
       this.#deps.log.error(
@@ -160,7 +163,7 @@ export class Sessions {
     const vhost = this.#deps.vhost(session.vhost);
     // Without its virtual host a session cannot be opened again, so it need not linger.
     return vhost
-      ? lifetimesOf(vhost)
+      ? lifetimesOf(vhost, session)
       : { cookieTimeoutSec: 0, sessionTimeoutSec: 0, persistentCookies: false };
   }
 }
@@ -172,10 +175,11 @@ const LOST_TUNNEL = {
   serverDisconnected: false,
 } as const;
 
-export function lifetimesOf(vhost: VhostConfig): Lifetimes {
+/** `session`: with what its back end decided about it. */
+export function lifetimesOf(vhost: VhostConfig, session?: Pick<Session, 'settings'>): Lifetimes {
   return {
     cookieTimeoutSec: vhost['cookie-timeout'],
-    sessionTimeoutSec: vhost['session-timeout'],
+    sessionTimeoutSec: session?.settings?.sessionTimeoutSec ?? vhost['session-timeout'],
     persistentCookies: vhost['persistent-cookies'],
   };
 }

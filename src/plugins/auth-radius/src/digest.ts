@@ -134,17 +134,13 @@ export function revealSalted(hidden: Uint8Array, authenticator: Uint8Array, secr
 }
 
 /** Adds the stream of digests that begins with `first`, in place. */
-function chain(
-  data: Buffer,
-  first: Uint8Array,
-  secret: Uint8Array,
-  direction: 'hide' | 'reveal',
-): Buffer {
+function chain(data: Buffer, first: Uint8Array, secret: Uint8Array, direction: 'hide' | 'reveal'): Buffer {
   let previous: Uint8Array = first;
   for (let at = 0; at < data.length; at += BLOCK) {
     const key = md5(secret, previous);
     const received = Buffer.from(data.subarray(at, at + BLOCK));
-    for (let index = 0; index < BLOCK; index++) data[at + index] = (data[at + index] ?? 0) ^ (key[index] ?? 0);
+    for (let index = 0; index < BLOCK; index++)
+      data[at + index] = (data[at + index] ?? 0) ^ (key[index] ?? 0);
     previous = direction === 'hide' ? Buffer.from(data.subarray(at, at + BLOCK)) : received;
   }
   return data;

@@ -1,7 +1,8 @@
 /** Several servers for the same purpose: the first that answers; one that did not is asked last for a while. */
-import { type LinkOptions, type PacketMaker, ServerLink } from './server-link.js';
+
 import type { Packet } from './packet.js';
 import type { ServerAddress } from './radcli-conf.js';
+import { type LinkOptions, type PacketMaker, ServerLink } from './server-link.js';
 
 export class Failover {
   readonly #links: readonly ServerLink[];

@@ -68,9 +68,7 @@ function ipv6Bytes(text: string): Uint8Array {
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
   const hex = (high: string | undefined, low: string | undefined): string =>
     ((Number(high) << 8) | Number(low)).toString(16);
-  const plain = dotted
-    ? `${dotted[1]}${hex(dotted[2], dotted[3])}:${hex(dotted[4], dotted[5])}`
-    : text;
+  const plain = dotted ? `${dotted[1]}${hex(dotted[2], dotted[3])}:${hex(dotted[4], dotted[5])}` : text;
   const [left = '', right] = plain.split('::');
   const groups = (part: string): string[] => (part === '' ? [] : part.split(':'));
   const [head, tail] = [groups(left), groups(right ?? '')];
@@ -83,7 +81,9 @@ function ipv6Bytes(text: string): Uint8Array {
 
 /** The canonical spelling, as Node writes it. */
 function ipv6Text(bytes: Uint8Array): string {
-  const words = Array.from({ length: 8 }, (_, n) => (((bytes[2 * n] ?? 0) << 8) | (bytes[2 * n + 1] ?? 0)).toString(16));
+  const words = Array.from({ length: 8 }, (_, n) =>
+    (((bytes[2 * n] ?? 0) << 8) | (bytes[2 * n + 1] ?? 0)).toString(16),
+  );
   return new SocketAddress({ address: words.join(':'), family: 'ipv6' }).address;
 }
 
