@@ -40,6 +40,7 @@ beforeEach(() => {
     store,
     now: () => now,
     vhost: (name) => (name === 'default' ? config : undefined),
+    accounting: () => null,
     log: pino({ level: 'silent' }),
   });
 });
@@ -69,6 +70,9 @@ async function login(changes: Partial<Session> = {}): Promise<Uint8Array> {
     disconnected: null,
     ipv4: '',
     ipv6: '',
+    settings: null,
+    ourIp: '',
+    accounted: false,
     ...changes,
   };
   expect(await store.insert(session)).toBe(true);

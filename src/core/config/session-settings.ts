@@ -12,7 +12,7 @@ export function withSessionSettings(vhost: VhostConfig, settings: SessionSetting
   };
   const unusable = settings.routes?.find((route) => parseNetwork(route) === null);
   if (unusable !== undefined) fail(`${JSON.stringify(unusable)} is not a route`);
-  const own: { -readonly [K in keyof VhostConfig]?: VhostConfig[K] } = {
+  const own: Partial<VhostConfig> = {
     ...addresses(settings, fail),
     ...given('route', settings.routes && [...settings.routes]),
     ...given('dns', settings.dns && [...settings.dns]),
@@ -27,6 +27,15 @@ export function withSessionSettings(vhost: VhostConfig, settings: SessionSetting
   return config;
 }
 
+type AddressOption =
+  | 'explicit-ipv4'
+  | 'explicit-ipv6'
+  | 'ipv4-network'
+  | 'ipv4-netmask'
+  | 'ipv6-network'
+  | 'ipv6-subnet-prefix';
+type Addresses = { -readonly [K in AddressOption]?: VhostConfig[K] };
+
 function given<K extends keyof VhostConfig>(option: K, value: VhostConfig[K] | undefined) {
   return value === undefined ? {} : { [option]: value };
 }
@@ -34,8 +43,8 @@ function given<K extends keyof VhostConfig>(option: K, value: VhostConfig[K] | u
 function addresses(
   { ipv4, ipv4Netmask, ipv6, ipv6Network }: SessionSettings,
   fail: (detail: string) => never,
-): Partial<Record<keyof VhostConfig, string | number>> {
-  const own: Partial<Record<keyof VhostConfig, string | number>> = {};
+): Addresses {
+  const own: Addresses = {};
   if (ipv4 !== undefined) own['explicit-ipv4'] = ipv4;
   if (ipv6 !== undefined) own['explicit-ipv6'] = ipv6;
   // The mask of a single host says nothing about a network.

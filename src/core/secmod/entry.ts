@@ -53,7 +53,8 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
-  const vhosts = await Vhosts.load(config, await loadAuthPlugins(), log);
+  const plugins = await loadAuthPlugins();
+  const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
   const secmod = new Secmod({
     vhosts,
     store: new MemoryStore(MAX_SESSIONS),

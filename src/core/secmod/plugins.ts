@@ -8,7 +8,13 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { VpnError } from '../errors.js';
-import type { ApiVersion, AuthBackendPlugin, AuthBackendsHook } from '../plugin-api/index.js';
+import type {
+  AccountingPlugin,
+  ApiVersion,
+  AuthBackendPlugin,
+  AuthBackendsHook,
+  AuthBackendsHookOptions,
+} from '../plugin-api/index.js';
 
 const HOOK = 'vpn:auth-backends';
 const API_VERSION: ApiVersion = 1;
@@ -20,36 +26,51 @@ interface PackageJson {
   };
 }
 
-/** Back ends by name. `packageFile`: the package.json that lists the plugins. Throws OCS_PLUGIN. */
-export async function loadAuthPlugins(
-  packageFile = ownPackageFile(),
-): Promise<Map<string, AuthBackendPlugin>> {
-  const backends = new Map<string, AuthBackendPlugin>();
+/** Back ends by name, for `auth` and for `acct`. */
+export interface AuthPlugins {
+  readonly auth: ReadonlyMap<string, AuthBackendPlugin>;
+  readonly acct: ReadonlyMap<string, AccountingPlugin>;
+}
+
+/** `packageFile`: the package.json that lists the plugins. Throws OCS_PLUGIN. */
+export async function loadAuthPlugins(packageFile = ownPackageFile()): Promise<AuthPlugins> {
+  const auth = new Map<string, AuthBackendPlugin>();
+  const acct = new Map<string, AccountingPlugin>();
+  const hookOptions: AuthBackendsHookOptions = {
+    apiVersion: API_VERSION,
+    register: (backend) => addOnce(auth, backend),
+    registerAccounting: (backend) => addOnce(acct, backend),
+  };
   for (const plugin of readPackage(packageFile).oclif?.plugins ?? []) {
     try {
-      await runHooks(plugin, createRequire(packageFile), (backend) => {
-        const { name } = backend.manifest;
-        if (backends.has(name)) throw new Error(`the back end ${name} is already there`);
-        backends.set(name, backend);
-      });
+      await runHooks(plugin, createRequire(packageFile), hookOptions);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new VpnError('OCS_PLUGIN', { plugin, reason }, { cause: error });
     }
   }
-  return backends;
+  return { auth, acct };
+}
+
+function addOnce<P extends { readonly manifest: { readonly name: string } }>(
+  backends: Map<string, P>,
+  backend: P,
+): void {
+  const { name } = backend.manifest;
+  if (backends.has(name)) throw new Error(`the back end ${name} is already there`);
+  backends.set(name, backend);
 }
 
 async function runHooks(
   plugin: string,
   require: NodeJS.Require,
-  register: (backend: AuthBackendPlugin) => void,
+  hookOptions: AuthBackendsHookOptions,
 ): Promise<void> {
   const file = require.resolve(`${plugin}/package.json`);
   for (const target of [readPackage(file).oclif?.hooks?.[HOOK] ?? []].flat()) {
     const module = (await import(pathToFileURL(join(dirname(file), target)).href)) as { default?: unknown };
     if (typeof module.default !== 'function') throw new Error(`${target} has no function as default export`);
-    await (module.default as AuthBackendsHook)({ apiVersion: API_VERSION, register });
+    await (module.default as AuthBackendsHook)(hookOptions);
   }
 }
 

@@ -53,6 +53,7 @@ export class Secmod {
       store: options.store,
       now: () => Math.floor(options.nowMs() / 1000),
       vhost: (name) => this.vhosts.get(name)?.config,
+      accounting: (name) => this.vhosts.get(name)?.accounting ?? null,
       log: options.log,
     });
   }

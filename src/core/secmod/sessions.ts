@@ -6,6 +6,8 @@ import { withSessionSettings } from '../config/session-settings.js';
 import { withUserFiles } from '../config/user-files.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
+import type { AccountedSession, AccountingBackend } from '../plugin-api/index.js';
+import { Accounting, accounted } from './accounting.js';
 import {
   closed,
   isExpired,
@@ -26,6 +28,8 @@ export interface SessionsDeps {
   readonly now: () => number;
   /** The running configuration of a virtual host; undefined once it is gone. */
   readonly vhost: (name: string) => VhostConfig | undefined;
+  /** That of a virtual host; null without accounting. */
+  readonly accounting: (vhost: string) => AccountingBackend | null;
   readonly log: Logger;
 }
 
@@ -39,9 +43,11 @@ const COOKIE_STATUS = {
 
 export class Sessions {
   readonly #deps: SessionsDeps;
+  readonly #accounting: Accounting;
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps;
+    this.#accounting = new Accounting(deps.accounting);
   }
 
   get store(): StateStore {
@@ -92,26 +98,38 @@ export class Sessions {
   async close(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
     const now = this.#deps.now();
     const { sid, bytesIn, bytesOut, discReason } = body;
+    let survives = true;
     const before = await this.store.update(sid, (session) => {
       const lifetimes = this.#lifetimes(session);
       const remaining = closed(session, body, now, lifetimes);
-      return survivesClose(remaining, body, now, lifetimes) ? remaining : null;
+      survives = survivesClose(remaining, body, now, lifetimes);
+      return survives ? remaining : null;
     });
     if (!before) return { bytesIn, bytesOut, discReason, uptimeSec: 0 };
     const after = closed(before, body, now, this.#lifetimes(before));
+    if (!survives)
+      this.#accounting.stop(after, now, body.serverDisconnected ? 'server-disconnect' : discReason);
     return { ...totals(after), discReason, uptimeSec: uptimeSec(after, now) };
   }
 
   /** SEC_CLI_STATS, from a worker. */
   async report({ sid, bytesIn, bytesOut, discReason }: Body<'SEC_CLI_STATS'>): Promise<void> {
-    await this.store.update(sid, (session) =>
-      session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session,
-    );
+    const change = (session: Session): Session =>
+      session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session;
+    const before = await this.store.update(sid, change);
+    if (before && before.inUse > 0) this.#accounting.interim(change(before), this.#deps.now());
   }
 
   /** SECM_SESSION_ADDRESSES. */
   async setAddresses({ sid, ipv4, ipv6 }: Body<'SECM_SESSION_ADDRESSES'>): Promise<void> {
-    await this.store.update(sid, (session) => ({ ...session, ipv4, ipv6 }));
+    const change = (session: Session): Session => ({
+      ...session,
+      ipv4,
+      ipv6,
+      accounted: session.accounted || this.#accounting.isOn(session),
+    });
+    const before = await this.store.update(sid, change);
+    if (before && !before.accounted) this.#accounting.start(change(before));
   }
 
   /** SECM_LIST_COOKIES. */
@@ -132,17 +150,31 @@ export class Sessions {
     }));
   }
 
-  /** Deletes the sessions that `matches`, persistent or not; logins under way fail at their next answer. */
-  async terminate(matches: (session: Session) => boolean): Promise<number> {
+  /** Deletes the sessions that `matches`, persistent or not (reason null: that of its last tunnel); logins under way fail at their next answer. */
+  async terminate(
+    matches: (session: Session) => boolean,
+    reason: Session['discReason'] | null = 'server-disconnect',
+  ): Promise<number> {
     const doomed = (await this.store.list()).filter(matches);
-    for (const { sid } of doomed) await this.store.update(sid, () => null);
+    for (const { sid } of doomed) {
+      const last = await this.store.update(sid, () => null);
+      if (last) this.#accounting.stop(last, this.#deps.now(), reason ?? last.discReason);
+    }
     return doomed.length;
+  }
+
+  /** Open sessions of a virtual host that an accounting back end wants to end. */
+  async openOnes(vhost: string, matches: (session: AccountedSession) => boolean): Promise<Session[]> {
+    const all = await this.store.list();
+    return all.filter(
+      (session) => session.accounted && session.vhost === vhost && matches(accounted(session)),
+    );
   }
 
   /** Deletes what has expired. */
   async expire(): Promise<number> {
     const now = this.#deps.now();
-    return this.terminate((session) => isExpired(session, now));
+    return this.terminate((session) => isExpired(session, now), null);
   }
 
   /**

@@ -1,6 +1,5 @@
 /** The `radius` back end: Access-Request, challenges, groups and configuration from Access-Accept. */
 import { randomBytes } from 'node:crypto';
-import { isIPv6 } from 'node:net';
 import type {
   AuthBackend,
   AuthBackendPlugin,
@@ -16,6 +15,7 @@ import { hidePassword, sealAccess } from './digest.js';
 import { Failover } from './failover.js';
 import { type Attribute, AUTHENTICATOR_BYTES, type Packet, rawValues, textsOf } from './packet.js';
 import { type RadiusConfig, readRadiusConfig } from './radcli-conf.js';
+import { connectInfo, nasAttributes, withRealm } from './request.js';
 
 const MAX_TRIES = 3;
 const MAX_CHALLENGES = 16;
@@ -77,24 +77,6 @@ function separatorOf(option: BackendOptions[string] | undefined): GroupSeparator
     default:
       throw new Error('group-separator must be semicolon or comma');
   }
-}
-
-/** NAS-IP(v6)-Address and NAS-Identifier. `ourIp`: the server's address that the client reached, '' if unknown. */
-export function nasAttributes(config: RadiusConfig, ourIp: string): Attribute[] {
-  const address = config.nasIp ?? ourIp;
-  const identifier: Attribute = ['NAS-Identifier', config.nasIdentifier];
-  if (address === '') return [identifier];
-  return [[isIPv6(address) ? 'NAS-IPv6-Address' : 'NAS-IP-Address', address], identifier];
-}
-
-/** A user name as the servers get it. */
-export function withRealm(userName: string, { defaultRealm }: RadiusConfig): string {
-  return defaultRealm === '' || userName.includes('@') ? userName : `${userName}@${defaultRealm}`;
-}
-
-/** Connect-Info, absent for an empty text, which RADIUS does not have. */
-export function connectInfo(userAgent: string): Attribute[] {
-  return userAgent === '' ? [] : [['Connect-Info', userAgent]];
 }
 
 class RadiusConversation implements Conversation {
