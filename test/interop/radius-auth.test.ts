@@ -1,6 +1,6 @@
 /** Logins of the stock client that Debian's FreeRADIUS decides about. */
 import { expect, test } from 'vitest';
-import { SECRET, startRadius, writeRadcli } from '../support/freeradius.ts';
+import { startRadius, writeRadcli } from '../support/freeradius.ts';
 import { authPost, authReply, exchange } from '../support/https.ts';
 import { inside, openLab, outside } from '../support/lab.ts';
 import { authenticate, connect, fetchCookie } from '../support/openconnect.ts';
@@ -54,12 +54,23 @@ test('a challenge is a further prompt, and its State comes back', async () => {
   await startRadius(lab, {
     authorize: `
       if (!&State) {
-        update reply { Reply-Message := "Token for %{User-Name}"  State := 0xa1b2c3 }
-        update control { Response-Packet-Type := Access-Challenge }
+        update reply {
+          &Reply-Message := "Token for %{User-Name}"
+          &State := 0xa1b2c3
+        }
+        update control {
+          &Response-Packet-Type := Access-Challenge
+        }
         handled
       }
-      elsif (&State == 0xa1b2c3 && &User-Password == "123456") { update control { Auth-Type := Accept } }
-      else { reject }`,
+      elsif (&State == 0xa1b2c3 && &User-Password == "123456") {
+        update control {
+          &Auth-Type := Accept
+        }
+      }
+      else {
+        reject
+      }`,
   });
   const auth = [`radius[config=${writeRadcli(lab)}]`];
   await startServer(lab, 'ocvpn', { options: { auth } });
@@ -70,7 +81,6 @@ test('a challenge is a further prompt, and its State comes back', async () => {
     answer('123456'),
   ]);
   expect(replies[1]?.body).toContain('Token for alice');
-  expect(replies[1]?.body).toContain('name="secondary_password"'.replace('secondary_password', 'password'));
   expect(replies[2]?.body).toContain('<auth id="success">');
 });
 
@@ -87,23 +97,29 @@ test('a server that is dead gives way to the next one; with none the login fails
   expect(server.process.output).toContain('no RADIUS server answered');
 });
 
-test('a server that loses packets is asked again; one with another secret is not believed', async () => {
+test('a server that loses packets is asked again', async () => {
   const lab = await openLab();
   await startRadius(lab, { users });
-  await startRadius(lab, { users, port: 2812, secret: `${SECRET}-other` });
-  // The first datagram of every flow is lost.
-  await lab.inner.nft(`table inet loss { set seen { type inet_service . inet_service; flags dynamic; }
-    chain in { type filter hook input priority 0;
-      udp dport 1812 udp sport . udp dport != @seen add @seen { udp sport . udp dport } drop } }`);
+  // The first datagram of every socket is lost.
+  await lab.inner.nft(`table inet loss {
+    set seen { type inet_service; flags dynamic; size 1000; }
+    chain in {
+      type filter hook input priority 0;
+      udp dport 1812 udp sport != @seen add @seen { udp sport } counter drop
+    }
+  }`);
   const auth = [`radius[config=${writeRadcli(lab)}]`];
   const server = await startServer(lab, 'ocvpn', { options: { auth } });
   expect(await fetchCookie(lab, server)).not.toBe('');
-  await server.stop();
+  expect(await lab.inner.must(['nft', 'list', 'ruleset'])).toContain('counter packets 1');
 });
 
 test('another secret: replies are not believed and nobody gets in', async () => {
   const lab = await openLab();
-  await startRadius(lab, { authorize: 'update control { Auth-Type := Accept }', secret: 'a-different-one' });
+  await startRadius(lab, {
+    authorize: 'update control {\n&Auth-Type := Accept\n}',
+    secret: 'a-different-one',
+  });
   const auth = [`radius[config=${writeRadcli(lab)}]`];
   const server = await startServer(lab, 'ocvpn', { options: { auth } });
   expect((await authenticate(lab, server)).code).not.toBe(0);

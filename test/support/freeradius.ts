@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Host, inside, type Lab } from './lab.ts';
 import type { Companion } from './process.ts';
 
-export const SECRET = 'lab secret-1'.replace(' ', '-');
+export const SECRET = 'lab-secret-1';
 
 export interface RadiusRequest {
   /** Lines of its `users` file. */
@@ -33,19 +33,57 @@ libdir = /usr/lib/freeradius
 cleanup_delay = 1
 max_request_time = 30
 hostname_lookups = no
-security { max_attributes = 200  reject_delay = 0  status_server = yes  allow_vulnerable_openssl = yes }
+security {
+  max_attributes = 200
+  reject_delay = 0
+  status_server = yes
+  allow_vulnerable_openssl = yes
+}
 modules {
   pap { }
-  files { usersfile = ${folder}/users }
-  detail { filename = ${folder}/detail  header = "%t" }
+  always reject {
+    rcode = reject
+  }
+  always handled {
+    rcode = handled
+  }
+  files {
+    usersfile = ${folder}/users
+  }
+  detail {
+    filename = ${folder}/detail
+    header = "%t"
+  }
 }
-client lab { ipaddr = 0.0.0.0/0  secret = "${request.secret}"  require_message_authenticator = yes }
+client lab {
+  ipaddr = 0.0.0.0/0
+  secret = "${request.secret}"
+  require_message_authenticator = yes
+}
 server default {
-  listen { type = auth  ipaddr = *  port = ${request.port} }
-  listen { type = acct  ipaddr = *  port = ${request.port + 1} }
-  authorize { ${request.authorize} files pap }
-  authenticate { Auth-Type PAP { pap } }
-  accounting { detail ok }
+  listen {
+    type = auth
+    ipaddr = *
+    port = ${request.port}
+  }
+  listen {
+    type = acct
+    ipaddr = *
+    port = ${request.port + 1}
+  }
+  authorize {
+    ${request.authorize}
+    files
+    pap
+  }
+  authenticate {
+    Auth-Type PAP {
+      pap
+    }
+  }
+  accounting {
+    detail
+  }
 }
 `;
 

@@ -128,6 +128,7 @@ export class SecmodLab {
         this.bans.push(body);
         return { allowed: this.banAllowed };
       },
+      SECM_END_SESSION: () => ({ count: 0 }),
       SECM_STATS: (body) => {
         this.stats.push(body);
       },

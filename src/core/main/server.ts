@@ -112,6 +112,7 @@ export class Server {
       log,
       bans: this.#bans,
       stats: this.#stats,
+      endSession: (safeId) => this.#sessions.endSession(safeId),
       connect: options.ipc.connect,
     });
     const foreign = new ForeignAddresses(main.device);

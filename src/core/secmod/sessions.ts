@@ -117,7 +117,9 @@ export class Sessions {
     const change = (session: Session): Session =>
       session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session;
     const before = await this.store.update(sid, change);
-    if (before && before.inUse > 0) this.#accounting.interim(change(before), this.#deps.now());
+    // The last report of a tunnel, which has a reason, is no interim one.
+    if (before && before.inUse > 0 && discReason === 'unspecified')
+      this.#accounting.interim(change(before), this.#deps.now());
   }
 
   /** SECM_SESSION_ADDRESSES. */

@@ -12,6 +12,7 @@ import type {
 import { attributesAt, interimRecord, startRecord, stopRecord } from './accounting-records.js';
 import { codes } from './dictionary.js';
 import { sealRequest } from './digest.js';
+import { listenForRequests } from './dynamic-authorization.js';
 import { Failover } from './failover.js';
 import { readRadiusConfig } from './radcli-conf.js';
 import { type AcctRecord, Spool } from './spool.js';
@@ -27,24 +28,35 @@ export const radiusAccounting: AccountingPlugin = {
     name: 'radius',
     options: {
       config: { type: 'string', required: true, positional: true, doc: "radcli's radiusclient.conf." },
+      'coa-port': {
+        type: 'number',
+        doc: 'UDP port for Disconnect-Requests of these servers, usually 3799; absent: none.',
+      },
       'nas-identifier': { type: 'string', doc: 'NAS-Identifier, instead of the one in the file.' },
     },
   },
-  create: async (options, host) => createAccounting(options, host),
+  create: createAccounting,
 };
 
-function createAccounting(options: BackendOptions, host: AccountingHost): AccountingBackend {
+async function createAccounting(options: BackendOptions, host: AccountingHost): Promise<AccountingBackend> {
   const own = options['nas-identifier'];
   const read = readRadiusConfig(String(options.config));
   const config = own === undefined ? read : { ...read, nasIdentifier: String(own) };
   if (config.acctServers.length === 0) throw new Error(`${options.config} names no acctserver`);
+  const port = Number(options['coa-port'] ?? 0);
+  const { bindAddress, nasIdentifier, acctServers, authServers } = config;
+  const asking = { port, bindAddress, nasIdentifier, servers: [...authServers, ...acctServers], host, now };
+  const stopListening = port === 0 ? null : await listenForRequests(asking);
   const servers = new Failover(config.acctServers, config.deadTimeMs, { ...config, log: host.log });
   const sender = new Sender(new Spool(join(host.stateDir, 'radius-spool'), MAX_SPOOLED), servers, host);
   return {
     start: (session) => sender.add(startRecord(config, session, now())),
     interim: (session, usage) => sender.add(interimRecord(config, session, usage, now())),
     stop: (session, usage, reason) => sender.add(stopRecord(config, session, usage, reason, now())),
-    close: () => sender.close(),
+    close: async () => {
+      stopListening?.();
+      await sender.close();
+    },
   };
 }
 
