@@ -3,15 +3,16 @@
 # Compiler for the addon, and what the server calls at run time.
 run_packages=(
   'g++=g++' 'make=make' 'python3=python3'
-  'nftables=nft' 'iproute2=ip'
+  'nftables=nft' 'iproute2=ip' 'iputils-ping=ping'
 )
 
 # Peers and tools of the tests.
 test_packages=(
-  'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'iputils-ping=ping' 'tcpdump=tcpdump'
+  'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'tcpdump=tcpdump'
   'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl'
   'freeradius=freeradius' 'freeradius-utils=radclient'
   'libssl-dev=/usr/include/openssl/ssl.h' 'libpam0g-dev=/usr/include/security/pam_appl.h'
+  'groff-base=groff'
 )
 
 # missing_packages PACKAGE=PROBE...: names of those whose probe is absent.

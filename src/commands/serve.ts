@@ -41,6 +41,10 @@ a certificate of its own, one generated user, IPv4 and IPv6 address pools, forwa
       helpValue: 'ADDRESS',
     }),
     'log-level': Flags.integer({ char: 'd', description: '0..9: 2 info, 3 debug, 4 trace', min: 0, max: 9 }),
+    'pid-file': Flags.string({
+      description: 'Write the process id there (over pid-file)',
+      helpValue: 'FILE',
+    }),
     foreground: Flags.boolean({
       char: 'f',
       description: 'Accepted for ocserv command lines: it always stays there',
@@ -69,6 +73,7 @@ a certificate of its own, one generated user, IPv4 and IPv6 address pools, forwa
       udpPort: flags['udp-port'],
       listenHost: flags['listen-host'],
       logLevel: flags['log-level'],
+      pidFile: flags['pid-file'],
       jsonLog: flags['json-log'],
       secmod: flags.secmod,
       workers: flags.workers,

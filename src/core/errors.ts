@@ -82,6 +82,21 @@ export const catalogue = {
     say: 'The worker processes do not start: {detail}.',
     mend: 'Their own messages are above.',
   },
+  OCS_RELOAD: {
+    fatalFor: 'request',
+    say: 'The configuration was not reloaded and the old one stays in force: {detail}',
+    mend: 'Correct the configuration and reload again.',
+  },
+  OCS_RELOAD_FIXED: {
+    fatalFor: 'request',
+    say: 'These changed options keep their old values until a restart: {options}.',
+    mend: 'Restart the server to apply them.',
+  },
+  OCS_NETNS: {
+    fatalFor: 'process',
+    say: 'The network namespace {name} cannot be entered: {reason}.',
+    mend: 'Create it with "ip netns add {name}", or correct listen-netns.',
+  },
   OCS_CTL_UNREACHABLE: {
     fatalFor: 'request',
     say: 'No server answers at {path}: {reason}.',
@@ -101,6 +116,11 @@ export const catalogue = {
     fatalFor: 'request',
     say: '{what} not found.',
     mend: 'See "vpn ctl show users".',
+  },
+  OCS_CTL_AMBIGUOUS: {
+    fatalFor: 'request',
+    say: 'More than one session starts with {id}: {found}.',
+    mend: 'Give more of its id.',
   },
   OCS_IPC_VIOLATION: {
     fatalFor: 'client',
@@ -181,7 +201,12 @@ export const catalogue = {
   OCS_PLUGIN: {
     fatalFor: 'process',
     say: 'The plugin {plugin} cannot be loaded: {reason}.',
-    mend: 'Install or build it again, or remove it from "oclif.plugins" in package.json.',
+    mend: 'Install or build it again, or take it off the server with "vpn plugins unlink".',
+  },
+  OCS_VHOST_UNKNOWN: {
+    fatalFor: 'request',
+    say: 'There is no virtual host {vhost}; there is: {known}.',
+    mend: 'Name one of them with --vhost.',
   },
   OCS_PASSWD_LOCKED: {
     fatalFor: 'request',

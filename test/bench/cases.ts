@@ -17,6 +17,8 @@ export interface Bench {
   readonly device: string;
   readonly meter: Meter;
   readonly seconds: number;
+  /** Congestion control of the traffic inside. */
+  readonly congestion: string;
 }
 
 export interface CrowdRequest {
@@ -39,10 +41,13 @@ interface CaseBase {
 }
 export interface TunnelCase extends CaseBase {
   readonly tunnel: TunnelKind;
+  readonly freshServer?: false;
   readonly measure: (bench: Bench) => Promise<Measurement>;
 }
 export interface CrowdCase extends CaseBase {
   readonly tunnel: undefined;
+  /** Measured on a server that has served nobody before: memory that an earlier crowd left would be used again. */
+  readonly freshServer: boolean;
   readonly measure: (crowd: Crowd) => Promise<Measurement>;
 }
 export type Case = TunnelCase | CrowdCase;
@@ -52,15 +57,18 @@ const SMALL_DATAGRAM = 200;
 /** Twice what one core of ocserv forwards would be loss only: 20,000 packets a second. */
 const SMALL_MEGABITS = 32;
 
-async function bulk(bench: Bench, request: Omit<IperfRequest, 'seconds'>): Promise<Measurement> {
-  const { client, server, device, meter, seconds } = bench;
+async function bulk(
+  bench: Bench,
+  request: Omit<IperfRequest, 'seconds' | 'congestion'>,
+): Promise<Measurement> {
+  const { client, server, device, meter, seconds, congestion } = bench;
   const outerBefore = await deviceBytes(server, 'wan0');
   const innerBefore = await deviceBytes(client, device);
   const down = request.direction === 'down';
   const receiver = down ? client : server;
   const udpBefore = await udpCounters(receiver);
   const cpuBefore = meter.cpuSeconds();
-  const result = await iperf(client, { ...request, seconds });
+  const result = await iperf(client, { ...request, seconds, congestion });
   const cpu = meter.cpuSeconds() - cpuBefore;
   const udp = await udpCounters(receiver);
   const inner = await deviceBytes(client, device);
@@ -95,7 +103,7 @@ async function pings({ client, seconds }: Bench): Promise<Measurement> {
 async function pingsUnderLoad(bench: Bench): Promise<Measurement> {
   const [measured] = await Promise.all([
     pings(bench),
-    iperf(bench.client, { direction: 'down', seconds: bench.seconds }),
+    iperf(bench.client, { direction: 'down', seconds: bench.seconds, congestion: bench.congestion }),
   ]);
   return measured;
 }
@@ -175,9 +183,10 @@ export const cases: readonly Case[] = [
   ...bulkCases('batched-tls', true),
   {
     name: 'logins',
-    about: 'logins one after the other, ECDSA certificate',
+    about: 'logins with CONNECT, four at a time, ECDSA certificate',
     byDefault: true,
     tunnel: undefined,
+    freshServer: false,
     measure: logins,
   },
   {
@@ -185,6 +194,7 @@ export const cases: readonly Case[] = [
     about: 'sessions with DTLS at the same time',
     byDefault: true,
     tunnel: undefined,
+    freshServer: true,
     measure: memory,
   },
 ];

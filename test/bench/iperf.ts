@@ -8,6 +8,8 @@ export interface IperfRequest {
   readonly seconds: number;
   /** Megabits per second; undefined: as fast as it goes. */
   readonly megabits?: number;
+  /** Congestion control of TCP; not for datagrams. */
+  readonly congestion?: string;
   /** Datagrams of this many bytes of payload instead of TCP. */
   readonly datagram?: number;
 }
@@ -30,10 +32,11 @@ interface Sum {
 
 /** @throws Error with iperf's word */
 export async function iperf(host: Host, request: IperfRequest): Promise<IperfResult> {
-  const { direction, seconds, megabits, datagram } = request;
+  const { direction, seconds, megabits, datagram, congestion } = request;
   const args = ['-c', inside.host4, '-J', '-t', `${seconds}`, '--connect-timeout', '5000'];
   if (direction === 'down') args.push('-R');
   if (megabits !== undefined) args.push('-b', `${megabits}M`);
+  if (congestion !== undefined) args.push('-C', congestion);
   if (datagram !== undefined) args.push('-u', '-l', `${datagram}`);
   const { stdout, stderr } = await host.run(['iperf3', ...args], { timeoutMs: (seconds + 30) * 1000 });
   const report = JSON.parse(stdout || '{}') as { error?: string; end?: { sum?: Sum; sum_received?: Sum } };

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { run } from '../support/process.ts';
-import type { BenchLab } from './network.ts';
+import type { BenchOptions } from './options.ts';
 
 export type Machine = Readonly<Record<string, string>>;
 
@@ -11,16 +11,15 @@ async function firstLine(command: readonly string[]): Promise<string> {
   return (stdout || stderr).split('\n', 1)[0] ?? '';
 }
 
-/** `ocserv`: the binary that is compared with. */
-export async function describeMachine(lab: BenchLab, ocserv: string, meter: string): Promise<Machine> {
-  const control = (await lab.inner.must(['sysctl', '-n', 'net.ipv4.tcp_congestion_control'])).trim();
+/** `meter`: how the servers are measured. */
+export async function describeMachine({ ocserv, congestion }: BenchOptions, meter: string): Promise<Machine> {
   const [load = ''] = readFileSync('/proc/loadavg', 'utf8').split(' ');
   return {
     kernel: release(),
     cores: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`,
     memory: `${(totalmem() / 2 ** 30).toFixed(1)} GiB`,
     'load average': load,
-    'congestion control': control,
+    'congestion control': congestion,
     measured: meter,
     node: `${process.version}, OpenSSL ${process.versions.openssl}`,
     ocserv: await firstLine([ocserv, '--version']),

@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly ours: Readonly<Record<string, string | number | boolean>>;
   /** Second server of the comparison: ours, or ocserv again to see the noise. */
   readonly against: 'ocvpn' | 'ocserv';
+  /** Congestion control of the traffic inside. */
+  readonly congestion: string;
   readonly softwareSegmentation: boolean;
   readonly json: string | undefined;
   readonly check: boolean;
@@ -31,6 +33,7 @@ export const usage = `npm run bench -- [options]
   --ocserv PATH       binary to compare with (ocserv)
   --set NAME=VALUE …  option for our server only, e.g. worker-clients=64
   --noise             compare ocserv with itself: what the machine's noise does to the ratios
+  --congestion NAME   congestion control of the traffic inside (cubic, as most hosts have)
   --software-uso      segment the server's UDP in software, as on a NIC without UDP segmentation
   --json FILE         write the raw results (- for standard output)
   --check             compare with thresholds.json; exit status 1 if one fails
@@ -87,6 +90,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
       ocserv: { type: 'string', default: 'ocserv' },
       set: { type: 'string', multiple: true, default: [] },
       noise: { type: 'boolean', default: false },
+      congestion: { type: 'string', default: 'cubic' },
       'software-uso': { type: 'boolean', default: false },
       json: { type: 'string' },
       check: { type: 'boolean', default: false },
@@ -104,6 +108,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
     ocserv: values.ocserv,
     ours: pairs(values.set),
     against: values.noise ? 'ocserv' : 'ocvpn',
+    congestion: values.congestion,
     softwareSegmentation: values['software-uso'],
     json: values.json,
     check: values.check,

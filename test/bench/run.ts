@@ -4,13 +4,14 @@ import { sweepStale } from '../support/sweep.ts';
 import { cases } from './cases.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { type BenchOptions, readOptions, usage } from './options.ts';
-import { type Sample, summarize, table } from './report.ts';
+import { type Figure, type Sample, summarize, table } from './report.ts';
 import { Side } from './side.ts';
 import { check } from './thresholds.ts';
 import { buildBatchedClient } from './tunnels.ts';
 
 function fail(error: unknown): never {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  if (error instanceof Error && error.cause instanceof Error) console.error(`bench: ${error.cause.message}`);
   process.exit(2);
 }
 
@@ -35,8 +36,8 @@ interface Contestant {
 async function compare(
   contestants: readonly Contestant[],
   { rounds, cases: names }: BenchOptions,
-): Promise<Sample[]> {
-  const samples: Sample[] = [];
+  samples: Sample[],
+): Promise<void> {
   for (const one of cases.filter(({ name }) => names.includes(name))) {
     // The tunnels are opened before the first measurement: none of it meets the other server's figures.
     for (const { side } of contestants) await side.prepare(one);
@@ -48,7 +49,6 @@ async function compare(
       }
     }
   }
-  return samples;
 }
 
 /** Rejects when the user stops the run, so that it ends as after a failure: with nothing left behind. */
@@ -59,7 +59,13 @@ function stopped(): Promise<never> {
   });
 }
 
-async function measure(options: BenchOptions): Promise<{ machine: Machine; samples: Sample[] }> {
+interface Outcome {
+  machine: Machine;
+  readonly samples: Sample[];
+}
+
+/** Fills `outcome`, so that what was measured before a failure is not lost. */
+async function measure(options: BenchOptions, outcome: Outcome): Promise<void> {
   const contestants: Contestant[] = [];
   const stop = stopped();
   // It may come before anything waits for it; it is met below.
@@ -69,11 +75,11 @@ async function measure(options: BenchOptions): Promise<{ machine: Machine; sampl
       ['reference', 'ocserv'],
       ['ours', options.against],
     ] as const) {
-      contestants.push({ name, side: await Side.open({ kind, id: `${process.pid}.${name}`, options }) });
+      const side = await Side.open({ kind, id: `${process.pid}.${name}`, options });
+      contestants.push({ name, side });
+      outcome.machine = await describeMachine(options, side.meter.kind);
     }
-    const [first] = contestants;
-    const machine = first ? await describeMachine(first.side.lab, options.ocserv, first.side.meter.kind) : {};
-    return { machine, samples: await Promise.race([stop, compare(contestants, options)]) };
+    await Promise.race([stop, compare(contestants, options, outcome.samples)]);
   } catch (error) {
     if (options.verbose) for (const { side } of contestants) console.error(side.lab.report());
     throw error;
@@ -82,10 +88,7 @@ async function measure(options: BenchOptions): Promise<{ machine: Machine; sampl
   }
 }
 
-async function main(options: BenchOptions): Promise<void> {
-  sweepStale();
-  await buildBatchedClient();
-  const { machine, samples } = await measure(options);
+function publish(options: BenchOptions, { machine, samples }: Outcome): Figure[] {
   const figures = summarize(samples);
   for (const [name, value] of Object.entries(machine)) console.log(`${`${name}:`.padEnd(20)}${value}`);
   const ours = options.against === 'ocserv' ? 'ocserv again' : 'ours';
@@ -98,6 +101,20 @@ async function main(options: BenchOptions): Promise<void> {
     if (options.json === '-') process.stdout.write(text);
     else writeFileSync(options.json, text);
   }
+  return figures;
+}
+
+async function main(options: BenchOptions): Promise<void> {
+  sweepStale();
+  await buildBatchedClient();
+  const outcome: Outcome = { machine: {}, samples: [] };
+  try {
+    await measure(options, outcome);
+  } catch (error) {
+    if (outcome.samples.length > 0) publish(options, outcome);
+    fail(error);
+  }
+  const figures = publish(options, outcome);
   if (!options.check) return;
   const verdicts = check(figures);
   for (const { severity, text } of verdicts) console.log(`${severity}: ${text}`);

@@ -26,19 +26,20 @@ export class Side {
   readonly lab: BenchLab;
   readonly meter: Meter;
   readonly #server: VpnServer;
-  readonly #options: BenchOptions;
+  readonly #request: SideRequest;
   #tunnel: Tunnel | undefined;
   #tunnelKind: TunnelKind | undefined;
 
-  private constructor(lab: BenchLab, server: VpnServer, options: BenchOptions) {
+  private constructor(lab: BenchLab, server: VpnServer, request: SideRequest) {
     this.lab = lab;
     this.#server = server;
     this.meter = meter(server.process.pid);
-    this.#options = options;
+    this.#request = request;
   }
 
   /** Builds a lab and starts the server in it. */
-  static async open({ kind, id, options }: SideRequest): Promise<Side> {
+  static async open(request: SideRequest): Promise<Side> {
+    const { kind, id, options } = request;
     const lab = new BenchLab(id);
     try {
       await lab.build();
@@ -49,7 +50,7 @@ export class Side {
         keys: ['ecdsa'],
         ocserv: { binary: options.ocserv, debug: 0 },
       });
-      return new Side(lab, server, options);
+      return new Side(lab, server, request);
     } catch (error) {
       await lab.close();
       throw error;
@@ -73,17 +74,29 @@ export class Side {
   }
 
   async measure(one: Case): Promise<Measurement> {
+    if (!one.freshServer) return await this.#measureHere(one);
+    const fresh = await Side.open({ ...this.#request, id: `${this.#request.id}.fresh` });
+    try {
+      return await fresh.#measureHere(one);
+    } finally {
+      await fresh.close();
+    }
+  }
+
+  async #measureHere(one: Case): Promise<Measurement> {
     const tunnel = await this.#use(one.tunnel);
     if (one.tunnel === undefined) {
       const open: Crowd['open'] = (request, held) => openCrowd(this.lab, request, held);
-      return await one.measure({ meter: this.meter, clients: this.#options.clients, open });
+      return await one.measure({ meter: this.meter, clients: this.#request.options.clients, open });
     }
+    const { seconds, congestion } = this.#request.options;
     return await one.measure({
       client: this.lab.client(),
       server: this.lab.server,
       device: tunnel?.device ?? '',
       meter: this.meter,
-      seconds: this.#options.seconds,
+      seconds,
+      congestion,
     });
   }
 

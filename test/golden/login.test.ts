@@ -14,6 +14,8 @@ const settings = {
   'pre-login-banner': 'Authorised use only',
   'cookie-timeout': 300,
   'auth-timeout': 240,
+  'select-group-by-url': false,
+  'cisco-client-compat': false,
 };
 const CERTIFICATE_SHA1 = 'ED32594306CBDED7C2E1311D383B094CB0FD114A';
 const passwords: Record<string, string> = { alice: 'secret', bob: 'hunter2' };
@@ -86,7 +88,7 @@ describe.each(['login-group', 'login-wrong-password', 'login-form-post', 'login-
 
     it('gets the recorded replies', () => {
       const sid = recordedSid(exchanges);
-      const auth = new HttpAuth(settings, () => CERTIFICATE_SHA1, 0);
+      const auth = new HttpAuth(settings, { certificateSha1: () => CERTIFICATE_SHA1, profile: null }, 0);
       const backend = new Backend(sid);
       for (const exchange of exchanges) expect(replay(auth, backend, exchange)).toBe(recorded(exchange));
       expect(auth.state).toBe(name === 'login-wrong-password' ? 'FAILED' : 'COOKIE');

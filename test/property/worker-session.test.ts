@@ -10,6 +10,8 @@ const settings = {
   'pre-login-banner': '',
   'cookie-timeout': 300,
   'auth-timeout': 240,
+  'select-group-by-url': false,
+  'cisco-client-compat': false,
 };
 const identity = clientIdentity({});
 const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 });
@@ -51,7 +53,7 @@ describe('HttpAuth', () => {
   it('never throws, ends for good in FAILED, and opens a tunnel only after main granted a session', () => {
     fc.assert(
       fc.property(fc.array(act, { maxLength: 30 }), (acts) => {
-        const auth = new HttpAuth(settings, () => '', 0);
+        const auth = new HttpAuth(settings, { certificateSha1: () => '', profile: null }, 0);
         let failed = false;
         for (const { name, run } of acts) {
           const effect = run(auth);

@@ -33,6 +33,9 @@ const ZERO_COUNTERS: TunnelCounters = {
   udpReceives: 0,
   udpGroReceives: 0,
   tlsWrites: 0,
+  rxCompressed: 0,
+  txCompressed: 0,
+  txCompressionSaved: 0,
   idleMs: 0,
   dtlsActive: 0,
 };

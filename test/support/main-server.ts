@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { embeddedPaths } from '../../src/core/config/embedded.js';
 import { callControl } from '../../src/core/control/client.js';
-import type { VerbArgs, VerbName, VerbResult } from '../../src/core/control/verbs.js';
+import type { PlainVerb, VerbArgs, VerbResult } from '../../src/core/control/verbs.js';
 import { ensureEmbeddedPki } from '../../src/core/pki/embedded-pki.js';
 import { certificatePin } from '../../src/core/pki/pin.js';
 import { ensureFirstUser } from '../../src/core/users/first-user.js';
@@ -216,7 +216,7 @@ export class TestBed {
     return cookie;
   }
 
-  ctl<N extends VerbName>(verb: N, args: VerbArgs<N>): Promise<VerbResult<N>> {
+  ctl<N extends PlainVerb>(verb: N, args: VerbArgs<N>): Promise<VerbResult<N>> {
     return callControl(join(this.runDir, 'ctl.sock'), verb, args);
   }
 

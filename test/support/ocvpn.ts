@@ -1,7 +1,7 @@
 /** Our server as a server of the lab, started and controlled as an administrator would. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { UserData } from '../../src/core/control/verbs.js';
+import type { UserData } from '../../src/core/control/results.js';
 import { must, run } from './process.ts';
 import type { ConnectedUser, ServerSetup, VpnServer } from './server.ts';
 
@@ -28,14 +28,18 @@ function toUser({ id, workerPid, remoteIp, session }: UserData): ConnectedUser[]
   ];
 }
 
-export async function startOcvpn({ lab, options, pins }: ServerSetup): Promise<VpnServer> {
+/** `ip netns exec` gives the command mounts of its own, so nobody else sees this one. */
+const withEtc = (folder?: string): string[] =>
+  folder === undefined ? [] : ['sh', '-c', 'mount --bind "$0" /etc && exec "$@"', folder];
+
+export async function startOcvpn({ lab, options, vhosts, pins, etc }: ServerSetup): Promise<VpnServer> {
   const runFolder = `${lab.folder}/run`;
   const config = `${lab.folder}/vpn.config.json`;
   mkdirSync(runFolder, { mode: 0o755 });
-  writeFileSync(config, JSON.stringify(options, null, 2));
+  writeFileSync(config, JSON.stringify({ ...options, vhosts }, null, 2));
   const vpn = [process.execPath, launcher];
   const folders = ['--data-dir', `${lab.folder}/data`, '--run-dir', runFolder];
-  const server = lab.server.start('vpn', [...vpn, 'serve', '-c', config, ...folders]);
+  const server = lab.server.start('vpn', [...withEtc(etc), ...vpn, 'serve', '-c', config, ...folders]);
   await server.waitFor(/vpn is ready/);
   const ctl = (...words: string[]): string[] => [...vpn, 'ctl', ...words, '--run-dir', runFolder];
   return {

@@ -1,7 +1,7 @@
 /** The stock client, run in a client's namespace. */
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Host, Lab } from './lab.ts';
+import { type Host, type Lab, outside } from './lab.ts';
 import type { Companion, Exit, RunResult } from './process.ts';
 import { urlOf, type VpnServer } from './server.ts';
 import { until } from './wait.ts';
@@ -17,6 +17,8 @@ export interface ClientRequest {
   readonly on?: number;
   /** Address family outside. */
   readonly family?: 4 | 6;
+  /** Name in the URL (and SNI) instead of the address. */
+  readonly name?: string;
   /** Path part of the URL, without the leading slash. */
   readonly path?: string;
   readonly args?: readonly string[];
@@ -29,16 +31,18 @@ export interface ScriptEvent {
 }
 
 function flags(server: VpnServer, request: ClientRequest): { args: string[]; input: string } {
-  const { user = 'alice', password = 'secret', cookie, args = [] } = request;
+  const { user = 'alice', password = 'secret', cookie, name, args = [] } = request;
+  const resolve = name === undefined ? [] : [`--resolve=${name}:${outside.server4}`];
   const pins = server.pins.map((pin) => `--servercert=${pin}`);
   const login = cookie === undefined ? ['--passwd-on-stdin', `--user=${user}`] : ['--cookie-on-stdin'];
   return {
-    args: ['--protocol=anyconnect', '--non-inter', ...pins, ...login, ...args],
+    args: ['--protocol=anyconnect', '--non-inter', ...pins, ...login, ...resolve, ...args],
     input: `${cookie ?? password}\n`,
   };
 }
 
-const target = ({ family = 4, path = '' }: ClientRequest): string => `${urlOf(family)}${path}`;
+const target = ({ family = 4, name, path = '' }: ClientRequest): string =>
+  `${name === undefined ? urlOf(family) : `https://${name}/`}${path}`;
 
 /**
  * Logs in without connecting and returns what openconnect said; `--cookieonly` prints the cookie on standard output.

@@ -3,7 +3,7 @@
  *   ask=TEXT=ANSWER   asks (unseen), fails on another answer; may be repeated. `_` stands for a space.
  *   three             one call with an info text, a prompt that may be shown and one that may not: "left", "right"
  *   forever           asks until it gets an error
- *   hang=FIFO         blocks until somebody opens FIFO for writing
+ *   hang=FIFO         makes FIFO.reached, blocks until somebody opens FIFO for writing
  *   items             an info text with PAM_RHOST, PAM_TTY, PAM_SERVICE and PAM_USER
  *   user=NAME         sets PAM_USER
  *   delay=USEC        asks for a pause after a failure
@@ -88,6 +88,9 @@ static int forever(pam_handle_t *pamh)
 
 static int hang(const char *fifo)
 {
+	char reached[512];
+	snprintf(reached, sizeof reached, "%s.reached", fifo);
+	close(open(reached, O_WRONLY | O_CREAT, 0600));
 	close(open(fifo, O_RDONLY));
 	return PAM_SUCCESS;
 }

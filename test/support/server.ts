@@ -65,8 +65,11 @@ export interface OcservProgram {
 export interface ServerSetup {
   readonly lab: Lab;
   readonly options: ServerOptions;
+  readonly vhosts: Readonly<Record<string, ServerOptions>>;
   readonly passwordFile: string;
   readonly pins: readonly string[];
+  /** Folder that the server sees as /etc; ours only. */
+  readonly etc?: string | undefined;
   readonly ocserv: OcservProgram;
 }
 
@@ -96,8 +99,11 @@ async function writePasswordFile(lab: Lab, users: readonly User[]): Promise<stri
 
 export interface ServerRequest {
   readonly options?: ServerOptions;
+  /** Virtual hosts by name; ours only. */
+  readonly vhosts?: Readonly<Record<string, ServerOptions>>;
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
+  readonly etc?: string;
   readonly ocserv?: OcservProgram;
 }
 
@@ -107,8 +113,10 @@ export async function startServer(
   kind: ServerKind,
   {
     options = {},
+    vhosts = {},
     users = defaultUsers,
     keys = ['rsa'],
+    etc,
     ocserv = { binary: 'ocserv', debug: 3 },
   }: ServerRequest = {},
 ): Promise<VpnServer> {
@@ -141,9 +149,11 @@ export async function startServer(
   const setup: ServerSetup = {
     lab,
     options: common,
+    vhosts,
     passwordFile,
     pins: files.map((file) => file.pin),
     ocserv,
+    etc,
   };
   const server = kind === 'ocserv' ? await startOcserv(setup) : await startOcvpn(setup);
   await until(`${kind} to listen`, async () => {

@@ -8,6 +8,19 @@ export const tunnelSettings: TunnelSettings = {
   'rekey-method': 'ssl',
   'switch-to-tcp-timeout': 25,
   offload: true,
+  'match-tls-dtls-ciphers': false,
+  'tls-priorities': 'NORMAL:%SERVER_PRECEDENCE:%COMPAT',
+  'cisco-client-compat': false,
+  'cisco-svc-client-compat': false,
+  'try-mtu-discovery': false,
+  'output-buffer': 0,
+  compression: false,
+  'compression-algo-priority': 'lz4:lzs',
+  'no-compress-limit': 256,
+  'listen-host-is-dyndns': false,
+  'proxy-url': '',
+  'custom-header': [],
+  'included-http-headers': [],
 };
 
 export function aSession(changes: Partial<Session> = {}, config: Partial<Session['config']> = {}): Session {

@@ -61,9 +61,15 @@ export interface HarnessOptions {
   readonly options?: Readonly<Record<string, unknown>>;
   readonly logins?: Readonly<Record<string, Login>>;
   readonly session?: Parameters<typeof aSession>;
+  /** What secmod tells of the virtual host. */
+  readonly groups?: readonly string[];
+  readonly profile?: { readonly name: string; readonly content: Uint8Array };
   /** secmod signs nothing. */
   readonly refuseToSign?: boolean;
 }
+
+/** The one cookie that secmod knows has 32 of these. */
+export const GOOD_COOKIE_BYTE = 0xab;
 
 export interface Received {
   readonly name: string;
@@ -245,6 +251,11 @@ export class WorkerHarness {
     const logins = new FakeLogins(this.#options.logins ?? {});
     const handlers: Handlers<'secmod', 'worker'> = {
       SEC_GET_PK: () => ({ chains: [identity.certificate] }),
+      SEC_GET_VHOST: () => ({
+        groups: [...(this.#options.groups ?? [])],
+        profile: this.#options.profile ?? null,
+      }),
+      SEC_CHECK_COOKIE: ({ cookie }) => ({ valid: cookie.every((byte) => byte === GOOD_COOKIE_BYTE) }),
       SEC_SIGN_DATA: ({ scheme, data }) => ({
         signature: refuseToSign ? null : signature(identity.key, scheme, data),
       }),

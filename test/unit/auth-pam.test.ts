@@ -1,12 +1,12 @@
 /** The pam back end on real PAM, with a module of the test's own. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, cpSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Conversation, Step } from '../../src/core/plugin-api/index.js';
+import type { AuthBackendPlugin, Conversation, Step } from '../../src/core/plugin-api/index.js';
 import { loadAddon } from '../../src/plugins/auth-pam/src/addon.js';
 import { createPamBackend, pamPlugin } from '../../src/plugins/auth-pam/src/pam-backend.js';
 import { buildPamModule, writeService } from '../support/pam.ts';
@@ -233,6 +233,17 @@ describe('threads', () => {
       setInterval(() => {}, 1000);`;
     expect(spawnSync(process.execPath, ['-e', script], { timeout: 10_000 })).toMatchObject({ status: 7 });
   });
+});
+
+test('without the addon the plugin registers, and names the Debian package when it is wanted', async () => {
+  const built = join(import.meta.dirname, '../../src/plugins/auth-pam');
+  for (const part of ['package.json', 'dist'])
+    cpSync(join(built, part), join(directory, 'alone', part), { recursive: true });
+  const hook = await import(join(directory, 'alone/dist/plugins/auth-pam/src/hook.js'));
+  const registered: AuthBackendPlugin[] = [];
+  hook.default({ apiVersion: 1, register: (plugin: AuthBackendPlugin) => registered.push(plugin) });
+  expect(registered.map(({ manifest }) => manifest.name)).toEqual(['pam']);
+  await expect(registered[0]?.create({}, host)).rejects.toThrow('install the Debian package libpam0g-dev');
 });
 
 test('no answer is in the log', () => {

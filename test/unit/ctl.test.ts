@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { callControl } from '../../src/core/control/client.js';
+import type { StatusData, UserData } from '../../src/core/control/results.js';
 import {
   formatAge,
   formatBytes,
@@ -11,17 +12,48 @@ import {
   userBlocksText,
   usersText,
 } from '../../src/core/control/text.js';
-import {
-  parseRequest,
-  type StatusData,
-  type UserData,
-  type VerbHandlers,
-} from '../../src/core/control/verbs.js';
+import { parseRequest, type VerbHandlers } from '../../src/core/control/verbs.js';
 import { VpnError } from '../../src/core/errors.js';
 import { controlHandlers } from '../../src/core/main/control-handlers.js';
 import { ControlServer } from '../../src/core/main/control-server.js';
+import { EventFeed } from '../../src/core/main/event-feed.js';
 import { native } from '../../src/core/native/index.js';
 import { addClient, cookieRequest, FakeWorker, makeSessions, silent } from './main-support.js';
+
+const feed = new EventFeed();
+
+/** secmod with two sessions, one of them with a tunnel. */
+function cookieJar() {
+  const cookie = {
+    safeId: 'abcdefghijklmnopqrstuvwxyz0=',
+    sessionIsOpen: true,
+    tlsAuthOk: false,
+    created: 1000,
+    expires: 1300,
+    userName: 'alice',
+    groupName: '',
+    vhost: 'default',
+    userAgent: 'Open AnyConnect VPN Agent v9.01',
+    remoteIp: '198.51.100.7',
+    status: 'authenticated' as const,
+    inUse: 1,
+  };
+  let cookies = [
+    cookie,
+    { ...cookie, safeId: 'abczzzghijklmnopqrstuvwxyz0=', sessionIsOpen: false, inUse: 0 },
+  ];
+  return {
+    pid: 12,
+    listCookies: async () => cookies,
+    terminate: async (which: { userName: string } | { safeId: string }) => {
+      const before = cookies.length;
+      cookies = cookies.filter((one) =>
+        'userName' in which ? one.userName !== which.userName : one.safeId !== which.safeId,
+      );
+      return before - cookies.length;
+    },
+  };
+}
 
 /** A server on a real socket, with one connected session and one connection before login. */
 async function populated() {
@@ -34,9 +66,10 @@ async function populated() {
   let stopped = 0;
   const handlers = controlHandlers({
     ...parts,
-    secmod: { pid: 12 },
+    secmod: cookieJar(),
     pool: { workers: 3, spares: 2 },
     now: () => parts.clock.now,
+    reload: async () => ({ needRestart: ['tcp-port'] }),
     stop: () => {
       stopped++;
     },
@@ -73,7 +106,7 @@ describe('the control socket', () => {
   let path: string;
   let server: ControlServer | null = null;
   const serve = (handlers: VerbHandlers) => {
-    server = new ControlServer({ io: native.io, path, log: silent, handlers });
+    server = new ControlServer({ io: native.io, path, log: silent, handlers, events: feed });
   };
 
   beforeEach(() => {
@@ -201,7 +234,7 @@ describe('text for people', () => {
 
   it('lists users under right-aligned columns as occtl does', async () => {
     const { handlers } = await populated();
-    const [head = '', first = '', second = ''] = usersText(handlers.users({})).split('\n');
+    const [head = '', first = '', second = ''] = usersText(handlers.users()).split('\n');
     expect(head).toBe(
       '      id     user    vhost             ip         vpn-ip device   since    dtls-cipher    status',
     );
@@ -214,7 +247,7 @@ describe('text for people', () => {
   it('shortens the DTLS cipher to what differs', async () => {
     const { handlers, sessions, client } = await populated();
     sessions.update(client, { dtlsCipher: '(DTLS1.2)-(PSK)-(AES-256-GCM)', dtlsActive: true });
-    expect(usersText(handlers.users({}))).toContain(' (AES-256-GCM) connected');
+    expect(usersText(handlers.users())).toContain(' (AES-256-GCM) connected');
   });
 
   it('has something to say about an empty server', () => {
@@ -240,7 +273,7 @@ describe('text for people', () => {
 
   it('prints status with the two headings of occtl', async () => {
     const { handlers } = await populated();
-    const status: StatusData = handlers.status({});
+    const status: StatusData = handlers.status();
     const text = statusText(status);
     expect(text).toContain('\nGeneral info:\n\tStatus: online\n');
     expect(text).toContain('\n\nCurrent stats period:\n');
@@ -249,7 +282,7 @@ describe('text for people', () => {
 
   it('gives no cookie away', async () => {
     const { handlers, client } = await populated();
-    const users: readonly UserData[] = handlers.users({});
+    const users: readonly UserData[] = handlers.users();
     const cookie = Buffer.from(client.session?.sid ?? []);
     const json = JSON.stringify(users);
     for (const encoding of ['hex', 'base64'] as const) expect(json).not.toContain(cookie.toString(encoding));

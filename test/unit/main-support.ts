@@ -6,7 +6,8 @@ import { ClientTable, type ClientWorker } from '../../src/core/main/clients.js';
 import { LeaseTable } from '../../src/core/main/leases.js';
 import type { SecmodCalls } from '../../src/core/main/secmod-calls.js';
 import { ServerStats } from '../../src/core/main/server-stats.js';
-import { Sessions } from '../../src/core/main/sessions.js';
+import { SessionHooks } from '../../src/core/main/session-hooks.js';
+import { type SessionEvent, Sessions } from '../../src/core/main/sessions.js';
 import type { InterfaceConfig, TunDevice } from '../../src/core/native/types.js';
 
 export const silent = createLogger('test', 2);
@@ -84,8 +85,10 @@ export class FakeSecmod implements SecmodCalls {
       : { reply: 'FAILED', reason: 'no such session', session };
   }
 
-  closeSession(body: Body<'SECM_SESSION_CLOSE'>): void {
+  async closeSession(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
     this.closed.push(body);
+    const { bytesIn, bytesOut, discReason } = body;
+    return { bytesIn, bytesOut, discReason, uptimeSec: 100 };
   }
 
   sessionAddresses(body: Body<'SECM_SESSION_ADDRESSES'>): void {
@@ -141,7 +144,14 @@ export class FakeWorker implements ClientWorker {
 }
 
 /** main's session part with its surroundings. */
-export function makeSessions(values: { udpPort?: number; connectionPoints?: number } = {}) {
+export function makeSessions(
+  values: {
+    udpPort?: number;
+    connectionPoints?: number;
+    scripts?: Partial<ReturnType<ConstructorParameters<typeof SessionHooks>[0]['settings']>>;
+    firewallScript?: string;
+  } = {},
+) {
   const clock = { now: 2000 };
   const clients = new ClientTable();
   const secmod = new FakeSecmod();
@@ -155,7 +165,25 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
     now: () => clock.now,
     isLocal: () => false,
   });
+  const settings = {
+    'connect-script': '',
+    'disconnect-script': '',
+    'host-update-script': '',
+    'script-timeout': 10,
+    'route-add-cmd': '',
+    'route-del-cmd': '',
+    device: 'vpns',
+    ...values.scripts,
+  };
+  const hooks = new SessionHooks({
+    settings: () => settings,
+    log: silent,
+    firewallScript: values.firewallScript ?? '',
+  });
+  const events: SessionEvent[] = [];
   const sessions = new Sessions({
+    hooks,
+    onEvent: (event) => events.push(event),
     io: devices,
     log: silent,
     clients,
@@ -171,7 +199,7 @@ export function makeSessions(values: { udpPort?: number; connectionPoints?: numb
     connectionPoints: values.connectionPoints ?? 1,
     onClosed: () => {},
   });
-  return { clock, clients, secmod, devices, stats, leases, bans, sessions };
+  return { clock, clients, secmod, devices, stats, leases, bans, hooks, events, sessions };
 }
 
 export const SID = Uint8Array.from({ length: 32 }, (_, i) => i);

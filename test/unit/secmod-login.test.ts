@@ -353,7 +353,7 @@ describe('main', () => {
     lab.nextConfig = () => {
       throw new Error('line 3 is wrong');
     };
-    expect((await lab.main.call('SECM_RELOAD', {})).body).toMatchObject({
+    expect((await lab.main.call('SECM_RELOAD', { keysOnly: false })).body).toMatchObject({
       ok: false,
       reason: 'line 3 is wrong',
     });

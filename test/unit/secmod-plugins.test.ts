@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
 import type { AuthBackendPlugin } from '../../src/core/plugin-api/index.js';
 import { createBackend } from '../../src/core/secmod/backends.js';
-import { loadAuthPlugins } from '../../src/core/secmod/plugins.js';
+import { loadAuthPlugins, pluginLists } from '../../src/core/secmod/plugins.js';
 
 let root: string;
 beforeEach(() => {
@@ -58,7 +58,9 @@ describe('plugins', () => {
   });
 
   test('those of this package are found', async () => {
-    expect([...(await loadAuthPlugins()).auth.keys()]).toEqual(expect.arrayContaining(['pam', 'plain']));
+    expect([...(await loadAuthPlugins(...pluginLists(root))).auth.keys()]).toEqual(
+      expect.arrayContaining(['pam', 'plain']),
+    );
   });
 });
 

@@ -132,7 +132,13 @@ describe('forms', () => {
     const { body } = formReply({ ...form, style: 'bare' });
     expect(body).toContain('<auth id="passwd">');
     expect(body).not.toContain('config-auth');
-    const success = successReply({ style: 'bare', sid: Buffer.alloc(32), banner: '', certificateSha1: 'AB' });
+    const success = successReply({
+      style: 'bare',
+      sid: Buffer.alloc(32),
+      banner: '',
+      certificateSha1: 'AB',
+      profile: null,
+    });
     expect(success.body).not.toContain('config-auth');
   });
   it('escapes group names and banners', () => {

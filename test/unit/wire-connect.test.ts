@@ -20,6 +20,8 @@ describe('parseConnectRequest', () => {
       fullIpv6: false,
       dtlsMasterSecret: null,
       dtlsCipherSuites: [],
+      cstpEncodings: [],
+      dtlsEncodings: [],
       dtls12CipherSuites: [],
     });
   });
@@ -101,7 +103,13 @@ describe('negotiateMtu', () => {
 });
 
 describe('chooseDtls', () => {
-  const all = { udp: true, psk: true, legacy: true };
+  const all = {
+    udp: true,
+    psk: true,
+    legacy: true,
+    matchTls: false,
+    suites: null as readonly string[] | null,
+  };
   const secret = { 'X-DTLS-Master-Secret': 'ab'.repeat(48) };
   const suite = (headers: Record<string, string>, tls = 'TLS_CHACHA20_POLY1305_SHA256', policy = all) => {
     const choice = chooseDtls(parse(headers), policy, tls);
@@ -111,6 +119,25 @@ describe('chooseDtls', () => {
     expect(suite({ ...secret, 'X-DTLS-CipherSuite': 'PSK-NEGOTIATE:OC-DTLS1_2-AES256-GCM' })).toBe('psk');
     expect(suite({ 'X-DTLS12-CipherSuite': 'PSK-NEGOTIATE' })).toBe('psk');
     expect(suite({ 'X-DTLS-CipherSuite': 'PSK-NEGOTIATE2' })).toBeNull();
+  });
+  it('matches the cipher of TLS where that is asked for', () => {
+    const match = { ...all, matchTls: true };
+    const psk = (tls: string) => chooseDtls(parse({ 'X-DTLS-CipherSuite': 'PSK-NEGOTIATE' }), match, tls);
+    expect(psk('TLS_CHACHA20_POLY1305_SHA256')).toEqual({ mode: 'psk', ciphers: 'PSK-CHACHA20-POLY1305' });
+    expect(psk('ECDHE-RSA-AES128-GCM-SHA256')).toEqual({ mode: 'psk', ciphers: 'PSK-AES128-GCM-SHA256' });
+    expect(psk('ECDHE-RSA-AES256-SHA384')).toBeNull();
+    const headers = { ...secret, 'X-DTLS12-CipherSuite': 'AES256-GCM-SHA384' };
+    expect(suite(headers, 'TLS_AES_256_GCM_SHA384', match)).toBe('AES256-GCM-SHA384');
+    expect(suite(headers, 'TLS_AES_128_GCM_SHA256', match)).toBeNull();
+  });
+  it('has the ciphers of tls-priorities', () => {
+    const only = (suites: string[]) =>
+      chooseDtls(parse({ 'X-DTLS-CipherSuite': 'PSK-NEGOTIATE' }), { ...all, suites }, '');
+    expect(only(['ECDHE-RSA-AES128-GCM-SHA256', 'TLS_CHACHA20_POLY1305_SHA256'])).toEqual({
+      mode: 'psk',
+      ciphers: 'PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256',
+    });
+    expect(only(['ECDHE-RSA-AES128-SHA'])).toBeNull();
   });
   it('takes X-DTLS12 before X-DTLS and the highest priority', () => {
     const headers = {

@@ -22,6 +22,8 @@ class Secmod {
     this.paths.push(path);
     const handlers: Handlers<'secmod', 'worker'> = {
       SEC_GET_PK: () => ({ chains: [Buffer.from('pem')] }),
+      SEC_GET_VHOST: () => ({ groups: [], profile: null }),
+      SEC_CHECK_COOKIE: () => ({ valid: false }),
       SEC_SIGN_DATA: () => ({ signature: null }),
       SEC_AUTH_INIT: () => new Promise(() => undefined),
       SEC_AUTH_CONT: ({ password, sid }) => {

@@ -40,9 +40,11 @@ describe('HttpAuth', () => {
     'pre-login-banner': '',
     'cookie-timeout': 300,
     'auth-timeout': 10,
+    'select-group-by-url': false,
+    'cisco-client-compat': false,
   };
   const identity = clientIdentity({});
-  const auth = () => new HttpAuth(settings, () => 'AB', 1000);
+  const auth = () => new HttpAuth(settings, { certificateSha1: () => 'AB', profile: null }, 1000);
   const login = (username: string | null, password: string | null) => ({
     format: 'form' as const,
     username,
@@ -180,6 +182,68 @@ describe('planTunnel', () => {
     expect(off.text).toContain('X-CSTP-Rekey-Method: none\r\n');
     expect(off.text).not.toContain('Rekey-Time');
     expect(off.options.rekeySec).toBe(0);
+  });
+
+  it('compresses each channel as the client and the order of preference say', () => {
+    const offers = (cstp: string, dtls: string) =>
+      parseConnectRequest({ ...headers, 'x-cstp-accept-encoding': cstp, 'x-dtls-accept-encoding': dtls });
+    const settings = { ...tunnelSettings, compression: true, 'no-compress-limit': 100 };
+    const both = plan({ settings, request: offers('deflate,lzs, oc-lz4', 'lzs') });
+    expect(both.text).toMatch(/\r\nX-DTLS-Content-Encoding: lzs\r\nX-CSTP-Content-Encoding: oc-lz4\r\n\r\n$/);
+    expect(both.options).toMatchObject({
+      cstpCompression: 'oc-lz4',
+      dtlsCompression: 'lzs',
+      noCompressLimit: 100,
+    });
+    const lzs = { ...settings, 'compression-algo-priority': 'lzs:lz4' };
+    expect(plan({ settings: lzs, request: offers('oc-lz4,lzs', '') }).encodings).toEqual({
+      cstpEncoding: 'lzs',
+      dtlsEncoding: null,
+    });
+    for (const none of [
+      plan({ request: offers('oc-lz4', 'oc-lz4') }),
+      plan({ settings, request: offers('deflate', 'LZ4') }),
+    ]) {
+      expect(none.text).not.toContain('Content-Encoding');
+      expect(none.options).toMatchObject({ cstpCompression: null, dtlsCompression: null });
+    }
+  });
+
+  it("adds the administrator's headers, with the names of user and group", () => {
+    const settings = {
+      ...tunnelSettings,
+      'included-http-headers': ['X-Frame-Options: deny'],
+      'custom-header': ['X-User: %{U} in %{G}', 'X-Plain: 100%'],
+      'proxy-url': 'http://proxy/%{U}.pac',
+      'listen-host-is-dyndns': true,
+    };
+    const session = aSession({ userName: 'al\r\nX-Evil: 1', groupName: 'staff' });
+    const { text } = plan({ settings, session });
+    expect(text).toMatch(/^HTTP\/1\.1 200 CONNECTED\r\nX-Frame-Options: deny\r\nX-CSTP-Version: 1\r\n/);
+    expect(text).toContain(
+      'X-CSTP-License: accept\r\nX-User: al X-Evil: 1 in staff\r\nX-Plain: 100%\r\nX-DTLS',
+    );
+    expect(text).toContain('X-CSTP-MSIE-Proxy-PAC-URL: http://proxy/al X-Evil: 1.pac\r\n');
+    expect(text).toContain('X-CSTP-Smartcard-Removal-Disconnect: true\r\nX-CSTP-DynDNS: true\r\n');
+    expect(plan().text).not.toMatch(/DynDNS|PAC-URL|X-User|X-Frame/);
+  });
+
+  it('offers the legacy DTLS of Cisco clients when they are to be served', () => {
+    const request = parseConnectRequest({
+      'x-dtls-master-secret': 'ab'.repeat(48),
+      'x-dtls12-ciphersuite': 'AES256-GCM-SHA384',
+    });
+    const off = { ...tunnelSettings, 'dtls-legacy': false };
+    expect(plan({ request, settings: off }).dtls).toBeNull();
+    for (const name of ['cisco-client-compat', 'cisco-svc-client-compat'] as const) {
+      expect(plan({ request, settings: { ...off, [name]: true } }).dtls?.mode).toBe('legacy');
+    }
+  });
+
+  it('limits send buffers in packets of the link', () => {
+    const buffer = (packets: number) =>
+      plan({ settings: { ...tunnelSettings, 'output-buffer': packets } }).options.sendBufferBytes;
+    expect([buffer(0), buffer(1), buffer(10)]).toEqual([0, 2048, 15000]);
   });
 
   it('sends no routes but all DNS with a default route', () => {

@@ -19,7 +19,8 @@ namespace ocvpn::dataplane {
   X(rxTlsPackets) X(rxDtlsPackets) X(txTlsPackets) X(txDtlsPackets)                                          \
   X(dropsTooBig) X(dropsMalformed) X(dropsSource) X(dropsRateLimit) X(dropsTunFull) X(dropsReplay)           \
   X(tunReads) X(tunSuperPackets) X(tunWrites) X(tunCoalesced)                                                \
-  X(udpSends) X(udpSegmented) X(udpReceives) X(udpGroReceives) X(tlsWrites)
+  X(udpSends) X(udpSegmented) X(udpReceives) X(udpGroReceives) X(tlsWrites)                                 \
+  X(rxCompressed) X(txCompressed) X(txCompressionSaved)
 
 class Counter {
  public:

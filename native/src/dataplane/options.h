@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "pkt/compression.h"
+
 namespace ocvpn::dataplane {
 
 enum class DtlsMode : uint8_t { none, psk, legacy };
@@ -38,6 +40,9 @@ struct TunnelOptions {
   uint32_t data_mtu = 1434;      // bytes of inner packet
   uint32_t max_data_mtu = 1434;  // bytes of inner packet
   DtlsOptions dtls;
+  pkt::Compression cstp_compression = pkt::Compression::kNone;
+  pkt::Compression dtls_compression = pkt::Compression::kNone;
+  uint32_t no_compress_limit = 256;  // bytes: shorter packets are sent as they are
   uint32_t dpd_sec = 0;
   uint32_t keepalive_sec = 0;
   uint32_t idle_timeout_sec = 0;
@@ -46,6 +51,8 @@ struct TunnelOptions {
   uint32_t rekey_sec = 0;
   uint64_t rx_bytes_per_sec = 0;
   uint64_t tx_bytes_per_sec = 0;
+  bool mtu_discovery = false;      // search the path MTU of UDP; needs DPD
+  uint32_t send_buffer_bytes = 0;  // of the sockets; 0: as the system has it
   Offloads offloads;
   bool has_client_ipv4 = false;
   std::array<uint8_t, 4> client_ipv4{};

@@ -32,6 +32,7 @@ Session::Session(std::unique_ptr<TunnelSetup> setup, Workspace* workspace)
       liveness_timer_(this, kLiveness),
       retransmit_timer_(this, kRetransmit),
       rate_timer_(this, kRate),
+      probe_timer_(this, kProbe),
       opened_ms_(workspace->now_ms()),
       last_tcp_rx_ms_(opened_ms_),
       last_tcp_tx_ms_(opened_ms_),
@@ -57,6 +58,7 @@ Session::~Session() {
   ws_->timers.cancel(liveness_timer_);
   ws_->timers.cancel(retransmit_timer_);
   ws_->timers.cancel(rate_timer_);
+  ws_->timers.cancel(probe_timer_);
 }
 
 void Session::start() {
@@ -67,6 +69,7 @@ void Session::start() {
   if (options_.dtls.mode == DtlsMode::psk && !tls_->export_dtls_psk(dtls_keys_.psk.data())) {
     return shut(CloseReason::error, "cannot export the DTLS key from the TLS connection");
   }
+  limit_send_buffer(tls_->fd());
   if (options_.rekey_sec > 0) tls_->set_renegotiation_budget(1);
   write_response(setup->response);
   if (!finished() && read_head(setup->head)) read_tls_records();
@@ -74,6 +77,13 @@ void Session::start() {
   if (finished()) return;
   check_liveness();
   update_interest();
+}
+
+void Session::limit_send_buffer(int fd) {
+  if (options_.send_buffer_bytes == 0) return;
+  int bytes = static_cast<int>(options_.send_buffer_bytes);
+  // The kernel takes what is within its own bounds (net.core.wmem_max) and has its default otherwise.
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
 void Session::write_response(const std::vector<uint8_t>& response) {
@@ -159,6 +169,7 @@ void Session::say_goodbye(CloseReason reason, const char* detail) {
   tun_.close_descriptor();
   ws_->timers.cancel(rate_timer_);
   ws_->timers.cancel(retransmit_timer_);
+  ws_->timers.cancel(probe_timer_);
   state_ = State::closing;
   linger_until_ms_ = ws_->now_ms() + kLingerMs;
   arm_liveness(linger_until_ms_);

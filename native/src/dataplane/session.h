@@ -10,7 +10,7 @@
 //   udp   as tcp; writable while a batch waits.
 //
 // Implementation is spread over session.cc (life), session_out.cc (tun to client), session_in.cc (client to tun),
-// session_udp.cc (DTLS associations), session_timers.cc (liveness).
+// session_udp.cc (DTLS associations), session_mtu.cc (path MTU), session_timers.cc (liveness).
 #pragma once
 
 #include <memory>
@@ -23,6 +23,7 @@
 #include "dataplane/workspace.h"
 #include "pkt/cstp.h"
 #include "pkt/flow_filter.h"
+#include "pkt/mtu_search.h"
 #include "pkt/segment.h"
 #include "pkt/token_bucket.h"
 
@@ -52,7 +53,7 @@ class Session {
  private:
   enum class State : uint8_t { running, closing, finished };
   enum class Channel : uint8_t { tls, dtls };
-  enum TimerKind : uint32_t { kLiveness, kRetransmit, kRate };
+  enum TimerKind : uint32_t { kLiveness, kRetransmit, kRate, kProbe };
 
   // Work of one session in one turn of the loop, bytes and system calls.
   static constexpr size_t kTurnBytes = 256 * 1024;
@@ -77,6 +78,7 @@ class Session {
   void flush_tls();
   bool tls_write_record(const uint8_t* record, size_t length);
   void send_control(Channel channel, pkt::PacketType type, const uint8_t* payload, size_t length);
+  void limit_send_buffer(int fd);
   void write_response(const std::vector<uint8_t>& response);
   bool read_head(const std::vector<uint8_t>& head);
 
@@ -85,8 +87,12 @@ class Session {
   bool may_read_tun() const;
   bool send_frame(size_t length);
   void send_packet(Channel channel, pkt::MutView packet);
+  pkt::PacketType compress_packet(Channel channel, pkt::MutView* packet);
   void answer_too_big(const pkt::Segmenter& segmenter);
   Channel data_channel() const;
+  pkt::Compression compression_of(Channel channel) const {
+    return channel == Channel::tls ? options_.cstp_compression : options_.dtls_compression;
+  }
 
   // ---- session_in.cc
   void on_tcp(uint32_t events);
@@ -97,6 +103,7 @@ class Session {
   bool check_tls_rekey();
   void ask_for_signature();
   void on_dpd_request(Channel channel, pkt::ConstView payload);
+  bool inject_compressed(Channel channel, pkt::ConstView data);
   void inject(Channel channel, pkt::ConstView packet);
   void flush_tun();
   void configure_coalescer();
@@ -118,14 +125,23 @@ class Session {
   void handshake_failed(int index, const char* detail);
   void report_dtls_down(const char* detail);
   void after_udp_send();
-  void lower_mtu();
-  void set_data_mtu(uint32_t mtu);
   void set_udp_usable(bool usable);
   void arm_retransmit();
   void on_retransmit();
   UdpChannel& active() { return udp_[active_index_]; }
   const UdpChannel& active() const { return udp_[active_index_]; }
   UdpChannel& pending() { return udp_[1 - active_index_]; }
+
+  // ---- session_mtu.cc
+  uint32_t min_data_mtu() const;
+  void set_data_mtu(uint32_t mtu);
+  void on_too_big();
+  void begin_mtu_search();
+  void continue_mtu_search();
+  void send_mtu_probe();
+  void on_probe_timer();
+  void on_dpd_answer(Channel channel);
+  void adopt_search_result();
 
   // ---- session_timers.cc
   void check_liveness();
@@ -158,6 +174,9 @@ class Session {
   bool coalescer_in_use_ = false;
 
   uint32_t data_mtu_;
+  pkt::MtuSearch mtu_search_;
+  bool probing_ = false;  // a probe is on its way
+  uint32_t probes_ = 0;   // of the same size
   pkt::SourceFilter source_filter_;
   pkt::TokenBucket rx_bucket_;
   pkt::TokenBucket tx_bucket_;
@@ -169,6 +188,7 @@ class Session {
   pkt::Timer liveness_timer_;
   pkt::Timer retransmit_timer_;
   pkt::Timer rate_timer_;
+  pkt::Timer probe_timer_;
 
   // Loop milliseconds.
   uint64_t opened_ms_;

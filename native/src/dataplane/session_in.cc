@@ -121,13 +121,17 @@ bool Session::on_packet(Channel channel, const pkt::CstpPacket& packet) {
       on_dpd_request(channel, packet.payload);
       break;
     case pkt::PacketType::kDpdResp:
+      on_dpd_answer(channel);
+      break;
     case pkt::PacketType::kKeepalive:
-      break;  // the time of arrival was all that they say
+      break;  // the time of arrival is all that it says
     case pkt::PacketType::kDisconnect:
       on_disconnect(packet.payload);
       break;
     case pkt::PacketType::kCompressed:
-      shut(CloseReason::error, "the client sent a compressed packet without negotiation");
+      if (!inject_compressed(channel, packet.payload)) {
+        shut(CloseReason::error, "the client sent a compressed packet without negotiation");
+      }
       break;
     case pkt::PacketType::kTerminate:
       shut(CloseReason::error, "the client sent TERMINATE, which is the server's");
@@ -164,6 +168,21 @@ void Session::on_dpd_request(Channel channel, pkt::ConstView payload) {
     set_data_mtu(static_cast<uint32_t>(payload.size()));
   }
   send_control(channel, pkt::PacketType::kDpdResp, payload.data(), payload.size());
+}
+
+// false: no compression was agreed on for this channel.
+bool Session::inject_compressed(Channel channel, pkt::ConstView data) {
+  pkt::Compression method = compression_of(channel);
+  if (method == pkt::Compression::kNone) return false;
+  uint8_t* packet = ws_->inflated.get() + Workspace::kRecordHeadroom;
+  size_t length = 0;
+  if (!pkt::decompress(method, data, {packet, pkt::kMaxPlainPacket}, &length)) {
+    counters_->dropsMalformed.add();
+    return true;
+  }
+  counters_->rxCompressed.add();
+  inject(channel, {packet, length});
+  return true;
 }
 
 void Session::inject(Channel channel, pkt::ConstView packet) {

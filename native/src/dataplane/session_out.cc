@@ -1,6 +1,8 @@
 // Tun to client: one read may bring a super-packet of 64 KiB; every segment of it becomes one record.
 #include "dataplane/session.h"
 
+#include <algorithm>
+
 #include "pkt/icmp_error.h"
 
 namespace ocvpn::dataplane {
@@ -83,21 +85,38 @@ bool Session::send_frame(size_t length) {
 }
 
 void Session::send_packet(Channel channel, pkt::MutView packet) {
+  const size_t size = packet.size();
+  const pkt::PacketType type = compress_packet(channel, &packet);
   if (channel == Channel::dtls) {
     uint8_t* record = packet.data() - pkt::kDtlsTypeSize;
-    record[0] = static_cast<uint8_t>(pkt::PacketType::kData);
+    record[0] = static_cast<uint8_t>(type);
     if (!active().slot.write(record, packet.size() + pkt::kDtlsTypeSize)) return udp_failed(active().slot.failure());
     udp_dirty_ = true;
     last_udp_tx_ms_ = ws_->now_ms();
     counters_->txDtlsPackets.add();
   } else {
     uint8_t* record = packet.data() - pkt::kCstpHeaderSize;
-    pkt::write_cstp_header({record, pkt::kCstpHeaderSize}, pkt::PacketType::kData, packet.size());
+    pkt::write_cstp_header({record, pkt::kCstpHeaderSize}, type, packet.size());
     if (!tls_write_record(record, packet.size() + pkt::kCstpHeaderSize)) return;
     counters_->txTlsPackets.add();
   }
+  if (type == pkt::PacketType::kCompressed) {
+    counters_->txCompressed.add();
+    counters_->txCompressionSaved.add(size - packet.size());
+  }
   counters_->txPackets.add();
-  counters_->txBytes.add(packet.size());
+  counters_->txBytes.add(size);
+}
+
+// What is sent for a packet: the packet, or its compressed form if there is one that is shorter (protocol.md 10).
+pkt::PacketType Session::compress_packet(Channel channel, pkt::MutView* packet) {
+  pkt::Compression method = compression_of(channel);
+  if (method == pkt::Compression::kNone || packet->size() < options_.no_compress_limit) return pkt::PacketType::kData;
+  pkt::MutView room(ws_->compressed.get() + pkt::kCstpHeaderSize, std::min(packet->size() - 1, pkt::kMaxPlainPacket));
+  size_t length = pkt::compress(method, *packet, room);
+  if (length == 0) return pkt::PacketType::kData;
+  *packet = room.sub(0, length);
+  return pkt::PacketType::kCompressed;
 }
 
 // The kernel fragments or refuses by the device's MTU; this is for what was in the queue while the MTU changed, and for

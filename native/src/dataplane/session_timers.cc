@@ -34,6 +34,9 @@ void Session::on_timer(pkt::Timer& timer) {
     case kRate:
       check_rates();
       break;
+    case kProbe:
+      on_probe_timer();
+      break;
     default:
       break;
   }

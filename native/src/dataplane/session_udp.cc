@@ -14,7 +14,6 @@ namespace {
 
 // UDP payload of handshake datagrams: fits every path that IPv6 allows.
 constexpr uint32_t kFlightMtu = 1200;
-constexpr uint32_t kMinDataMtu = 576;
 // Between two hand-overs or restarts (protocol.md 13).
 constexpr uint64_t kHandoverGapMs = 3000;
 
@@ -38,6 +37,8 @@ UdpSocket Session::adopt_socket(int fd) {
   UdpSocket socket(fd, options_.offloads.udp_segment, options_.offloads.udp_gro);
   // 250 ms of the rate: what a full queue delays DPD by.
   if (options_.rx_bytes_per_sec > 0) socket.limit_queue(std::max<uint64_t>(options_.rx_bytes_per_sec / 4, 32768));
+  socket.set_mtu_discovery(options_.mtu_discovery);
+  limit_send_buffer(fd);
   return socket;
 }
 
@@ -93,6 +94,7 @@ void Session::promote_pending() {
   copy_text(event.version, sizeof event.version, SSL_get_version(channel.slot.ssl()));
   copy_text(event.cipher, sizeof event.cipher, SSL_get_cipher_name(channel.slot.ssl()));
   ws_->events.post(event);
+  begin_mtu_search();
   check_liveness();
 }
 
@@ -263,26 +265,7 @@ void Session::set_udp_usable(bool usable) {
 void Session::after_udp_send() {
   UdpSocket& socket = active().slot.socket();
   if (socket.take_refused()) set_udp_usable(false);
-  if (socket.take_too_big()) lower_mtu();
-}
-
-// EMSGSIZE: the kernel learnt a smaller path MTU (protocol.md 9.2).
-void Session::lower_mtu() {
-  const DtlsSlot& slot = active().slot;
-  uint32_t overhead = slot.socket().header_bytes() + slot.record_overhead() + pkt::kDtlsTypeSize;
-  uint32_t path = slot.socket().path_mtu();
-  uint32_t mtu = path > overhead ? path - overhead : data_mtu_ * 2 / 3;
-  mtu = std::max(mtu, kMinDataMtu);
-  if (mtu < data_mtu_) set_data_mtu(mtu);
-}
-
-void Session::set_data_mtu(uint32_t mtu) {
-  data_mtu_ = mtu;
-  Event event;
-  event.type = EventType::mtu;
-  event.id = id_;
-  event.mtu = mtu;
-  ws_->events.post(event);
+  if (socket.take_too_big()) on_too_big();
 }
 
 void Session::arm_retransmit() {

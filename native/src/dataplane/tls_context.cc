@@ -126,9 +126,8 @@ bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
   SSL_CTX_set_security_level(ssl_ctx_, kSecurityLevel);
   // No tickets and no session cache: every session asks for a signature, so none outlives its key's permission.
   // Renegotiation is admitted one at a time by TlsStream::set_renegotiation_budget().
-  SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                    SSL_OP_PRIORITIZE_CHACHA | SSL_OP_ALLOW_CLIENT_RENEGOTIATION |
-                                    SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_ALLOW_CLIENT_RENEGOTIATION |
+                                    SSL_OP_NO_RENEGOTIATION | preference_options());
   SSL_CTX_set_session_cache_mode(ssl_ctx_, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(ssl_ctx_, 0);
   SSL_CTX_set_session_id_context(ssl_ctx_, kSessionIdContext, sizeof kSessionIdContext - 1);
@@ -166,7 +165,8 @@ bool TlsContext::set_suites(std::string* error) {
     ERR_clear_error();
   }
   if (SSL_CTX_set1_groups_list(ssl_ctx_, options_.groups.c_str()) != 1) return refuse(error, "key exchange groups");
-  if (SSL_CTX_set1_sigalgs_list(ssl_ctx_, kSignatureAlgorithms) != 1) return refuse(error, "signature algorithms");
+  if (options_.signature_algorithms.empty()) options_.signature_algorithms = kSignatureAlgorithms;
+  if (SSL_CTX_set1_sigalgs_list(ssl_ctx_, options_.signature_algorithms.c_str()) != 1) return refuse(error, "signature algorithms");
   return true;
 }
 
@@ -221,9 +221,15 @@ void TlsContext::add_server_name(const std::string& server_name, std::shared_ptr
   server_names_[lower(server_name)] = ServerName{std::move(context), vhost};
 }
 
+std::uint64_t TlsContext::preference_options() const {
+  return options_.server_preference ? SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA : 0;
+}
+
 /// SSL_set_SSL_CTX takes over the certificates, signature algorithms and CA store; the rest is ours to do.
 bool TlsContext::apply_to(SSL* ssl) const {
   SSL_set_verify(ssl, verify_mode(options_.client_certificate), verify_callback(options_.client_certificate));
+  SSL_clear_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  SSL_set_options(ssl, preference_options());
   return SSL_set_SSL_CTX(ssl, ssl_ctx_) == ssl_ctx_ && SSL_set_min_proto_version(ssl, options_.min_version) == 1 &&
          SSL_set_max_proto_version(ssl, options_.max_version) == 1 &&
          SSL_set_cipher_list(ssl, options_.cipher_list.c_str()) == 1 &&

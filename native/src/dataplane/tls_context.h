@@ -25,6 +25,9 @@ struct TlsContextOptions {
   std::string cipher_list;
   std::string cipher_suites;
   std::string groups;
+  std::string signature_algorithms;
+  /// The server's order of suites decides, not the client's.
+  bool server_preference = true;
   ClientCertificate client_certificate = ClientCertificate::kNone;
   /// PEM bundle, empty: none.
   std::string ca;
@@ -57,6 +60,7 @@ class TlsContext {
   bool set_suites(std::string* error);
   bool set_client_certificates(std::string* error);
   bool apply_to(SSL* ssl) const;
+  std::uint64_t preference_options() const;
   static int on_client_hello(SSL* ssl, int* alert, void* arg);
 
   SSL_CTX* ssl_ctx_ = nullptr;

@@ -53,6 +53,17 @@ void UdpSocket::close_descriptor() {
   fd_ = -1;
 }
 
+void UdpSocket::set_mtu_discovery(bool on) {
+  int v4 = on ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
+  int v6 = on ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT;
+  // Known to every kernel that has UDP; without it the kernel's own way stays, which also works.
+  if (ipv6_) {
+    setsockopt(fd_, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof v6);
+  } else {
+    setsockopt(fd_, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof v4);
+  }
+}
+
 uint32_t UdpSocket::path_mtu() const {
   int mtu = 0;
   socklen_t size = sizeof mtu;

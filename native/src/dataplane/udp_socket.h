@@ -27,6 +27,8 @@ class UdpSocket {
   int fd() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
   bool blocked() const { return !backlog_.empty(); }
+  // true: DF is set and what is larger than the path's MTU is refused (EMSGSIZE); false: fragments are allowed.
+  void set_mtu_discovery(bool on);
   // Path MTU that the kernel knows for the peer (IP_MTU / IPV6_MTU), bytes with IP header; 0 if it knows none.
   uint32_t path_mtu() const;
   // IP and UDP header, bytes.

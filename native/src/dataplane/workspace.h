@@ -15,6 +15,8 @@
 #include "dataplane/messages.h"
 #include "dataplane/udp_socket.h"
 #include "pkt/coalesce.h"
+#include "pkt/compression.h"
+#include "pkt/cstp.h"
 #include "pkt/timer_wheel.h"
 #include "pkt/vnet_header.h"
 
@@ -82,7 +84,9 @@ struct Workspace {
         events(channel, &epoll, channel_watch),
         coalescer(false, false),
         tun_frame(new uint8_t[pkt::kMaxTunFrame]),
-        record(new uint8_t[kRecordHeadroom + kRecordCapacity]) {}
+        record(new uint8_t[kRecordHeadroom + kRecordCapacity]),
+        inflated(new uint8_t[kRecordHeadroom + pkt::kMaxPlainPacket]),
+        compressed(new uint8_t[pkt::kCstpHeaderSize + pkt::kMaxPlainPacket]) {}
 
   // Time of this turn of the loop.
   uint64_t now_ms() const { return now_ns / 1000000; }
@@ -102,6 +106,8 @@ struct Workspace {
   DtlsContexts dtls_contexts;
   std::unique_ptr<uint8_t[]> tun_frame;
   std::unique_ptr<uint8_t[]> record;
+  std::unique_ptr<uint8_t[]> inflated;    // a packet that came compressed, behind kRecordHeadroom
+  std::unique_ptr<uint8_t[]> compressed;  // a packet to be sent compressed, behind its header
 };
 
 }  // namespace ocvpn::dataplane

@@ -91,6 +91,21 @@ bool read_dtls(Options& options, dataplane::DtlsOptions* out) {
          read_fixed(dtls, "sessionId", out->session_id.data(), out->session_id.size());
 }
 
+// X-CSTP-Content-Encoding and X-DTLS-Content-Encoding; absent is none.
+bool read_compression(Options& options, const char* key, pkt::Compression* out) {
+  std::optional<std::string> name = options.optional_text(key);
+  if (!name) return options.ok();
+  if (*name == "oc-lz4") {
+    *out = pkt::Compression::kLz4;
+  } else if (*name == "lzs") {
+    *out = pkt::Compression::kLzs;
+  } else {
+    throw_argument_error(options.env(), std::string(key) + " must be 'oc-lz4' or 'lzs'");
+    return false;
+  }
+  return true;
+}
+
 bool read_offloads(Options& options, dataplane::Offloads* out) {
   Options switches = options.nested("offloads");
   out->udp_segment = switches.flag("udpSegment");
@@ -128,9 +143,14 @@ bool read_tunnel_options(Options& options, TunnelOptions* out) {
   out->session_timeout_sec = seconds("sessionTimeoutSec");
   out->switch_to_tcp_sec = seconds("switchToTcpSec");
   out->rekey_sec = seconds("rekeySec");
+  out->mtu_discovery = options.flag("mtuDiscovery");
+  out->send_buffer_bytes = static_cast<uint32_t>(options.integer("sendBufferBytes", 0, INT32_MAX));
   out->rx_bytes_per_sec = static_cast<uint64_t>(options.integer("rxBytesPerSec", 0, kMaxSafe));
   out->tx_bytes_per_sec = static_cast<uint64_t>(options.integer("txBytesPerSec", 0, kMaxSafe));
-  return options.ok() && read_dtls(options, &out->dtls) && read_offloads(options, &out->offloads) &&
+  out->no_compress_limit = static_cast<uint32_t>(options.integer("noCompressLimit", 1, INT32_MAX));
+  return options.ok() && read_dtls(options, &out->dtls) &&
+         read_compression(options, "cstpCompression", &out->cstp_compression) &&
+         read_compression(options, "dtlsCompression", &out->dtls_compression) && read_offloads(options, &out->offloads) &&
          read_addresses(options, out);
 }
 

@@ -8,6 +8,7 @@
 
 #include "io/fd_message.h"
 #include "io/netlink.h"
+#include "io/netns.h"
 #include "io/offload_probe.h"
 #include "io/privileges.h"
 #include "io/stream_socket.h"
@@ -290,6 +291,13 @@ Napi::Value set_net_priority(const Info& info) {
   return done(info.Env(), io::set_net_priority(fd, priority));
 }
 
+Napi::Value set_network_namespace(const Info& info) {
+  Args args(info);
+  const int fd = args.fd(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return done(info.Env(), io::set_network_namespace(fd));
+}
+
 struct ProbedOffloads {
   std::optional<io::OffloadSupport> support;
 };
@@ -329,6 +337,7 @@ constexpr std::pair<const char*, Binding> kBindings[] = {
     {"tcpPathMtu", tcp_path_mtu},
     {"dropPrivileges", drop_privileges},
     {"setNetPriority", set_net_priority},
+    {"setNetworkNamespace", set_network_namespace},
     {"probeOffloads", probe_offloads},
 };
 

@@ -117,6 +117,8 @@ bool read_options(Napi::Env env, Napi::Value value, TlsContextOptions* out) {
   out->cipher_list = options.optional_text("cipherList").value_or("");
   out->cipher_suites = options.optional_text("cipherSuites").value_or("");
   out->groups = options.optional_text("groups").value_or("");
+  out->signature_algorithms = options.optional_text("signatureAlgorithms").value_or("");
+  if (options.has("serverPreference")) out->server_preference = options.flag("serverPreference");
   if (const auto ca = options.optional_bytes("ca")) out->ca.assign(reinterpret_cast<const char*>(ca->data), ca->size);
   return options.ok();
 }

@@ -35,6 +35,87 @@ TEST(packets_behind_the_connect_request_are_not_lost) {
   CHECK_EQ(tunnel.tun.pop_packet(), second);
 }
 
+/** A packet that both methods make much shorter. */
+static Bytes compressible() {
+  Model model = inner(900);
+  model.payload.assign(900, 'x');
+  return build(model);
+}
+
+static Bytes packed(ocvpn::pkt::Compression method, const Bytes& packet) {
+  Bytes out(packet.size());
+  out.resize(ocvpn::pkt::compress(method, {packet.data(), packet.size()}, {out.data(), out.size()}));
+  return out;
+}
+
+TEST(compressed_packets_both_ways_on_both_channels) {
+  for (ocvpn::pkt::Compression method : {ocvpn::pkt::Compression::kLz4, ocvpn::pkt::Compression::kLzs}) {
+    Server server;
+    TunnelOptions options = plain_options();
+    options.cstp_compression = options.dtls_compression = method;
+    Tunnel tunnel(server, options);
+    const Bytes packet = compressible();
+    const Bytes data = packed(method, packet);
+    REQUIRE(!data.empty());
+    tunnel.send(kCompressed, data);
+    CHECK_EQ(tunnel.tun.pop_packet(), packet);
+    tunnel.tun.push_packet(packet);
+    Packet got = tunnel.receive();
+    CHECK_EQ(got.type, int{kCompressed});
+    CHECK_EQ(got.payload, data);
+    REQUIRE(tunnel.start_dtls());
+    tunnel.dtls->send(kCompressed, data);
+    CHECK_EQ(tunnel.tun.pop_packet(), packet);
+    tunnel.tun.push_packet(packet);
+    got = tunnel.dtls->receive();
+    CHECK_EQ(got.type, int{kCompressed});
+    CHECK_EQ(got.payload, data);
+    CHECK_EQ(tunnel.counters().rxCompressed.get(), 2u);
+    CHECK_EQ(tunnel.counters().txCompressed.get(), 2u);
+    CHECK_EQ(tunnel.counters().txCompressionSaved.get(), 2 * (packet.size() - data.size()));
+    CHECK_EQ(tunnel.counters().txBytes.get(), 2 * packet.size());
+  }
+}
+
+TEST(what_is_short_or_does_not_shrink_goes_as_it_is) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.cstp_compression = ocvpn::pkt::Compression::kLz4;
+  options.no_compress_limit = static_cast<uint32_t>(compressible().size() + 1);
+  Tunnel tunnel(server, options);
+  for (const Bytes& packet : {compressible(), build(inner(1200))}) {
+    tunnel.tun.push_packet(packet);
+    Packet got = tunnel.receive();
+    CHECK_EQ(got.type, int{kData});
+    CHECK_EQ(got.payload, packet);
+  }
+  CHECK_EQ(tunnel.counters().txCompressed.get(), 0u);
+}
+
+TEST(broken_compressed_packets_are_dropped) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.cstp_compression = ocvpn::pkt::Compression::kLz4;
+  Tunnel tunnel(server, options);
+  tunnel.send(kCompressed, {0xff, 0xff, 0xff});
+  const Bytes packet = compressible();
+  tunnel.send(kCompressed, packed(ocvpn::pkt::Compression::kLz4, packet));
+  CHECK_EQ(tunnel.tun.pop_packet(), packet);
+  CHECK_EQ(tunnel.counters().dropsMalformed.get(), 1u);
+}
+
+// Compression of one channel says nothing about the other.
+TEST(compression_is_agreed_on_for_each_channel) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.dtls_compression = ocvpn::pkt::Compression::kLz4;
+  Tunnel tunnel(server, options);
+  tunnel.send(kCompressed, packed(ocvpn::pkt::Compression::kLz4, compressible()));
+  auto closed = server.event(EventType::closed);
+  REQUIRE(closed.has_value());
+  CHECK_EQ(closed->reason, CloseReason::error);
+}
+
 TEST(garbage_behind_the_connect_request_ends_the_tunnel) {
   Server server;
   Tunnel tunnel(server, plain_options(), {'x', 'y', 'z'});

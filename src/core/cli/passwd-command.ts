@@ -1,7 +1,7 @@
-/** What the `vpn passwd` commands share: their flags and how they report errors. */
-import { Args, Command, Flags } from '@oclif/core';
-import { VpnError } from '../errors.js';
+/** What the `vpn passwd` commands share: their flags and the file they work on. */
+import { Args, Flags } from '@oclif/core';
 import { DEFAULT_DATA_DIR, passwdFile } from '../users/passwd-target.js';
+import { ReportingCommand } from './reporting-command.js';
 
 export const fileFlags = {
   passwd: Flags.string({ char: 'c', summary: 'Password file; without it ocpasswd in the data directory.' }),
@@ -14,15 +14,9 @@ export const requiredGroupFlag = Flags.string({ ...group, required: true });
 
 export const userArgument = Args.string({ required: true, description: 'Name of the user.' });
 
-export abstract class PasswdCommand extends Command {
+export abstract class PasswdCommand extends ReportingCommand {
   protected file(flags: { passwd: string | undefined; 'data-dir': string }): string {
     return passwdFile(flags.passwd, flags['data-dir']);
-  }
-
-  /** Failures that a user can meet are one line; anything else is a bug and keeps its stack. */
-  protected override async catch(error: Error & { exitCode?: number }): Promise<unknown> {
-    if (error instanceof VpnError) this.error(error.message, { code: error.code, exit: 1 });
-    return super.catch(error);
   }
 }
 

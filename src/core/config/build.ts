@@ -39,10 +39,23 @@ export function build(document: Document, overrides: Values, source: string | nu
   return builder.build(overrides, source);
 }
 
+/** The options of one section of a file: those that it sets itself, and all with what it inherits. */
+export interface SectionValues {
+  readonly name: string;
+  readonly given: ReadonlyMap<OptionName, unknown>;
+  readonly config: VhostConfig;
+}
+
+/** Checks the values of a document one by one, but not whether they go together. Throws like `build`. */
+export function readValues(document: Document, source: string): SectionValues[] {
+  return new Builder(document, source).values();
+}
+
 /** One virtual host while it is built: its values and where they came from. */
 interface Draft {
   readonly vhost: VhostConfig;
   readonly origins: Origins;
+  readonly given: ReadonlyMap<OptionName, unknown>;
 }
 
 class Builder {
@@ -58,14 +71,25 @@ class Builder {
     this.#where = where;
   }
 
-  build(overrides: Values, source: string | null): Built {
+  values(): SectionValues[] {
+    const drafts = this.#drafts({});
+    this.#throwProblems();
+    return drafts.map((draft) => ({ name: draft.vhost.name, given: draft.given, config: finished(draft) }));
+  }
+
+  /** The default virtual host first. */
+  #drafts(overrides: Values): [Draft, ...Draft[]] {
     const { mistakes, settings, vhosts, format } = this.#document;
     for (const { line, option, problem } of mistakes) this.#report(DEFAULT_VHOST, option, problem, line);
     // Nothing could be read: the options are not missing, they are unknown.
     if (settings.length === 0) this.#throwProblems();
-    const base = { vhost: defaults(format), origins: new Map() };
+    const base = { vhost: defaultsOf(format), origins: new Map(), given: new Map() };
     const main = this.#draft(DEFAULT_VHOST, settings, base, overrides);
-    const drafts = vhosts.map(({ name, settings: own }) => this.#draft(name, own, main));
+    return [main, ...vhosts.map(({ name, settings: own }) => this.#draft(name, own, main))];
+  }
+
+  build(overrides: Values, source: string | null): Built {
+    const [main, ...drafts] = this.#drafts(overrides);
     for (const draft of [main, ...drafts]) this.#check(draft);
     const config = {
       source,
@@ -86,7 +110,7 @@ class Builder {
     }
     const values: Record<string, unknown> = { ...base.vhost, name };
     const origins = new Map(base.origins);
-    const plain = defaults(this.#document.format);
+    const plain = defaultsOf(this.#document.format);
     for (const block of BLOCKS) {
       if (!block.some((option) => own.has(option))) continue;
       for (const option of block) {
@@ -98,7 +122,8 @@ class Builder {
       values[option] = this.#adds(name, option) ? [...list(values[option]), ...list(value)] : value;
       origins.set(option, Object.hasOwn(overrides, option) ? 'command line' : this.#place(line));
     }
-    return { vhost: values as VhostConfig, origins };
+    const given = new Map([...own].map(([option, { value }]) => [option, value]));
+    return { vhost: values as VhostConfig, origins, given };
   }
 
   /** In ocserv's format a virtual host adds to the lists that it inherits, unless they need a restart. */
@@ -201,7 +226,8 @@ class Builder {
   }
 }
 
-function defaults(format: Document['format']): VhostConfig {
+/** The options without a file; ocserv's own defaults for files in its format. */
+export function defaultsOf(format: Document['format']): VhostConfig {
   const values = (Object.entries(options) as [OptionName, OptionSpec][]).map(([name, spec]) => [
     name,
     format === 'conf' && spec.confDefault !== undefined ? spec.confDefault : spec.default,

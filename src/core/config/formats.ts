@@ -1,5 +1,6 @@
 /** The syntax of texts, by the names that the schema uses. Each check returns what is wrong, or null. */
 import { parseAuthMethod } from './auth-method.js';
+import { parsePorts } from './fw-ports.js';
 import { isDefaultRoute, isIp, parseNetwork } from './networks.js';
 import type { Format } from './option-spec.js';
 
@@ -9,8 +10,6 @@ const LABEL = '[\\p{L}\\p{N}_](?:[\\p{L}\\p{N}_-]*[\\p{L}\\p{N}_])?';
 const DOMAIN = new RegExp(`^(?:\\*\\.)?${LABEL}(?:\\.${LABEL})*\\.?$`, 'u');
 /** RFC 9110 section 5.6.2: token, then the colon. */
 const HEADER = /^[!#$%&'*+.^_`|~\w-]+\s*:/;
-const PORT_RULE = '(?:(?:tcp|udp|sctp)\\(\\s*\\d{1,5}\\s*\\)|(?:icmp|icmpv6|esp)\\(\\s*\\))';
-const PORT_RULES = new RegExp(`^${PORT_RULE}(?:\\s*,\\s*${PORT_RULE})*$`, 'i');
 const KKDCP = /^\/\S*\s+\S+\s+(?:udp|tcp)@(?:\[[0-9a-f:.]+\]|[^\s:[\]]+):\d{1,5}$/i;
 
 const matches =
@@ -56,8 +55,9 @@ export const formats: Readonly<Record<Format, (text: string) => string | null>> 
     /^(?:pkcs11|tpmkey):/i.test(text)
       ? `"${text}" is a key in a token, which cannot be used; give a file`
       : null,
-  ports: matches('is not of the form "tcp(443), udp(53), icmp()" or "!(tcp(25))"', (text) =>
-    PORT_RULES.test(/^!\s*\((.*)\)$/s.exec(text.trim())?.[1]?.trim() ?? text.trim()),
+  ports: matches(
+    'is not of the form "tcp(443), udp(53), icmp()" or "!(tcp(25))"',
+    (text) => parsePorts(text) !== null,
   ),
   url: matches('is not a URL', (text) => /^[a-z][a-z\d+.-]*:\/\/\S+$/i.test(text)),
 };

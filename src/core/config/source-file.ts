@@ -1,5 +1,12 @@
 /** Reads the text of a configuration file, with bounds, and with one clear error for whatever else a path may be. */
-import { closeSync, constants as fsConstants, fstatSync, openSync, readFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants as fsConstants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { VpnError } from '../errors.js';
 
 /** Far more than any configuration needs. */
@@ -45,6 +52,17 @@ export function readSourceFileIfThere(path: string, what: string): string | null
     const cause = error instanceof VpnError ? error.cause : undefined;
     if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return null;
     throw error;
+  }
+}
+
+/** Writes a file that only its owner may read, since it may hold secrets; an existing one only with `replace`. */
+export function writeNewFile(path: string, text: string, replace: boolean): void {
+  try {
+    writeFileSync(path, text, { mode: 0o600, flag: replace ? 'w' : 'wx' });
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const reason = code === 'EEXIST' ? 'it exists; --force replaces it' : (REASONS[code] ?? message);
+    throw new VpnError('OCS_FILE', { what: 'output file', path, reason }, { cause: error });
   }
 }
 

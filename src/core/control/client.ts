@@ -1,9 +1,12 @@
 /** Asks a running server over its control socket. */
 import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
 import { catalogue, type ErrorCode, type ErrorDetails, VpnError } from '../errors.js';
-import { PROTOCOL_VERSION, type VerbArgs, type VerbName, type VerbResult } from './verbs.js';
+import type { EventData } from './results.js';
+import { type PlainVerb, PROTOCOL_VERSION, type VerbArgs, type VerbResult } from './verbs.js';
 
-const TIMEOUT_MS = 10_000;
+/** A reload may take secmod 30 seconds. */
+const TIMEOUT_MS = 35_000;
 
 interface Reply {
   readonly v?: unknown;
@@ -16,22 +19,50 @@ interface Reply {
  * One verb, one answer. Throws OCS_CTL_UNREACHABLE or OCS_CTL_DENIED when the server cannot be asked, and whatever
  * error the server answers with.
  */
-export async function callControl<N extends VerbName>(
+export async function callControl<N extends PlainVerb>(
   path: string,
   verb: N,
   args: VerbArgs<N>,
 ): Promise<VerbResult<N>> {
   const line = await exchange(path, `${JSON.stringify({ v: PROTOCOL_VERSION, verb, args })}\n`);
+  return readReply(line) as VerbResult<N>;
+}
+
+/** The data of an answer. Throws the error that it carries. */
+function readReply(line: string): unknown {
   let reply: Reply;
   try {
     reply = JSON.parse(line) as Reply;
   } catch (error) {
     throw new VpnError('OCS_CTL_REQUEST', { detail: 'the answer is not JSON' }, { cause: error });
   }
-  if (reply.ok === true) return reply.data as VerbResult<N>;
+  if (reply.ok === true) return reply.data;
   const { code = '', details = {}, message = 'no reason given' } = reply.error ?? {};
   if (Object.hasOwn(catalogue, code)) throw new VpnError(code as ErrorCode, details);
   throw new VpnError('OCS_CTL_REQUEST', { detail: message });
+}
+
+/** Events as they come, until the server closes (OCS_CTL_UNREACHABLE) or the caller stops asking. */
+export async function* followEvents(path: string): AsyncGenerator<EventData> {
+  const socket = connect(path);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', (error: NodeJS.ErrnoException) =>
+        reject(unreachable(path, reasonOf(error), error)),
+      );
+    });
+    socket.write(`${JSON.stringify({ v: PROTOCOL_VERSION, verb: 'events', args: {} })}\n`);
+    for await (const line of createInterface({ input: socket })) yield readReply(line) as EventData;
+  } finally {
+    socket.destroy();
+  }
+  throw unreachable(path, 'it closed the connection');
+}
+
+function unreachable(path: string, reason: string, cause?: Error): VpnError {
+  const denied = (cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES';
+  return new VpnError(denied ? 'OCS_CTL_DENIED' : 'OCS_CTL_UNREACHABLE', { path, reason }, { cause });
 }
 
 /** Sends a line and reads a line. */
@@ -41,8 +72,7 @@ function exchange(path: string, request: string): Promise<string> {
     let answer = '';
     const fail = (reason: string, cause?: Error): void => {
       socket.destroy();
-      const denied = (cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES';
-      reject(new VpnError(denied ? 'OCS_CTL_DENIED' : 'OCS_CTL_UNREACHABLE', { path, reason }, { cause }));
+      reject(unreachable(path, reason, cause));
     };
     socket.setEncoding('utf8').setTimeout(TIMEOUT_MS);
     socket.on('connect', () => socket.write(request));

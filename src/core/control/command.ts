@@ -1,9 +1,11 @@
 /** What all `vpn ctl` commands share: their flags, and one call with its output and exit status. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import { VpnError } from '../errors.js';
 import { callControl } from './client.js';
-import type { VerbArgs, VerbName, VerbResult } from './verbs.js';
+import type { PlainVerb, VerbArgs, VerbResult } from './verbs.js';
 
 export const DEFAULT_RUN_DIR = '/run/vpn';
 export const CONTROL_SOCKET = 'ctl.sock';
@@ -20,32 +22,65 @@ export const ctlFlags = {
     description: 'Control socket, if not in the run directory',
     helpValue: 'FILE',
   }),
-  json: Flags.boolean({ char: 'j', description: 'Print JSON' }),
+  json: Flags.boolean({ char: 'j', description: 'Print JSON (docs/schema)' }),
+  'occtl-json': Flags.boolean({ description: "Print JSON with occtl's keys", exclusive: ['json'] }),
+  'no-pager': Flags.boolean({ char: 'n', description: 'Do not page long output on a terminal' }),
 };
 
 export interface CtlFlags {
   readonly 'run-dir': string;
   readonly 'socket-file'?: string | undefined;
   readonly json: boolean;
+  readonly 'occtl-json': boolean;
+  readonly 'no-pager': boolean;
 }
+
+/** How a result looks to people, and to programs written for occtl. */
+export interface View<R> {
+  readonly text: (data: R) => string;
+  readonly occtl: (data: R) => unknown;
+  /** What of the answer is shown, if not all; in JSON too. */
+  readonly select?: (data: R) => R;
+}
+
+/** A view of a verb that only reports what was done: occtl has the same sentence for both. */
+export const said = <R>(text: (data: R) => string): View<R> => ({ text, occtl: text });
 
 const EXIT_ERROR = 1;
 const EXIT_NOT_FOUND = 2;
 
+export const socketOf = (flags: Pick<CtlFlags, 'run-dir' | 'socket-file'>): string =>
+  flags['socket-file'] ?? join(flags['run-dir'], CONTROL_SOCKET);
+
 /**
- * Asks the server and prints its answer: `text` of it, or JSON. Errors go to stderr as one sentence (with --json as
- * `{"error":{"code","message"}}` on stdout). Sets the exit status: 0, 1 on an error, 2 when a user or ID is not there.
+ * Asks the server and prints its answer: as text, as JSON, or as occtl's JSON. Errors go to stderr as one sentence
+ * (with --json as `{"error":{"code","message"}}` on stdout). Sets the exit status: 0, 1 on an error, 2 when a user or
+ * ID is not there.
  */
-export async function runCtl<N extends VerbName>(
+export async function runCtl<N extends PlainVerb>(
   verb: N,
   args: VerbArgs<N>,
   flags: CtlFlags,
-  text: (data: VerbResult<N>) => string,
+  view: View<VerbResult<N>>,
 ): Promise<void> {
-  const path = flags['socket-file'] ?? join(flags['run-dir'], CONTROL_SOCKET);
+  await reportErrors(flags, async () => {
+    const answer = await callControl(socketOf(flags), verb, args);
+    const data = view.select?.(answer) ?? answer;
+    await page(`${render(data, flags, view)}\n`, flags);
+  });
+}
+
+function render<R>(data: R, flags: CtlFlags, view: View<R>): string {
+  if (flags.json) return JSON.stringify(data, null, 2);
+  if (!flags['occtl-json']) return view.text(data);
+  const shown = view.occtl(data);
+  return typeof shown === 'string' ? shown : JSON.stringify(shown, null, 2);
+}
+
+/** Runs `task`; an error of the catalogue is printed and becomes the exit status. */
+export async function reportErrors(flags: Pick<CtlFlags, 'json'>, task: () => Promise<void>): Promise<void> {
   try {
-    const data = await callControl(path, verb, args);
-    process.stdout.write(`${flags.json ? JSON.stringify(data, null, 2) : text(data)}\n`);
+    await task();
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
     process.exitCode = error.code === 'OCS_CTL_NOT_FOUND' ? EXIT_NOT_FOUND : EXIT_ERROR;
@@ -53,4 +88,20 @@ export async function runCtl<N extends VerbName>(
     if (flags.json) process.stdout.write(`${JSON.stringify({ error: { code, message } }, null, 2)}\n`);
     else process.stderr.write(`vpn: ${message}\n`);
   }
+}
+
+/** Writes the text, through a pager when it is longer than the terminal. */
+async function page(text: string, flags: CtlFlags): Promise<void> {
+  const { stdout } = process;
+  if (flags['no-pager'] || !stdout.isTTY || text.split('\n').length <= stdout.rows) {
+    stdout.write(text);
+    return;
+  }
+  const pager = spawn('/bin/sh', ['-c', process.env.PAGER ?? 'less'], {
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
+  // It may be left before it has read everything.
+  pager.stdin.on('error', () => undefined);
+  pager.stdin.end(text);
+  await once(pager, 'close');
 }

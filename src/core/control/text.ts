@@ -1,6 +1,7 @@
 /** The control verbs' results as text for people, laid out as occtl's (reference features §7). */
 import Table from 'cli-table3';
-import type { SessionData, StatusData, UserData } from './verbs.js';
+import type { BanData, CookieData, EventData, SessionData, StatusData, UserData } from './results.js';
+import type { Rate } from './top.js';
 
 /** Seven characters: `2days`, ` 1h:02m`, ` 3m:04s`, `    5s`. */
 export function formatAge(seconds: number): string {
@@ -53,6 +54,7 @@ export function statusText(status: StatusData): string {
     pairs(['Status', status.status]),
     pairs(['Server PID', status.pid]),
     pairs(['Sec-mod PID', status.secmodPid ?? '(starting)']),
+    pairs(['Sec-mod instance count', status.secmodPid === null ? 0 : 1]),
     pairs(['Workers', status.workers], ['Spare workers', status.spareWorkers]),
     pairs(['Up since', since(status.upSince, now)]),
     pairs(['Active sessions', status.activeSessions], ['Connections', status.connections]),
@@ -99,6 +101,106 @@ export function usersText(users: readonly UserData[]): string {
     state,
   ]);
   return plainTable(USER_COLUMNS, USER_WIDTHS, rows);
+}
+
+const COOKIE_COLUMNS = ['session', 'user', 'vhost', 'ip', 'user agent', 'created', 'status'];
+const COOKIE_WIDTHS = [7, 8, 8, 14, 24, 8, 8];
+const MAX_AGENT = 24;
+
+/** `vpn ctl show sessions`. */
+export function cookiesText(cookies: readonly CookieData[]): string {
+  const rows = cookies.map((cookie) => [
+    cookie.safeId.slice(0, 6),
+    orNone(cookie.userName),
+    cookie.vhost,
+    cookie.remoteIp,
+    cookie.userAgent.slice(0, MAX_AGENT),
+    formatAge(cookie.now - cookie.created),
+    cookie.state,
+  ]);
+  return plainTable(COOKIE_COLUMNS, COOKIE_WIDTHS, rows);
+}
+
+/** `vpn ctl show session`. */
+export function cookieText(cookies: readonly CookieData[]): string {
+  return cookies.map((cookie) => `${cookieBlock(cookie)}\n`).join('\n');
+}
+
+const cookieBlock = (cookie: CookieData): string =>
+  [
+    pairs(['Session', cookie.safeId.slice(0, 6)]),
+    pairs(['Full session ID', cookie.safeId]),
+    pairs(
+      ['Created', formatTime(cookie.created)],
+      ['Expires', cookie.inUse === 0 ? formatTime(cookie.expires) : ''],
+    ),
+    pairs(['State', cookie.state]),
+    pairs(['Username', orNone(cookie.userName)], ['Groupname', orNone(cookie.groupName)]),
+    pairs(['vhost', cookie.vhost], ['User-Agent', cookie.userAgent]),
+    pairs(['Remote IP', cookie.remoteIp]),
+    pairs(['In use', cookie.inUse], ['Activated', cookie.sessionIsOpen ? 'True' : 'False']),
+    pairs(['Certificate auth', cookie.tlsAuthOk ? 'True' : 'False']),
+  ].join('\n');
+
+const IROUTE_COLUMNS = ['id', 'user', 'vhost', 'device', 'vpn-ip', 'iroute'];
+const IROUTE_WIDTHS = [6, 8, 8, 6, 16, 28];
+
+/** `vpn ctl show iroutes`: one line per network behind a client. */
+export function iroutesText(users: readonly UserData[]): string {
+  const rows = users.flatMap(({ id, session }) =>
+    (session?.iroutes ?? []).map((route) => [
+      String(id),
+      orNone(session?.userName ?? ''),
+      session?.vhost ?? '',
+      session?.device ?? '',
+      session?.ipv4 ?? session?.ipv6 ?? '',
+      route,
+    ]),
+  );
+  return plainTable(IROUTE_COLUMNS, IROUTE_WIDTHS, rows);
+}
+
+/** The table of `vpn ctl top`. */
+export function ratesText(rates: readonly Rate[]): string {
+  const rows = rates.map(({ id, user, ip, device, rx, tx, since: age }) => [
+    String(id),
+    user,
+    ip,
+    device,
+    `${formatBytes(rx)}/s`,
+    `${formatBytes(tx)}/s`,
+    age,
+  ]);
+  return plainTable(['id', 'user', 'ip', 'device', 'RX', 'TX', 'since'], [8, 8, 14, 6, 12, 12, 7], rows);
+}
+
+/** `vpn ctl show ip bans`. */
+export function bansText(bans: readonly BanData[]): string {
+  if (bans.length === 0) return '';
+  const rows = bans.map(({ ip, score, expires, now }) => [
+    ip,
+    String(score),
+    `${formatTime(expires)} (${formatAge(expires - now)})`,
+  ]);
+  return plainTable(['IP', 'score', 'expires'], [14, 14, 30], rows);
+}
+
+/** `vpn ctl show ip ban points`. */
+export const pointsText = (bans: readonly BanData[]): string =>
+  bans.length === 0
+    ? ''
+    : plainTable(
+        ['IP', 'score'],
+        [14, 14],
+        bans.map(({ ip, score }) => [ip, String(score)]),
+      );
+
+/** `vpn ctl show events`: one line. */
+export function eventText({ type, reason, time, user }: EventData): string {
+  const { session, id, remoteIp } = user;
+  const who = `${session?.vhost ?? 'default'}: ${type} user '${session?.userName ?? ''}' (${id})`;
+  if (type === 'connected') return `${who} from ${remoteIp} with IP ${session?.ipv4 ?? session?.ipv6 ?? ''}`;
+  return `${who} (reason: ${reason}, time: ${formatAge(time - user.connectedAt).trim()})`;
 }
 
 /** Columns on the right edge, no lines, as wide as the content needs. */

@@ -3,8 +3,12 @@
  * table.
  *
  * Protocol: JSON lines on a unix stream socket, `{"v":1,"verb":"user","args":{"name":"alice"}}` and back
- * `{"v":1,"ok":true,"data":…}` or `{"v":1,"ok":false,"error":{"code":…,"details":…,"message":…}}`. Only root is answered.
+ * `{"v":1,"ok":true,"data":…}` or `{"v":1,"ok":false,"error":{"code":…,"details":…,"message":…}}`; `events` answers one such line
+ * for each event. Only root is answered.
  */
+import { banShape, cookieShape, eventShape, statusShape, userShape } from './results.js';
+import { flag, int, list, type Of, record, type Shape, text } from './shape.js';
+
 export const PROTOCOL_VERSION = 1;
 /** Longest request line in bytes. */
 export const MAX_REQUEST = 4096;
@@ -13,123 +17,78 @@ export type ArgType = 'string' | 'number';
 type ArgSpecs = Readonly<Record<string, ArgType>>;
 type ArgValue<T extends ArgType> = T extends 'number' ? number : string;
 
-declare const result: unique symbol;
 export interface VerbSpec<A extends ArgSpecs = ArgSpecs, R = unknown> {
   readonly args: A;
   readonly doc: string;
-  readonly [result]?: R;
+  /** Of the answer; of a stream: of each line. */
+  readonly result: Shape<R>;
+  /** Answers line after line until the client closes. */
+  readonly stream: boolean;
 }
 
-const verb =
-  <R>() =>
-  <const A extends ArgSpecs>(args: A, doc: string): VerbSpec<A, R> => ({ args, doc });
+const verb = <const A extends ArgSpecs, R>(args: A, result: Shape<R>, doc: string): VerbSpec<A, R> => ({
+  args,
+  doc,
+  result,
+  stream: false,
+});
 
-/** Times are seconds since the epoch, sizes bytes. */
-export interface StatusData {
-  readonly status: 'online';
-  readonly pid: number;
-  /** null while secmod is being started again. */
-  readonly secmodPid: number | null;
-  readonly workers: number;
-  readonly spareWorkers: number;
-  readonly upSince: number;
-  readonly now: number;
-  readonly activeSessions: number;
-  readonly connections: number;
-  readonly totalSessions: number;
-  readonly totalAuthFailures: number;
-  readonly bannedIps: number;
-  readonly ipcViolations: number;
-  readonly period: {
-    readonly since: number;
-    readonly sessionsHandled: number;
-    readonly timedOutSessions: number;
-    readonly timedOutIdleSessions: number;
-    readonly errorSessions: number;
-    readonly authFailures: number;
-    readonly averageAuthMs: number;
-    readonly maxAuthMs: number;
-    readonly averageSessionSec: number;
-    readonly maxSessionSec: number;
-    readonly minMtu: number;
-    readonly maxMtu: number;
-    readonly rxBytes: number;
-    readonly txBytes: number;
-  };
-}
-
-/** A connection; everything below `session` exists once its tunnel is up. */
-export interface UserData {
-  readonly id: number;
-  readonly workerPid: number;
-  readonly state: string;
-  readonly remoteIp: string;
-  readonly localDeviceIp: string;
-  readonly connectedAt: number;
-  readonly now: number;
-  readonly session: SessionData | null;
-}
-
-export interface SessionData {
-  readonly userName: string;
-  readonly groupName: string;
-  readonly vhost: string;
-  readonly device: string;
-  readonly mtu: number;
-  readonly ipv4: string | null;
-  readonly ipv4Local: string | null;
-  readonly ipv6: string | null;
-  readonly ipv6Local: string | null;
-  readonly userAgent: string;
-  readonly hostname: string;
-  /** From the client and to it. */
-  readonly rxBytes: number;
-  readonly txBytes: number;
-  readonly rxPackets: number;
-  readonly txPackets: number;
-  /** Bytes per second, 0 for none. */
-  readonly rxLimit: number;
-  readonly txLimit: number;
-  readonly dpdSec: number;
-  readonly keepaliveSec: number;
-  readonly startedAt: number;
-  /** base64(SHA1(SID)): names the session without being the cookie. */
-  readonly safeId: string;
-  readonly tlsCiphersuite: string;
-  readonly dtlsCipher: string;
-  readonly dtlsActive: boolean;
-  readonly dns: readonly string[];
-  readonly nbns: readonly string[];
-  readonly splitDns: readonly string[];
-  /** Empty: everything. */
-  readonly routes: readonly string[];
-  readonly noRoutes: readonly string[];
-  readonly iroutes: readonly string[];
-  readonly restrictedToRoutes: boolean;
-  readonly restrictedToPorts: string;
-}
+const disconnected = record({ disconnected: int('Connections that were told to end.') });
+const terminated = record({
+  terminated: int('Sessions of which the cookie is dead.'),
+  disconnected: int('Connections that were told to end.'),
+});
 
 export const verbs = {
-  status: verb<StatusData>()({}, 'State and figures of the server.'),
-  users: verb<readonly UserData[]>()({}, 'All connections.'),
-  user: verb<readonly UserData[]>()({ name: 'string' }, 'The sessions of one user.'),
-  id: verb<readonly UserData[]>()({ id: 'number' }, 'One connection.'),
-  'disconnect-user': verb<{ readonly disconnected: number }>()(
-    { name: 'string' },
-    'End all sessions of a user.',
+  status: verb({}, statusShape, 'State and figures of the server.'),
+  users: verb({}, list(userShape), 'All connections.'),
+  user: verb({ name: 'string' }, list(userShape), 'The sessions of one user.'),
+  id: verb({ id: 'number' }, list(userShape), 'One connection.'),
+  sessions: verb({}, list(cookieShape), 'All sessions that secmod knows, those without a tunnel too.'),
+  session: verb(
+    { id: 'string' },
+    list(cookieShape),
+    'One session, by its id or the first 6 characters of it.',
   ),
-  'disconnect-id': verb<{ readonly disconnected: number }>()({ id: 'number' }, 'End one connection.'),
-  stop: verb<{ readonly stopping: true }>()({}, 'End all sessions and the server.'),
+  bans: verb({}, list(banShape), 'Addresses with points; those with an expiry time are banned.'),
+  'disconnect-user': verb({ name: 'string' }, disconnected, 'End all connections of a user.'),
+  'disconnect-id': verb({ id: 'number' }, disconnected, 'End one connection.'),
+  'terminate-user': verb({ name: 'string' }, terminated, 'Invalidate all sessions of a user.'),
+  'terminate-id': verb({ id: 'number' }, terminated, 'Invalidate the session of one connection.'),
+  'terminate-session': verb(
+    { id: 'string' },
+    terminated,
+    'Invalidate one session, by its id or the start of it.',
+  ),
+  'unban-ip': verb(
+    { ip: 'string' },
+    record({ unbanned: flag('False: it had no points.') }),
+    'Forget the points of an address.',
+  ),
+  reload: verb(
+    {},
+    record({ needRestart: list(text(), 'Changed options that keep their old values.') }),
+    'Read the configuration, certificates and keys again.',
+  ),
+  stop: verb({}, record({ stopping: flag() }), 'End all sessions and the server.'),
+  events: {
+    ...verb({}, eventShape, 'Each session that begins or ends, until the client closes.'),
+    stream: true,
+  },
 } as const;
 
 export type VerbName = keyof typeof verbs;
-export type VerbArgs<N extends VerbName> =
-  (typeof verbs)[N] extends VerbSpec<infer A, unknown> ? { readonly [K in keyof A]: ArgValue<A[K]> } : never;
-export type VerbResult<N extends VerbName> =
-  (typeof verbs)[N] extends VerbSpec<ArgSpecs, infer R> ? R : never;
+export type VerbArgs<N extends VerbName> = (typeof verbs)[N]['args'] extends infer A extends ArgSpecs
+  ? { readonly [K in keyof A]: ArgValue<A[K]> }
+  : never;
+export type VerbResult<N extends VerbName> = Of<(typeof verbs)[N]['result']>;
+/** Verbs with one answer. */
+export type PlainVerb = Exclude<VerbName, 'events'>;
 
-/** One handler per verb; a missing one does not compile. */
-export type VerbHandlers = { readonly [N in VerbName]: (args: VerbArgs<N>) => VerbResult<N> };
+/** One handler per verb with one answer; a missing one does not compile. */
+export type VerbHandlers = {
+  readonly [N in PlainVerb]: (args: VerbArgs<N>) => VerbResult<N> | Promise<VerbResult<N>>;
+};
 
 export type ParsedRequest = {
   readonly [N in VerbName]: { readonly verb: N; readonly args: VerbArgs<N> };

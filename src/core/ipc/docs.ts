@@ -24,6 +24,7 @@ const SESSION: readonly Step[] = [
   { name: 'WORKER_CONFIG' },
   { name: 'HELLO', from: 'worker', to: 'secmod' },
   { name: 'SEC_GET_PK' },
+  { name: 'SEC_GET_VHOST' },
   { name: 'WORKER_STARTUP', note: 'a client connects' },
   { name: 'SEC_SIGN_DATA' },
   { name: 'SEC_AUTH_INIT' },

@@ -204,6 +204,26 @@ export const messages = {
     body: { chains: list(bytes(1, 64 * 1024), 8) },
     doc: 'PEM, leaf first.',
   }),
+  SEC_GET_VHOST: message({
+    id: 135,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_GET_VHOST_REP',
+    body: { vhost: str(255) },
+    doc: 'What a virtual host shows to clients that is not in the configuration.',
+  }),
+  SEC_GET_VHOST_REP: message({
+    id: 136,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    maxBytes: 512 * 1024,
+    body: {
+      groups: list(str(MAX_NAME), 512),
+      profile: opt(struct({ name: str(255), content: bytes(0, 256 * 1024) })),
+    },
+    doc: 'Groups of the back end, with auto-select-group; the file of user-profile.',
+  }),
   SEC_SIGN_DATA: message({
     id: 125,
     from: 'worker',
@@ -272,6 +292,24 @@ export const messages = {
       banner: str(256),
     },
     doc: 'MSG: another round with this prompt (empty: standard text). OK: sid is the cookie.',
+  }),
+
+  SEC_CHECK_COOKIE: message({
+    id: 137,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_CHECK_COOKIE_REP',
+    secret: ['cookie'],
+    body: { cookie: bytes(32), vhost: str(255) },
+    doc: 'A page is asked for that only those may see who have logged in.',
+  }),
+  SEC_CHECK_COOKIE_REP: message({
+    id: 138,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    body: { valid: bool() },
+    doc: 'Whether CONNECT with this cookie would be allowed; nothing changes.',
   }),
 
   // ------------------------------------------------------------ open session
@@ -556,8 +594,8 @@ export const messages = {
     from: 'main',
     to: 'secmod',
     reply: 'SECM_RELOAD_REPLY',
-    body: {},
-    doc: 'Read the configuration and keys again.',
+    body: { keysOnly: bool() },
+    doc: 'Read the configuration and keys again, or only the keys (their files changed).',
   }),
   SECM_RELOAD_REPLY: message({
     id: 250,

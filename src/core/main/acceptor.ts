@@ -4,6 +4,7 @@ import type { Logger } from '../log.js';
 import type { Accepted } from '../native/types.js';
 import type { BanTable } from './bans.js';
 import type { ClientTable } from './clients.js';
+import type { ProxyReader } from './proxy-reader.js';
 import type { Connection, WorkerLink } from './worker-link.js';
 
 const DEFAULT_MAX_CLIENTS = 8192;
@@ -18,6 +19,13 @@ export interface AcceptorOptions {
   readonly connectionPoints: number;
   /** 0: the default of 8192. */
   readonly maxClients: number;
+  /** Connections of one address without a tunnel, 0: no limit. */
+  readonly maxPending: number;
+  /** Pause after a connection while others wait for a worker, milliseconds; 0: none. */
+  readonly rateLimitMs: number;
+  /** A PROXY header comes first. */
+  readonly proxyProtocol: boolean;
+  readonly proxy: Pick<ProxyReader, 'read'>;
   /** Seconds since the epoch. */
   readonly now: () => number;
   readonly closeFd: (fd: number) => void;
@@ -31,30 +39,46 @@ export interface AcceptorOptions {
 
 export class Acceptor {
   readonly #options: AcceptorOptions;
-  readonly #limit: number;
   #full = false;
+  #slowedDown: NodeJS.Timeout | null = null;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
-    this.#limit = options.maxClients || DEFAULT_MAX_CLIENTS;
+  }
+
+  get #limit(): number {
+    return this.#options.maxClients || DEFAULT_MAX_CLIENTS;
   }
 
   /** A connection from a listener. */
-  accept({ fd, remote, local }: Accepted): void {
+  accept(accepted: Accepted): void {
+    const { proxyProtocol, proxy } = this.#options;
+    if (proxyProtocol) proxy.read(accepted);
+    else this.admit(accepted);
+  }
+
+  /** A connection of which the client's address is known. */
+  admit({ fd, remote, local }: Accepted): void {
     const { closeFd, assign, log } = this.#options;
-    if (!this.#admits(remote.address)) {
-      log.debug({ ip: remote.address }, 'banned address; connection closed');
+    const refusal = this.#refusal(remote.address);
+    if (refusal !== null) {
+      log.debug({ ip: remote.address }, `${refusal}; connection closed`);
       closeFd(fd);
       return;
     }
     assign({ fd, remote, local });
     this.#checkLimit();
+    this.#slowDown();
   }
 
   /** A connection that a worker of a supervisor brought. */
   adopt(link: WorkerLink, connection: Connection): boolean {
-    const full = this.#options.clients.size >= this.#limit;
-    if (full || !this.#admits(connection.remote.address)) return false;
+    const { clients, proxyProtocol, log } = this.#options;
+    if (proxyProtocol) {
+      log.error('listen-proxy-proto cannot be used with workers that bring their connection; it was refused');
+      return false;
+    }
+    if (clients.size >= this.#limit || this.#refusal(connection.remote.address) !== null) return false;
     this.begin(link, connection);
     return true;
   }
@@ -79,12 +103,34 @@ export class Acceptor {
     if (!this.#full || this.#count() >= this.#limit * RESUME_AT) return;
     this.#full = false;
     this.#options.log.info('below max-clients again; accepting connections');
-    this.#options.setPaused(false);
+    this.#setPaused();
   }
 
-  #admits(ip: string): boolean {
-    const { bans, connectionPoints } = this.#options;
-    return !bans.isBanned(ip) && bans.add(ip, connectionPoints);
+  /** Forgets the timers. */
+  close(): void {
+    if (this.#slowedDown) clearTimeout(this.#slowedDown);
+  }
+
+  /** Why a connection of this address is not taken, null if it is. */
+  #refusal(ip: string): string | null {
+    const { bans, clients, connectionPoints, maxPending } = this.#options;
+    if (bans.isBanned(ip) || !bans.add(ip, connectionPoints)) return 'banned address';
+    return maxPending > 0 && clients.pendingOf(ip) >= maxPending ? 'too many logins of this address' : null;
+  }
+
+  /** rate-limit-ms: gives those who wait for a worker time before the next connection is taken. */
+  #slowDown(): void {
+    const { rateLimitMs, waiting } = this.#options;
+    if (rateLimitMs === 0 || this.#slowedDown !== null || waiting() === 0) return;
+    this.#slowedDown = setTimeout(() => {
+      this.#slowedDown = null;
+      this.#setPaused();
+    }, rateLimitMs);
+    this.#setPaused();
+  }
+
+  #setPaused(): void {
+    this.#options.setPaused(this.#full || this.#slowedDown !== null);
   }
 
   #count(): number {
@@ -95,6 +141,6 @@ export class Acceptor {
     if (this.#full || this.#count() < this.#limit) return;
     this.#full = true;
     this.#options.log.warn({ limit: this.#limit }, 'max-clients reached; new connections wait');
-    this.#options.setPaused(true);
+    this.#setPaused();
   }
 }

@@ -109,7 +109,7 @@ export class BanTable {
 }
 
 /** The address, or the first address of an IPv6 address's /64. */
-function banKey(ip: string): string {
+export function banKey(ip: string): string {
   const address = ipaddr.process(ip);
   if (address.kind() === 'ipv4') return address.toString();
   const [a = 0, b = 0, c = 0, d = 0] = (address as ipaddr.IPv6).parts;

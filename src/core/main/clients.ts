@@ -4,6 +4,7 @@
  */
 import type { Body } from '../ipc/messages.js';
 import type { CloseReason, SocketAddress } from '../native/types.js';
+import { banKey } from './bans.js';
 import type { Lease } from './leases.js';
 import { type ClientEvent, type ClientState, START, step } from './main-client.machine.js';
 
@@ -35,6 +36,8 @@ export interface Session {
   readonly groupName: string;
   readonly vhost: string;
   readonly userAgent: string;
+  readonly devicePlatform: string;
+  readonly deviceType: string;
   readonly hostname: string;
   readonly config: SessionConfig;
   readonly lease: Lease;
@@ -57,7 +60,7 @@ export interface Client {
   readonly worker: ClientWorker;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
-  /** Address of the TCP peer before any PROXY header. */
+  /** Address that main vouches for to secmod: the TCP peer's, or what the PROXY header said. */
   readonly origRemoteIp: string;
   /** Seconds since the epoch. */
   readonly acceptedAt: number;
@@ -75,6 +78,7 @@ export class ClientTable {
   readonly #byDtlsId = new Map<string, Client>();
   readonly #byUser = new Map<string, Set<Client>>();
   readonly #byTcpIp = new Map<string, Set<Client>>();
+  readonly #pending = new Map<string, Set<Client>>();
   readonly #byUdpIp = new Map<string, Set<Client>>();
   #lastId = 0;
 
@@ -89,6 +93,11 @@ export class ClientTable {
 
   all(): IterableIterator<Client> {
     return this.#byId.values();
+  }
+
+  /** How many connections of this address (IPv6: of its /64) have not asked for a tunnel yet. */
+  pendingOf(ip: string): number {
+    return this.#pending.get(banKey(ip))?.size ?? 0;
   }
 
   byId(id: number): Client | undefined {
@@ -130,6 +139,7 @@ export class ClientTable {
       udpIp: null,
     };
     this.#byId.set(client.id, client);
+    addTo(this.#pending, banKey(client.remote.address), client);
     return client;
   }
 
@@ -145,6 +155,7 @@ export class ClientTable {
     const older = this.#bySid.get(keyOf(session.sid));
     if (older) this.detach(older);
     client.session = session;
+    removeFrom(this.#pending, banKey(client.remote.address), client);
     this.#bySid.set(keyOf(session.sid), client);
     this.#byDtlsId.set(keyOf(session.dtlsSessionId), client);
     addTo(this.#byUser, session.userName, client);
@@ -172,6 +183,7 @@ export class ClientTable {
 
   remove(client: Client): void {
     this.detach(client);
+    removeFrom(this.#pending, banKey(client.remote.address), client);
     this.#byId.delete(client.id);
   }
 

@@ -1,54 +1,113 @@
 /** What the control verbs do. */
-import type { SessionData, StatusData, UserData, VerbHandlers } from '../control/verbs.js';
+import { isIP } from 'node:net';
+import type {
+  BanData,
+  CookieData,
+  EventData,
+  SessionData,
+  StatusData,
+  UserData,
+} from '../control/results.js';
+import type { VerbHandlers } from '../control/verbs.js';
 import { VpnError } from '../errors.js';
 import type { BanTable } from './bans.js';
 import type { Client, ClientTable, Session } from './clients.js';
 import { stateText } from './main-client.machine.js';
+import type { SecmodLink } from './secmod-link.js';
 import type { ServerStats } from './server-stats.js';
-import type { Sessions } from './sessions.js';
+import type { SessionEvent, Sessions } from './sessions.js';
 
 export interface ControlDeps {
   readonly clients: ClientTable;
   readonly sessions: Sessions;
   readonly bans: BanTable;
   readonly stats: ServerStats;
-  readonly secmod: { readonly pid: number | null };
+  readonly secmod: Pick<SecmodLink, 'pid' | 'listCookies' | 'terminate'>;
   readonly pool: { readonly workers: number; readonly spares: number };
   /** Seconds since the epoch. */
   readonly now: () => number;
+  readonly reload: () => Promise<{ needRestart: string[] }>;
   /** Begins the orderly end; returns at once. */
   readonly stop: () => void;
 }
 
-export function controlHandlers(deps: ControlDeps): VerbHandlers {
-  const { clients, sessions, now } = deps;
-  const disconnect = (found: readonly Client[]) => {
-    for (const client of found) sessions.disconnect(client, 'server-disconnect');
-    return { disconnected: found.length };
+export function controlHandlers(deps: ControlDeps) {
+  const { clients, sessions, secmod, bans, now } = deps;
+  const disconnect = (found: Iterable<Client>): number => {
+    let count = 0;
+    for (const client of found) {
+      sessions.disconnect(client, 'server-disconnect');
+      count++;
+    }
+    return count;
   };
+  const cookies = async (): Promise<CookieData[]> =>
+    (await secmod.listCookies()).map(({ status: state, ...cookie }) => ({ ...cookie, state, now: now() }));
+  const terminateSession = async (safeId: string) => ({
+    terminated: await secmod.terminate({ safeId }),
+    disconnected: disconnect([...clients.all()].filter(({ session }) => session?.safeId === safeId)),
+  });
   return {
     status: () => status(deps),
     users: () => [...clients.all()].map((client) => userData(client, now())),
     user: ({ name }) => ofUser(clients, name).map((client) => userData(client, now())),
     id: ({ id }) => [userData(ofId(clients, id), now())],
-    'disconnect-user': ({ name }) => disconnect(ofUser(clients, name)),
-    'disconnect-id': ({ id }) => disconnect([ofId(clients, id)]),
+    sessions: cookies,
+    session: async ({ id }) => [onlySession(await cookies(), id)],
+    bans: () => bans.list().map((entry): BanData => ({ ...entry, now: now() })),
+    'disconnect-user': ({ name }) => ({ disconnected: disconnect(ofUser(clients, name)) }),
+    'disconnect-id': ({ id }) => ({ disconnected: disconnect([ofId(clients, id)]) }),
+    'terminate-user': async ({ name }) => {
+      const terminated = await secmod.terminate({ userName: name });
+      const disconnected = disconnect([...clients.byUser(name)]);
+      if (terminated + disconnected === 0) throw notFound(`User '${name}' was`);
+      return { terminated, disconnected };
+    },
+    'terminate-id': ({ id }) => {
+      const { session } = ofId(clients, id);
+      if (session === null) throw notFound(`A session of connection ID '${id}' was`);
+      return terminateSession(session.safeId);
+    },
+    'terminate-session': async ({ id }) => terminateSession(onlySession(await cookies(), id).safeId),
+    'unban-ip': ({ ip }) => {
+      if (isIP(ip) === 0) throw new RangeError(`"${ip}" is not an IP address`);
+      return { unbanned: bans.unban(ip) };
+    },
+    reload: deps.reload,
     stop: () => {
       deps.stop();
       return { stopping: true };
     },
-  };
+  } satisfies VerbHandlers;
+}
+
+/** The session with this id, or the one whose id starts with it. */
+function onlySession(all: readonly CookieData[], id: string): CookieData {
+  const found = all.filter(({ safeId }) => id !== '' && safeId.startsWith(id));
+  const [first] = found;
+  if (first === undefined) throw notFound(`Session '${id}' was`);
+  if (found.length > 1) {
+    throw new VpnError('OCS_CTL_AMBIGUOUS', { id, found: found.map(({ safeId }) => safeId).join(', ') });
+  }
+  return first;
+}
+
+const notFound = (what: string): VpnError => new VpnError('OCS_CTL_NOT_FOUND', { what });
+
+/** A line of the event stream. */
+export function eventData({ type, client, reason, time }: SessionEvent): EventData {
+  return { type, time, reason, user: userData(client, time) };
 }
 
 function ofUser(clients: ClientTable, name: string): Client[] {
   const found = [...clients.byUser(name)];
-  if (found.length === 0) throw new VpnError('OCS_CTL_NOT_FOUND', { what: `User '${name}' was` });
+  if (found.length === 0) throw notFound(`User '${name}' was`);
   return found;
 }
 
 function ofId(clients: ClientTable, id: number): Client {
   const client = clients.byId(id);
-  if (client === undefined) throw new VpnError('OCS_CTL_NOT_FOUND', { what: `Connection ID '${id}' was` });
+  if (client === undefined) throw notFound(`Connection ID '${id}' was`);
   return client;
 }
 
@@ -67,6 +126,8 @@ function status({ clients, bans, stats, secmod, pool, now }: ControlDeps): Statu
     totalSessions: stats.totalSessions,
     totalAuthFailures: stats.totalAuthFailures,
     bannedIps: bans.bannedCount(),
+    secmodEntries: stats.clientEntries,
+    tlsDbEntries: stats.tlsDbEntries,
     ipcViolations: stats.violations,
     period: {
       since: period.since,

@@ -25,13 +25,13 @@ export const rows: readonly Row[] = [
 ];
 
 /** What `show users` prints. */
-export const stateText: Readonly<Record<ClientState, string>> = {
+export const stateText = {
   INACTIVE: 'pre-auth',
   INIT: 'authenticating',
   COMPLETED: 'connected',
   FAILED: 'auth failed',
   CLOSED: 'closed',
-};
+} as const satisfies Record<ClientState, string>;
 
 /** The next state; null if the event is not legal here. */
 export function step(state: ClientState, event: ClientEvent): ClientState | null {

@@ -13,9 +13,10 @@ export interface NatOptions {
 }
 
 export class Nat {
+  readonly #runDir: string;
   readonly #wanted: boolean;
-  readonly #plan: NatPlan;
-  readonly #forwarding: Forwarding;
+  #plan: NatPlan;
+  #forwarding: Forwarding;
   readonly #notice: (error: VpnError) => void;
   readonly #log: Logger;
   #on = false;
@@ -23,11 +24,10 @@ export class Nat {
   constructor({ config, runDir, notice, log }: NatOptions) {
     this.#log = log;
     this.#wanted = config.default.nat;
+    this.#runDir = runDir;
     this.#plan = planNat(config, runDir);
     this.#notice = notice;
-    const ipv4 = this.#plan.ipv4.length > 0;
-    const ipv6 = this.#plan.ipv6.length > 0;
-    this.#forwarding = new Forwarding({ runDir, ipv4, ipv6 });
+    this.#forwarding = this.#switches();
   }
 
   get on(): boolean {
@@ -49,6 +49,22 @@ export class Nat {
       return;
     }
     await this.#warnAboutFirewall();
+  }
+
+  /** The pools may have changed. Rejects with nft's words; the rules stay as they were then. */
+  async reload(config: ServerConfig): Promise<void> {
+    const plan = planNat(config, this.#runDir);
+    if (!this.#on || JSON.stringify(plan) === JSON.stringify(this.#plan)) return;
+    await installNat(plan);
+    this.#plan = plan;
+    // Switches that were turned on before are remembered in the run directory.
+    this.#forwarding = this.#switches();
+    this.#forwarding.enable();
+  }
+
+  #switches(): Forwarding {
+    const { ipv4, ipv6 } = this.#plan;
+    return new Forwarding({ runDir: this.#runDir, ipv4: ipv4.length > 0, ipv6: ipv6.length > 0 });
   }
 
   async #warnAboutFirewall(): Promise<void> {

@@ -5,10 +5,10 @@
  * server left behind is found and replaced, and two servers do not touch each other's. An accept in our table cannot
  * overrule a drop in somebody else's: `firewallDrops` finds that out for a notice.
  */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import { formatNetwork, parseNetwork } from './ip.js';
+import { dropTable, nft } from './nft.js';
 
 export interface NatPlan {
   readonly table: string;
@@ -46,8 +46,7 @@ export function natRules({ table, device, ipv4, ipv6 }: NatPlan): string {
     ipv6.length > 0 ? `    ip6 saddr ${set(ipv6)} oifname != ${tun} masquerade` : '',
   ].filter((line) => line !== '');
   return [
-    `add table inet ${table}`,
-    `delete table inet ${table}`,
+    dropTable(table),
     `table inet ${table} {`,
     '  chain forward {',
     '    type filter hook forward priority filter; policy accept;',
@@ -70,7 +69,7 @@ export async function installNat(plan: NatPlan): Promise<void> {
 
 /** Removes the table; one that is not there is fine. */
 export async function removeNat({ table }: Pick<NatPlan, 'table'>): Promise<void> {
-  await nft(['-f', '-'], `add table inet ${table}\ndelete table inet ${table}\n`);
+  await nft(['-f', '-'], `${dropTable(table)}\n`);
 }
 
 /** Chains of other tables that drop forwarded packets by default, as `family table chain`. */
@@ -81,26 +80,4 @@ export async function firewallDrops(): Promise<string[]> {
     .map(({ chain }) => chain)
     .filter((chain) => chain?.hook === 'forward' && chain.policy === 'drop')
     .map((chain) => `${chain?.family} ${chain?.table} ${chain?.name}`);
-}
-
-function nft(args: readonly string[], input: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('nft', args, { stdio: ['pipe', 'pipe', 'pipe'] });
-    let out = '';
-    let complaint = '';
-    child.on('error', reject);
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      out += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      complaint += text;
-    });
-    // nft may end before it has read everything; its exit status says what happened.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(input);
-    child.on('close', (code) => {
-      if (code === 0) resolve(out);
-      else reject(new Error(complaint.trim().split('\n')[0] || `nft ended with status ${code}`));
-    });
-  });
 }

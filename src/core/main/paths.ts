@@ -8,6 +8,8 @@ export interface RunPaths {
   readonly main: string;
   readonly secmod: string;
   readonly control: string;
+  /** For the occtl program. */
+  readonly occtl: string;
 }
 
 /** socket-file and occtl-socket-file may lie elsewhere. */
@@ -17,6 +19,7 @@ export function runPaths(runDir: string, options: VhostConfig): RunPaths {
     runDir: dir,
     main: join(dir, 'main.sock'),
     secmod: options['socket-file'] === '' ? join(dir, 'secmod.sock') : options['socket-file'],
-    control: options['occtl-socket-file'] === '' ? join(dir, 'ctl.sock') : options['occtl-socket-file'],
+    control: join(dir, 'ctl.sock'),
+    occtl: options['occtl-socket-file'] === '' ? '/var/run/occtl.socket' : options['occtl-socket-file'],
   };
 }

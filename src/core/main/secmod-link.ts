@@ -40,7 +40,7 @@ export interface SecmodLinkOptions {
 
 export class SecmodLink implements SecmodCalls {
   readonly #options: SecmodLinkOptions;
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new Set<Promise<unknown>>();
   #child: Child | null = null;
   #up = Promise.withResolvers<SecmodChannel>();
   #current: SecmodChannel | null = null;
@@ -70,16 +70,41 @@ export class SecmodLink implements SecmodCalls {
     return (await channel.call('SECM_SESSION_OPEN', body)).body;
   }
 
-  closeSession(body: Body<'SECM_SESSION_CLOSE'>): void {
+  closeSession(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'> | null> {
     const done = this.#channel()
       .then((channel) => channel.call('SECM_SESSION_CLOSE', body))
       .then(
-        () => {},
-        (error: unknown) =>
-          this.#options.log.warn({ err: error }, 'secmod was not told that a session closed'),
+        (reply) => reply.body,
+        (error: unknown) => {
+          this.#options.log.warn({ err: error }, 'secmod was not told that a session closed');
+          return null;
+        },
       )
       .finally(() => this.#pending.delete(done));
     this.#pending.add(done);
+    return done;
+  }
+
+  /** Sessions that secmod knows, with those that have no tunnel. */
+  async listCookies(): Promise<Body<'SECM_LIST_COOKIES_REPLY'>['cookies']> {
+    const channel = await this.#channel();
+    return (await channel.call('SECM_LIST_COOKIES', {})).body.cookies;
+  }
+
+  /** Deletes all sessions of a user, or one; returns how many there were. */
+  async terminate(which: { readonly userName: string } | { readonly safeId: string }): Promise<number> {
+    const channel = await this.#channel();
+    const { body } =
+      'userName' in which
+        ? await channel.call('SECM_TERMINATE_USER_SESSIONS', which)
+        : await channel.call('SECM_TERMINATE_SESSION', which);
+    return body.count;
+  }
+
+  /** SECM_RELOAD. Throws OCS_RELOAD with secmod's reason; everything stays as it was then. */
+  async reload(keysOnly: boolean): Promise<void> {
+    const { ok, reason } = await askToReload(await this.#channel(), keysOnly);
+    if (!ok) throw new VpnError('OCS_RELOAD', { detail: reason });
   }
 
   sessionAddresses(body: Body<'SECM_SESSION_ADDRESSES'>): void {
@@ -152,7 +177,7 @@ export class SecmodLink implements SecmodCalls {
     if (channel === null || command === null) return channel;
     const { pid } = channel.credentials;
     if (runsAs(pid, command)) {
-      const { ok, reason } = (await channel.call('SECM_RELOAD', {}, { timeoutMs: START_LIMIT_MS })).body;
+      const { ok, reason } = await askToReload(channel, false);
       if (ok) {
         log.info({ secmod: pid }, 'took over the secmod that an earlier server left running');
         return channel;
@@ -243,6 +268,9 @@ export class SecmodLink implements SecmodCalls {
     };
   }
 }
+
+const askToReload = async (channel: SecmodChannel, keysOnly: boolean): Promise<Body<'SECM_RELOAD_REPLY'>> =>
+  (await channel.call('SECM_RELOAD', { keysOnly }, { timeoutMs: START_LIMIT_MS })).body;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

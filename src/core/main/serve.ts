@@ -26,11 +26,16 @@ export interface ServeOptions {
   readonly udpPort?: number | undefined;
   readonly listenHost?: string | undefined;
   readonly logLevel?: number | undefined;
+  readonly pidFile?: string | undefined;
   readonly jsonLog: boolean;
   /** False: secmod runs by itself on socket-file. */
   readonly secmod: boolean;
   /** False: workers come from a supervisor with their connection. */
   readonly workers: boolean;
+  /** The TCP and UDP sockets are bound and the pid file is written. */
+  readonly onListening?: () => void;
+  /** Told the sentence of an error that ends the server; default: stderr. */
+  readonly onFailure?: (message: string) => void;
 }
 
 /** A terminal's Ctrl-C may arrive twice: from the terminal and from npm. */
@@ -44,7 +49,8 @@ export async function runServe(options: ServeOptions): Promise<number> {
     return await serve(options);
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
-    process.stderr.write(`vpn: ${error.message}\n`);
+    const tell = options.onFailure ?? ((message) => process.stderr.write(`vpn: ${message}\n`));
+    tell(error.message);
     return 1;
   }
 }
@@ -53,12 +59,15 @@ async function serve(options: ServeOptions): Promise<number> {
   checkRoot();
   checkTun();
   const dataDir = resolve(options.dataDir);
-  const config = loadConfig({
-    file: configFile(options.config),
-    dataDir,
-    overrides: overridesOf(options),
-    notice: (line) => process.stderr.write(`vpn: notice: ${line}\n`),
-  });
+  const file = configFile(options.config);
+  const readConfig = () =>
+    loadConfig({
+      file,
+      dataDir,
+      overrides: overridesOf(options),
+      notice: (line) => process.stderr.write(`vpn: notice: ${line}\n`),
+    });
+  const config = readConfig();
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));
@@ -69,6 +78,7 @@ async function serve(options: ServeOptions): Promise<number> {
   const end = new StopSwitch(log);
   const server = new Server({
     config,
+    readConfig,
     paths,
     identity,
     log,
@@ -77,9 +87,11 @@ async function serve(options: ServeOptions): Promise<number> {
     secmodCommand: options.secmod ? secmodCommand(config, dataDir, paths.secmod) : null,
     startWorkers: options.workers,
     notice,
+    onListening: options.onListening,
     onStopRequest: () => end.request(),
   });
   end.onForce(() => server.kill());
+  onHangup(server);
   try {
     await Promise.race([server.start(), end.requested]);
     if (!end.isRequested) {
@@ -98,6 +110,15 @@ async function serve(options: ServeOptions): Promise<number> {
   return 0;
 }
 
+/** SIGHUP: reload. A failure has been logged with all its details, and the old configuration stays in force. */
+function onHangup(server: Server): void {
+  process.on('SIGHUP', () => {
+    server.reload().catch((error: unknown) => {
+      process.stderr.write(`vpn: ${(error as Error).message}\n`);
+    });
+  });
+}
+
 /** Something that the administrator should know and that does not stop the server. */
 function notice(error: VpnError): void {
   process.stderr.write(`vpn: notice: ${error.message}\n`);
@@ -113,12 +134,19 @@ const listenForWorkers: Ipc['listen'] = (options) =>
   });
 
 /** Options of the command line in the form of the configuration. */
-function overridesOf({ port, udpPort, listenHost, logLevel }: ServeOptions): Record<string, number | string> {
+function overridesOf({
+  port,
+  udpPort,
+  listenHost,
+  logLevel,
+  pidFile,
+}: ServeOptions): Record<string, number | string> {
   return {
     ...(port !== undefined && { 'tcp-port': port, 'udp-port': port }),
     ...(udpPort !== undefined && { 'udp-port': udpPort }),
     ...(listenHost !== undefined && { 'listen-host': listenHost }),
     ...(logLevel !== undefined && { 'log-level': logLevel }),
+    ...(pidFile !== undefined && { 'pid-file': resolve(pidFile) }),
   };
 }
 
@@ -143,8 +171,6 @@ class StopSwitch {
   constructor(log: Logger) {
     this.#log = log;
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.request());
-    // A terminal that goes away must not end a server without order.
-    process.on('SIGHUP', () => log.info('SIGHUP ignored'));
   }
 
   get requested(): Promise<void> {

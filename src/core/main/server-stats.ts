@@ -35,7 +35,7 @@ const emptyPeriod = (since: number): Period => ({
 
 export class ServerStats {
   readonly startedAt: number;
-  readonly period: Period;
+  period: Period;
   totalSessions = 0;
   totalAuthFailures = 0;
   /** Times that a process broke the protocol and was cut off. */
@@ -49,6 +49,11 @@ export class ServerStats {
   constructor(now: number) {
     this.startedAt = now;
     this.period = emptyPeriod(now);
+  }
+
+  /** Starts a new period when the current one is older than this; 0: never. Seconds. */
+  resetPeriodAfter(seconds: number, now: number): void {
+    if (seconds > 0 && now - this.period.since >= seconds) this.period = emptyPeriod(now);
   }
 
   /** A tunnel ended. */

@@ -6,7 +6,6 @@
  *   ControlServer → controlHandlers → Sessions
  */
 import { randomBytes } from 'node:crypto';
-import { lstatSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
@@ -18,16 +17,23 @@ import { Acceptor } from './acceptor.js';
 import { BanTable } from './bans.js';
 import { startRole } from './child.js';
 import { ClientTable } from './clients.js';
-import { controlHandlers } from './control-handlers.js';
-import { ControlServer } from './control-server.js';
+import { ControlSockets } from './control-sockets.js';
+import { EventFeed } from './event-feed.js';
 import { ForeignAddresses } from './foreign-addresses.js';
+import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { Nat } from './nat-service.js';
+import { socketsIn } from './netns.js';
 import type { RunPaths } from './paths.js';
+import { PidFile } from './pid-file.js';
 import { type Identity, localAddressCheck } from './preflight.js';
+import { ProxyReader } from './proxy-reader.js';
+import { Reloader, type ReloadResult } from './reloader.js';
+import { RunningConfig } from './running-config.js';
 import { SecmodLink } from './secmod-link.js';
 import { ServerStats } from './server-stats.js';
+import { SessionHooks } from './session-hooks.js';
 import { Sessions } from './sessions.js';
 import { UdpDispatch } from './udp-dispatch.js';
 import { WorkerPool } from './worker-pool.js';
@@ -52,6 +58,8 @@ export interface Ipc {
 
 export interface ServerOptions {
   readonly config: ServerConfig;
+  /** Reads the configuration anew, for a reload. */
+  readonly readConfig: () => ServerConfig;
   readonly paths: RunPaths;
   readonly identity: Identity;
   readonly log: Logger;
@@ -63,6 +71,8 @@ export interface ServerOptions {
   readonly startWorkers: boolean;
   /** A sentence for the administrator that does not stop the server. */
   readonly notice: (error: VpnError) => void;
+  /** The TCP and UDP sockets are bound; the rest is about to start. */
+  readonly onListening?: (() => void) | undefined;
   /** `vpn ctl stop` */
   readonly onStopRequest: () => void;
 }
@@ -72,6 +82,11 @@ const nowMs = (): number => performance.now();
 
 export class Server {
   readonly #options: ServerOptions;
+  readonly #running: RunningConfig;
+  readonly #reloader: Reloader;
+  readonly #hooks: SessionHooks;
+  readonly #proxy: ProxyReader;
+  readonly #events = new EventFeed();
   readonly #clients = new ClientTable();
   readonly #stats = new ServerStats(nowSec());
   readonly #bans: BanTable;
@@ -84,7 +99,8 @@ export class Server {
   readonly #tcpListeners: TcpListener[] = [];
   readonly #udpListeners: UdpListener[] = [];
   #ipcListener: IpcListener | null = null;
-  #control: ControlServer | null = null;
+  #control: ControlSockets | null = null;
+  readonly #pidFile: PidFile;
   #maintenance: NodeJS.Timeout | null = null;
   #emptied: (() => void) | null = null;
   /** Addresses that are bound. */
@@ -93,14 +109,21 @@ export class Server {
   constructor(options: ServerOptions) {
     this.#options = options;
     const { config, identity, log, io, paths } = options;
-    const main = config.default;
+    const running = new RunningConfig(config);
+    this.#running = running;
     const hmacKey = randomBytes(32);
-    const connectionPoints = main['ban-points-connection'];
-    const common = { log, clients: this.#clients, now: nowSec, connectionPoints };
+    const common = { log, clients: this.#clients, now: nowSec };
+    // Options that a reload may change are read anew at each use.
     this.#bans = new BanTable({
-      maxScore: main['max-ban-score'],
-      banTimeSec: main['ban-time'],
-      resetTimeSec: main['ban-reset-time'],
+      get maxScore() {
+        return running.main['max-ban-score'];
+      },
+      get banTimeSec() {
+        return running.main['ban-time'];
+      },
+      get resetTimeSec() {
+        return running.main['ban-reset-time'];
+      },
       now: nowSec,
       isLocal: localAddressCheck(nowMs),
     });
@@ -115,29 +138,47 @@ export class Server {
       endSession: (safeId) => this.#sessions.endSession(safeId),
       connect: options.ipc.connect,
     });
-    const foreign = new ForeignAddresses(main.device);
+    this.#hooks = new SessionHooks({
+      settings: () => running.main,
+      log,
+      firewallScript: process.env.OCSERV_FW_SCRIPT ?? '',
+    });
+    const foreign = new ForeignAddresses(config.default.device);
+    const ping = new LeasePing(log, nowMs);
     this.#sessions = new Sessions({
       ...common,
       io,
-      leases: new LeaseTable({ taken: (address) => foreign.has(address) }),
+      leases: new LeaseTable({ taken: (address) => foreign.has(address) || ping.has(address) }),
       bans: this.#bans,
       secmod: this.#secmod,
       stats: this.#stats,
-      device: main.device,
+      hooks: this.#hooks,
+      get ping() {
+        return running.main['ping-leases'] ? ping : null;
+      },
+      onEvent: (event) => this.#events.publish(event),
+      get device() {
+        return running.main.device;
+      },
       workerUid: identity.uid,
-      offload: main.offload,
-      udpPort: main['udp-port'],
+      get offload() {
+        return running.main.offload;
+      },
+      udpPort: config.default['udp-port'],
+      get connectionPoints() {
+        return running.main['ban-points-connection'];
+      },
       onClosed: () => this.#onClosed(),
     });
     this.#pool = new WorkerPool({
       log,
       sessions: this.#sessions,
       bans: this.#bans,
-      clientsPerWorker: main['worker-clients'],
-      spare: main['spare-workers'],
+      clientsPerWorker: config.default['worker-clients'],
+      spare: config.default['spare-workers'],
       startWorker: options.startWorkers ? () => startRole(['worker', '--main', paths.main]) : null,
       allowedUids: options.startWorkers ? [0] : [0, identity.uid],
-      workerConfig: () => ({ json: workerConfig(config, identity), secmodPath: paths.secmod }),
+      workerConfig: () => ({ json: workerConfig(running.current, identity), secmodPath: paths.secmod }),
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
       closeFd: (fd) => io.close(fd),
@@ -145,23 +186,48 @@ export class Server {
         this.#stats.violations++;
       },
     });
+    this.#proxy = new ProxyReader({ io, log, onConnection: (accepted) => this.#acceptor.admit(accepted) });
     this.#acceptor = new Acceptor({
       ...common,
       bans: this.#bans,
       hmacKey,
-      maxClients: main['max-clients'],
+      get connectionPoints() {
+        return running.main['ban-points-connection'];
+      },
+      get maxClients() {
+        return running.main['max-clients'];
+      },
+      get maxPending() {
+        return running.main['max-pending-per-address'];
+      },
+      get rateLimitMs() {
+        return running.main['rate-limit-ms'];
+      },
+      get proxyProtocol() {
+        return running.main['listen-proxy-proto'];
+      },
+      proxy: this.#proxy,
       closeFd: (fd) => io.close(fd),
       assign: (connection) => this.#pool.assign(connection),
       waiting: () => this.#pool.waiting,
       setPaused: (paused) => this.#pauseAccepting(paused),
     });
+    this.#reloader = new Reloader({
+      running,
+      read: options.readConfig,
+      secmod: this.#secmod,
+      apply: () => this.#applyConfig(),
+      notice: options.notice,
+      log,
+    });
     this.#udp = new UdpDispatch({
-      io,
+      io: socketsIn(io, config.default['listen-netns']),
       clients: this.#clients,
       log,
       nowMs,
       allowZeroRandom: process.env.OCSERV_ALLOW_BROKEN_CLIENTS === '1',
     });
+    this.#pidFile = new PidFile(config.default['pid-file']);
     this.#nat = new Nat({ config, runDir: paths.runDir, notice: options.notice, log });
   }
 
@@ -173,14 +239,16 @@ export class Server {
   async start(): Promise<void> {
     this.#claimRunDir();
     await this.#bindSockets();
+    this.#pidFile.write();
+    this.#options.onListening?.();
+    await this.#hooks.start();
     await this.#secmod.start();
     await this.#nat.start();
     await this.#pool.start();
-    this.#control = new ControlServer({
-      io: this.#options.io,
-      path: this.#options.paths.control,
-      log: this.#options.log,
-      handlers: controlHandlers({
+    this.#control = new ControlSockets({
+      ...this.#options,
+      events: this.#events,
+      deps: {
         clients: this.#clients,
         sessions: this.#sessions,
         bans: this.#bans,
@@ -188,24 +256,36 @@ export class Server {
         secmod: this.#secmod,
         pool: this.#pool,
         now: nowSec,
+        reload: () => this.reload(),
         stop: this.#options.onStopRequest,
-      }),
+      },
     });
+    this.#control.useOcctl(this.#running.main['use-occtl']);
+    this.#reloader.watchKeys();
     this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS);
     this.#pauseAccepting(false);
   }
 
+  /** Reads the configuration again. Rejects with OCS_RELOAD; everything stays as it was then. */
+  reload(): Promise<ReloadResult> {
+    return this.#reloader.reload();
+  }
+
   /** The orderly end: no new connections, server-drain-ms, sessions closed, processes ended, nothing left behind. */
   async stop(): Promise<void> {
-    const { log, config } = this.#options;
+    const { log } = this.#options;
+    this.#reloader.stop();
+    this.#acceptor.close();
     for (const listener of this.#tcpListeners.splice(0)) listener.close();
-    await this.#drain(config.default['server-drain-ms']);
+    this.#proxy.close();
+    await this.#drain(this.#running.main['server-drain-ms']);
     if (this.#maintenance) clearInterval(this.#maintenance);
     for (const client of this.#clients.all()) this.#sessions.disconnect(client, 'server-disconnect');
     await this.#empty(CLOSING_LIMIT_MS);
     if (this.#clients.size > 0)
       log.warn({ clients: this.#clients.size }, 'clients that did not end are cut off');
     await this.#pool.stop();
+    await this.#hooks.idle();
     await this.#secmod.stop();
     await this.#leave();
   }
@@ -222,8 +302,8 @@ export class Server {
     for (const listener of this.#udpListeners.splice(0)) listener.close();
     await this.#nat.stop();
     this.#control?.close();
-    if (this.#control) removeSocket(this.#options.paths.control);
     this.#control = null;
+    this.#pidFile.remove();
     this.#ipcListener?.close();
     this.#ipcListener = null;
   }
@@ -240,11 +320,25 @@ export class Server {
       accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
       onChannel: (channel) => this.#pool.onChannel(channel),
     });
-    removeSocket(paths.control);
+  }
+
+  /** What keeps something of the configuration gets the new one. */
+  async #applyConfig(): Promise<void> {
+    this.#pool.reconfigure();
+    this.#control?.useOcctl(this.#running.main['use-occtl']);
+    this.#acceptor.released();
+    try {
+      await this.#nat.reload(this.#running.current);
+    } catch (error) {
+      this.#options.notice(
+        new VpnError('OCS_NO_NFT', { reason: (error as Error).message }, { cause: error }),
+      );
+    }
   }
 
   async #bindSockets(): Promise<void> {
-    const { io, log, config, startWorkers, notice } = this.#options;
+    const { log, config, startWorkers, notice } = this.#options;
+    const io = socketsIn(this.#options.io, config.default['listen-netns']);
     const main = config.default;
     const missing = new Set<string>();
     if (startWorkers) {
@@ -296,7 +390,9 @@ export class Server {
 
   #maintain(): void {
     this.#bans.expire();
-    const oldest = nowSec() - this.#options.config.default['auth-timeout'] - AUTH_GRACE_SEC;
+    const { main } = this.#running;
+    this.#stats.resetPeriodAfter(main['server-stats-reset-time'], nowSec());
+    const oldest = nowSec() - main['auth-timeout'] - AUTH_GRACE_SEC;
     for (const client of this.#clients.all()) {
       if (client.session !== null || client.acceptedAt > oldest) continue;
       this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
@@ -321,9 +417,4 @@ function refuseIfLive(io: NativeIo, paths: RunPaths): void {
   const { pid } = io.peerCredentials(fd);
   io.close(fd);
   throw new VpnError('OCS_RUN_DIR_IN_USE', { pid, path: paths.runDir });
-}
-
-/** Removes a socket file; anything else with that name is not ours to remove. */
-function removeSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }

@@ -2,19 +2,22 @@
  * Opens and closes tunnels: main's answer to AUTH_COOKIE_REQ, in the order of reference ipc-and-processes §3,
  * and everything that has to be undone when a client is gone.
  *
- * The only wait is for secmod. What follows it runs without interruption, so that two connections with the
- * same cookie can never hold the same addresses.
+ * After the wait for secmod, leases and devices are set up without interruption, so that two connections with the
+ * same cookie can never hold the same addresses; the scripts come after that.
  */
 import { randomBytes } from 'node:crypto';
 import type { WithFds } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
+import { acceptedReply } from './accepted-reply.js';
 import type { BanTable } from './bans.js';
 import type { Client, ClientTable, Counters, Session } from './clients.js';
+import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
+import type { SessionHooks } from './session-hooks.js';
 
 /** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
 export const LINK_MTU = 1500;
@@ -22,6 +25,8 @@ export const LINK_MTU = 1500;
 const TERMINATE_LIMIT_MS = 10_000;
 const MIN_TUN_MTU = 68;
 const MAX_TUN_MTU = 16384;
+/** Leases that are asked for one client (ping-leases), a second each. */
+const MAX_PINGED = 5;
 
 export interface SessionsOptions {
   readonly io: Pick<NativeIo, 'openTun' | 'configureInterface' | 'setInterfaceMtu' | 'close'>;
@@ -31,6 +36,12 @@ export interface SessionsOptions {
   readonly bans: BanTable;
   readonly secmod: SecmodCalls;
   readonly stats: ServerStats;
+  /** Scripts, firewall rules and routes of a session. */
+  readonly hooks: Pick<SessionHooks, 'isIdle' | 'opened' | 'hostKnown' | 'closed'>;
+  /** ping-leases, null while it is off. */
+  readonly ping?: Pick<LeasePing, 'answers'> | null;
+  /** Somebody wants to know (events). */
+  readonly onEvent?: (event: SessionEvent) => void;
   /** Prefix of tun device names (option device). */
   readonly device: string;
   /** uid that workers run as, owner of the devices. */
@@ -43,6 +54,16 @@ export interface SessionsOptions {
   readonly connectionPoints: number;
   /** A client's entry is gone. */
   readonly onClosed: () => void;
+}
+
+/** A tunnel came up, or ended for a reason. */
+export interface SessionEvent {
+  readonly type: 'connected' | 'disconnected';
+  readonly client: Client;
+  readonly session: Session;
+  readonly reason: CloseReason | null;
+  /** Seconds since the epoch. */
+  readonly time: number;
 }
 
 type CookieReply = Body<'AUTH_COOKIE_REP'>;
@@ -75,14 +96,16 @@ export class Sessions {
       return this.#refuse(client, 'secmod is not available');
     }
     if (reply.reply !== 'OK' || reply.session === null) return this.#refuse(client, reply.reason);
+    await this.#leaseSilent(client, request, reply.session);
     if (client.state !== 'INIT') {
-      this.#closeAtSecmod(sid, 'unspecified', ZERO, false);
+      void this.#closeAtSecmod(sid, 'unspecified', ZERO, false);
       return failed('the client is gone');
     }
     try {
-      return this.#complete(client, request, reply.session);
+      const { session, tun } = this.#prepare(client, request, reply.session);
+      return await this.#admit(client, session, reply.session, tun);
     } catch (error) {
-      this.#closeAtSecmod(sid, 'error', ZERO, false);
+      void this.#closeAtSecmod(sid, 'error', ZERO, false);
       if (!(error instanceof Refused))
         log.error({ client: client.id, err: error }, 'the tunnel cannot be set up');
       return this.#refuse(client, error instanceof Refused ? error.message : 'the tunnel cannot be set up');
@@ -113,7 +136,18 @@ export class Sessions {
     const why = client.ending?.stolen ? 'unspecified' : reason;
     const serverDisconnected = client.ending !== null && !client.ending.stolen;
     stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
-    this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
+    const totals = this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
+    const { bytesIn, bytesOut } = session.counters;
+    this.#options.hooks.closed(
+      client,
+      session,
+      totals.then((known) =>
+        known
+          ? { bytesIn: known.bytesIn, bytesOut: known.bytesOut, seconds: known.uptimeSec }
+          : { bytesIn, bytesOut, seconds },
+      ),
+    );
+    this.#options.onEvent?.({ type: 'disconnected', client, session, reason, time: now() });
     log.info(
       {
         client: client.id,
@@ -174,6 +208,13 @@ export class Sessions {
     stats.mtu(mtu);
   }
 
+  /** SESSION_INFO; the first one of a session is the moment for host-update-script. */
+  info(client: Client, tlsCipher: string, dtlsCipher: string): void {
+    const { session } = client;
+    if (session?.tlsCipher === '') this.#options.hooks.hostKnown(client, session);
+    this.update(client, { tlsCipher, dtlsCipher, dtlsActive: dtlsCipher !== '' });
+  }
+
   /** What SESSION_INFO and CLI_STATS say about the channels. */
   update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive'>>): void {
     if (client.session) Object.assign(client.session, change);
@@ -184,7 +225,12 @@ export class Sessions {
     if (client.session) raise(client.session.counters, counters);
   }
 
-  #complete(client: Client, request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession): WithFds<CookieReply> {
+  /** Lease and device. Runs without interruption. */
+  #prepare(
+    client: Client,
+    request: Body<'AUTH_COOKIE_REQ'>,
+    opened: OpenedSession,
+  ): { session: Session; tun: TunDevice } {
     const { clients, leases, io } = this.#options;
     const older = clients.bySid(opened.sid);
     this.#checkPolicy(client, older, opened);
@@ -195,13 +241,38 @@ export class Sessions {
       this.#configureTun(tun, lease);
       const session = this.#session(request, opened, lease, tun);
       clients.attach(client, session);
-      clients.advance(client, 'opened');
-      return { body: this.#accept(session, opened, tun), fds: [tun.fd] };
+      return { session, tun };
     } catch (error) {
       io.close(tun.fd);
       leases.release(client.id);
       throw error;
     }
+  }
+
+  /** Firewall and connect-script have their say; other clients do not wait for them. Closes the device on a refusal. */
+  async #admit(
+    client: Client,
+    session: Session,
+    opened: OpenedSession,
+    tun: TunDevice,
+  ): Promise<CookieReply | WithFds<CookieReply>> {
+    const { clients, hooks, leases, io, onEvent } = this.#options;
+    const refusal = hooks.isIdle(session) ? null : await hooks.opened(client, session);
+    if (client.state !== 'INIT') {
+      // close() has undone the rest.
+      io.close(tun.fd);
+      return failed('the client is gone');
+    }
+    if (refusal !== null) {
+      io.close(tun.fd);
+      clients.detach(client);
+      client.session = null;
+      leases.release(client.id);
+      throw new Refused(refusal);
+    }
+    clients.advance(client, 'opened');
+    onEvent?.({ type: 'connected', client, session, reason: null, time: this.#options.now() });
+    return { body: this.#accept(session, opened, tun), fds: [tun.fd] };
   }
 
   #checkPolicy(client: Client, older: Client | undefined, opened: OpenedSession): void {
@@ -229,10 +300,26 @@ export class Sessions {
     opened: OpenedSession,
   ): Lease {
     const { leases } = this.#options;
+    const held = leases.get(client.id);
+    if (held !== null && older === undefined) return held;
+    leases.release(client.id);
     const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
     const lease = leases.acquire(client.id, wanted, older?.id ?? null);
     if (lease === null) throw new Refused('no address is free in the pool');
     return lease;
+  }
+
+  /** ping-leases: takes a lease of which no address answers, before there is a device that it could be routed to. */
+  async #leaseSilent(client: Client, request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession): Promise<void> {
+    const { ping, clients, leases } = this.#options;
+    if (!ping || clients.bySid(opened.sid)) return;
+    const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
+    for (let tries = 0; tries < MAX_PINGED; tries++) {
+      const lease = leases.acquire(client.id, wanted);
+      if (lease === null || !(await ping.answers(lease))) return;
+      leases.release(client.id);
+      if (client.state !== 'INIT') return;
+    }
   }
 
   #openTun(): TunDevice {
@@ -287,6 +374,8 @@ export class Sessions {
       groupName: opened.groupName,
       vhost: opened.vhost,
       userAgent: opened.userAgent,
+      devicePlatform: opened.devicePlatform,
+      deviceType: opened.deviceType,
       hostname: request.hostname,
       config: opened.config,
       lease,
@@ -304,41 +393,14 @@ export class Sessions {
   }
 
   #accept(session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
-    const { secmod } = this.#options;
+    const { secmod, udpPort } = this.#options;
     const { ipv4, ipv6 } = session.lease;
     secmod.sessionAddresses({
       sid: Uint8Array.from(session.sid),
       ipv4: ipv4?.address ?? '',
       ipv6: ipv6?.address ?? '',
     });
-    const { config, sessionStartTime } = opened;
-    return {
-      reply: 'OK',
-      reason: '',
-      session: {
-        dtlsSessionId: Uint8Array.from(session.dtlsSessionId),
-        sid: Uint8Array.from(session.sid),
-        safeId: session.safeId,
-        vname: tun.name,
-        userName: session.userName,
-        groupName: session.groupName,
-        vhost: session.vhost,
-        ipv4: ipv4?.address ?? null,
-        ipv4Local: ipv4?.local ?? null,
-        ipv4Netmask: ipv4?.netmask ?? null,
-        ipv6: ipv6?.address ?? null,
-        ipv6Local: ipv6?.local ?? null,
-        ipv6Prefix: ipv6?.prefix ?? 0,
-        ipv6Network: ipv6?.network ?? '',
-        sessionStartTime,
-        udpPort: config.noUdp ? 0 : this.#options.udpPort,
-        tunVnetHdr: tun.vnetHdr,
-        tunTso: tun.tso,
-        tunUso: tun.uso,
-        linkMtu: LINK_MTU,
-        config,
-      },
-    };
+    return acceptedReply(session, opened, tun, { udpPort, linkMtu: LINK_MTU });
   }
 
   #refuse(client: Client, reason: string): CookieReply {
@@ -353,10 +415,10 @@ export class Sessions {
     discReason: CloseReason,
     counters: Counters,
     serverDisconnected: boolean,
-  ): void {
+  ): ReturnType<SecmodCalls['closeSession']> {
     const { bytesIn, bytesOut } = counters;
     const body = { sid: Uint8Array.from(sid), bytesIn, bytesOut, discReason, serverDisconnected };
-    this.#options.secmod.closeSession(body);
+    return this.#options.secmod.closeSession(body);
   }
 }
 

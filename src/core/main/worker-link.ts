@@ -112,8 +112,7 @@ export class WorkerLink implements ClientWorker {
       WORKER_ADOPT: (body) => this.#adopt(body),
       AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
       SESSION_INFO: (body) => {
-        const { tlsCiphersuite: tlsCipher, dtlsCiphersuite: dtlsCipher } = body;
-        sessions.update(this.#client(body.client), { tlsCipher, dtlsCipher, dtlsActive: dtlsCipher !== '' });
+        sessions.info(this.#client(body.client), body.tlsCiphersuite, body.dtlsCiphersuite);
       },
       TUN_MTU: (body) => sessions.setMtu(this.#client(body.client), body.mtu),
       CLI_STATS: (body) => {

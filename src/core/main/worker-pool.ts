@@ -121,6 +121,15 @@ export class WorkerPool {
     queueMicrotask(() => channel.send('WORKER_CONFIG', this.#options.workerConfig()));
   }
 
+  /** Sends the configuration anew to the workers that may serve another connection. */
+  reconfigure(): void {
+    for (const link of this.#links.values()) {
+      const serves = this.#options.clientsPerWorker > 1 || link.served === 0;
+      if (serves && link.channel?.closed === false)
+        link.channel.send('WORKER_CONFIG', this.#options.workerConfig());
+    }
+  }
+
   /** Takes an accepted connection; it waits here until a worker can have it. */
   assign(connection: Connection): void {
     if (this.#waiting.length >= MAX_WAITING) {

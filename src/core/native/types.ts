@@ -137,6 +137,8 @@ export interface NativeIo {
   dropPrivileges(drop: PrivilegeDrop): void;
   /** net-priority: 0 leaves the socket alone, 1..6 set SO_PRIORITY, 0x20..0xff the TOS or traffic class byte. */
   setNetPriority(fd: number, priority: number): void;
+  /** setns(2) of the calling thread alone, into the network namespace of this descriptor; it stays open. */
+  setNetworkNamespace(fd: number): void;
   /** What this kernel offers: probed once. */
   probeOffloads(): {
     tunVnetHdr: boolean;
@@ -159,6 +161,9 @@ export interface TlsContextOptions {
   cipherList?: string;
   cipherSuites?: string;
   groups?: string;
+  signatureAlgorithms?: string;
+  /** The server's order of suites decides; undefined: yes. */
+  serverPreference?: boolean;
   clientCertificate: 'none' | 'request' | 'require';
   /** PEM bundle to verify client certificates, with `clientCertificate` other than none. */
   ca?: Uint8Array;
@@ -254,6 +259,14 @@ export interface TunnelOptions {
   /** Absolute limit to which DPD probes may raise the MTU. */
   maxDataMtu: number;
   dtls: DtlsOptions | null;
+  /** Compression of each channel, null: none; packets shorter than the limit (bytes) are sent as they are. */
+  cstpCompression: 'oc-lz4' | 'lzs' | null;
+  dtlsCompression: 'oc-lz4' | 'lzs' | null;
+  noCompressLimit: number;
+  /** UDP with the DF bit and a search for the path MTU; false: fragments are allowed. */
+  mtuDiscovery: boolean;
+  /** SO_SNDBUF of the sockets, bytes; 0: as the system has it. */
+  sendBufferBytes: number;
   dpdSec: number;
   keepaliveSec: number;
   idleTimeoutSec: number;
@@ -321,6 +334,10 @@ export interface TunnelCounters {
   udpReceives: number;
   udpGroReceives: number;
   tlsWrites: number;
+  /** Packets that came and went compressed; bytes that this saved on the way out. */
+  rxCompressed: number;
+  txCompressed: number;
+  txCompressionSaved: number;
   /** Milliseconds since the last data packet either way (ICMP and IGMP not counted). */
   idleMs: number;
   /** 1 while DTLS carries the data to the client. */

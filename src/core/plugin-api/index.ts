@@ -139,6 +139,8 @@ export interface AuthBackend {
   readonly configuresSessions?: boolean;
   /** Must not reveal whether the user exists, neither by its steps nor by its time. */
   begin(login: LoginContext): Conversation;
+  /** All groups that a user may select, for auto-select-group; absent: the back end cannot list them. */
+  groups?(): Promise<readonly string[]>;
   /** At the end of the process, or when the configuration no longer names it. */
   close?(): void | Promise<void>;
 }

@@ -15,7 +15,7 @@ import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
 import { ensureFirstUser } from '../users/first-user.js';
-import { loadAuthPlugins } from './plugins.js';
+import { loadAuthPlugins, pluginLists } from './plugins.js';
 import { Secmod } from './secmod.js';
 import { MemoryStore } from './state-store.js';
 import { Vhosts } from './vhosts.js';
@@ -53,7 +53,7 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
-  const plugins = await loadAuthPlugins();
+  const plugins = await loadAuthPlugins(...pluginLists(args.dataDir));
   const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
   const secmod = new Secmod({
     vhosts,

@@ -16,9 +16,9 @@ export function mainHandlers(secmod: Secmod): Handlers<'secmod', 'main'> {
     SECM_SESSION_ADDRESSES: (body) => sessions.setAddresses(body),
     SECM_SESSION_CLOSE: (body) => sessions.close(body),
     SECM_LIST_COOKIES: async () => ({ cookies: await sessions.cookies() }),
-    SECM_RELOAD: async () => {
+    SECM_RELOAD: async ({ keysOnly }) => {
       try {
-        await secmod.reload();
+        await (keysOnly ? secmod.reloadKeys() : secmod.reload());
         return { ok: true, reason: '' };
       } catch (error) {
         log.error({ err: error }, 'reload failed, the old configuration stays');

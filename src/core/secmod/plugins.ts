@@ -1,9 +1,10 @@
 /**
- * Loads the authentication plugins: those that `oclif.plugins` of our package.json lists, by the same metadata
- * (`oclif.hooks`) that oclif reads. oclif itself is left out: it would double the start-up time, and it would
- * also load what a user has installed below $HOME, which a process that holds keys must not run.
+ * Loads the authentication plugins: those that `oclif.plugins` of our package.json lists, and those that the
+ * administrator linked below the data directory, by the same metadata (`oclif.hooks`) that oclif reads. oclif itself
+ * is left out: it would double the start-up time, and it would also load what a user has installed below $HOME, which
+ * a process that holds keys must not run.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -15,9 +16,13 @@ import type {
   AuthBackendsHook,
   AuthBackendsHookOptions,
 } from '../plugin-api/index.js';
+import { administratorsList } from '../plugins/linked.js';
+import { assertTrusted } from './plugin-trust.js';
 
 const HOOK = 'vpn:auth-backends';
 const API_VERSION: ApiVersion = 1;
+/** Three levels up from here, in the sources and in the build. */
+const OWN_PACKAGE = fileURLToPath(new URL('../../../package.json', import.meta.url));
 
 interface PackageJson {
   readonly oclif?: {
@@ -26,14 +31,19 @@ interface PackageJson {
   };
 }
 
+/** The files that list plugins: ours, then the administrator's if there is one. */
+export function pluginLists(dataDir: string): string[] {
+  return [OWN_PACKAGE, administratorsList(dataDir)].filter((file) => existsSync(file));
+}
+
 /** Back ends by name, for `auth` and for `acct`. */
 export interface AuthPlugins {
   readonly auth: ReadonlyMap<string, AuthBackendPlugin>;
   readonly acct: ReadonlyMap<string, AccountingPlugin>;
 }
 
-/** `packageFile`: the package.json that lists the plugins. Throws OCS_PLUGIN. */
-export async function loadAuthPlugins(packageFile = ownPackageFile()): Promise<AuthPlugins> {
+/** The back ends of all plugins in `lists` (files like package.json). Throws OCS_PLUGIN. */
+export async function loadAuthPlugins(...lists: readonly string[]): Promise<AuthPlugins> {
   const auth = new Map<string, AuthBackendPlugin>();
   const acct = new Map<string, AccountingPlugin>();
   const hookOptions: AuthBackendsHookOptions = {
@@ -41,12 +51,14 @@ export async function loadAuthPlugins(packageFile = ownPackageFile()): Promise<A
     register: (backend) => addOnce(auth, backend),
     registerAccounting: (backend) => addOnce(acct, backend),
   };
-  for (const plugin of readPackage(packageFile).oclif?.plugins ?? []) {
-    try {
-      await runHooks(plugin, createRequire(packageFile), hookOptions);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new VpnError('OCS_PLUGIN', { plugin, reason }, { cause: error });
+  for (const list of lists) {
+    for (const plugin of readPackage(list).oclif?.plugins ?? []) {
+      try {
+        await runHooks(plugin, list, hookOptions);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new VpnError('OCS_PLUGIN', { plugin, reason }, { cause: error });
+      }
     }
   }
   return { auth, acct };
@@ -61,24 +73,23 @@ function addOnce<P extends { readonly manifest: { readonly name: string } }>(
   backends.set(name, backend);
 }
 
-async function runHooks(
-  plugin: string,
-  require: NodeJS.Require,
-  hookOptions: AuthBackendsHookOptions,
-): Promise<void> {
-  const file = require.resolve(`${plugin}/package.json`);
+async function runHooks(plugin: string, list: string, hookOptions: AuthBackendsHookOptions): Promise<void> {
+  const file = createRequire(list).resolve(`${plugin}/package.json`);
   for (const target of [readPackage(file).oclif?.hooks?.[HOOK] ?? []].flat()) {
+    // Ours belongs to whoever installed the server, as the server itself.
+    if (list !== OWN_PACKAGE) assertAllTrusted(list, plugin, join(dirname(file), target));
     const module = (await import(pathToFileURL(join(dirname(file), target)).href)) as { default?: unknown };
     if (typeof module.default !== 'function') throw new Error(`${target} has no function as default export`);
     await (module.default as AuthBackendsHook)(hookOptions);
   }
 }
 
-function readPackage(file: string): PackageJson {
-  return JSON.parse(readFileSync(file, 'utf8')) as PackageJson;
+/** The list, the place in which the plugin was linked, and the code that is run. */
+function assertAllTrusted(list: string, plugin: string, target: string): void {
+  const place = join(dirname(list), 'node_modules', plugin);
+  for (const path of [list, place, target]) assertTrusted(path);
 }
 
-/** Three levels up from here, in the sources and in the build. */
-function ownPackageFile(): string {
-  return fileURLToPath(new URL('../../../package.json', import.meta.url));
+function readPackage(file: string): PackageJson {
+  return JSON.parse(readFileSync(file, 'utf8')) as PackageJson;
 }

@@ -100,6 +100,12 @@ export class Secmod {
     this.log.info({ vhosts: this.vhosts.names }, 'configuration and keys read again');
   }
 
+  /** SECM_RELOAD for changed key files: the configuration in force stays. */
+  async reloadKeys(): Promise<void> {
+    await this.vhosts.reload(this.vhosts.config);
+    this.log.info('keys read again');
+  }
+
   /** Ends logins and sessions whose time is over. */
   async expire(): Promise<void> {
     for (const logins of this.#workers) logins.expire();

@@ -69,6 +69,13 @@ export class Sessions {
     return { reply: 'OK', reason: '', session: describe(session, vhost) };
   }
 
+  /** SEC_CHECK_COOKIE: whether the cookie would open a session now. */
+  async isGood(cookie: Uint8Array, vhostName: string): Promise<boolean> {
+    const session = await this.store.get(cookie);
+    if (!session || session.vhost !== vhostName) return false;
+    return this.#refusal(session, this.#configOf(session), this.#deps.now()) === '';
+  }
+
   /** The options of the session's virtual host with those of its user and group; undefined when they cannot be had. */
   #configOf(session: Session): VhostConfig | undefined {
     const vhost = this.#deps.vhost(session.vhost);

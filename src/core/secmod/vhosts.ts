@@ -7,10 +7,13 @@ import type { AccountedSession, AccountingBackend, AuthBackend } from '../plugin
 import { createAccounting, createBackend } from './backends.js';
 import { loadKeys, type ServerKey } from './keys.js';
 import type { AuthPlugins } from './plugins.js';
+import { loadProfile, type Profile } from './profile.js';
 
 export interface Vhost {
   readonly config: VhostConfig;
   readonly keys: readonly ServerKey[];
+  /** The file of user-profile. */
+  readonly profile: Profile | null;
   readonly backend: AuthBackend;
   /** Wrong answers allowed in one login, 0: no limit. */
   readonly maxTries: number;
@@ -82,8 +85,9 @@ export class Vhosts {
     const byName = new Map<string, Vhost>();
     for (const vhost of [config.default, ...config.vhosts.values()]) {
       const keys = loadKeys(vhost);
+      const profile = loadProfile(vhost['user-profile']);
       const { backend, maxTries, accounting } = this.#byName.get(vhost.name) ?? (await this.#backends(vhost));
-      byName.set(vhost.name, { config: vhost, keys, backend, maxTries, accounting });
+      byName.set(vhost.name, { config: vhost, keys, profile, backend, maxTries, accounting });
     }
     return byName;
   }

@@ -8,11 +8,28 @@ import type { WorkerLogins } from './worker-logins.js';
 export function workerHandlers(secmod: Secmod, logins: WorkerLogins): Handlers<'secmod', 'worker'> {
   return {
     SEC_GET_PK: ({ vhost }) => ({ chains: (secmod.vhosts.get(vhost)?.keys ?? []).map(({ chain }) => chain) }),
+    SEC_GET_VHOST: ({ vhost }) => vhostPages(secmod, vhost),
+    SEC_CHECK_COOKIE: async ({ cookie, vhost }) => ({ valid: await secmod.sessions.isGood(cookie, vhost) }),
     SEC_SIGN_DATA: (body, { channel }) => signData(secmod, body, channel.credentials.pid),
     SEC_AUTH_INIT: (body) => logins.init(body),
     SEC_AUTH_CONT: (body) => logins.cont(body),
     SEC_CLI_STATS: (body) => secmod.sessions.report(body),
   };
+}
+
+/** SEC_GET_VHOST_REP carries so many. */
+const MAX_GROUPS = 512;
+const MAX_GROUP_BYTES = 64;
+
+/** Groups are only told where they are shown to everybody anyway. */
+async function vhostPages({ vhosts, log }: Secmod, name: string): Promise<Body<'SEC_GET_VHOST_REP'>> {
+  const vhost = vhosts.get(name);
+  const wanted = vhost?.config['auto-select-group'] === true;
+  const all = (wanted && (await vhost.backend.groups?.())) || [];
+  const groups = all.filter((group) => Buffer.byteLength(group) <= MAX_GROUP_BYTES).slice(0, MAX_GROUPS);
+  if (groups.length < all.length)
+    log.warn({ vhost: name, groups: all.length }, 'too many groups, or too long ones, to offer them all');
+  return { groups, profile: vhost?.profile ?? null };
 }
 
 async function signData(

@@ -4,7 +4,14 @@
  */
 import type { Body } from '../ipc/messages.js';
 import type { AuthBody } from '../wire/auth-body.js';
-import { type AuthForm, formReply, successReply, type XmlStyle } from '../wire/auth-xml.js';
+import {
+  type AuthForm,
+  formReply,
+  type ProfileLink,
+  phoneSuccess,
+  successReply,
+  type XmlStyle,
+} from '../wire/auth-xml.js';
 import type { ClientIdentity } from '../wire/connect-request.js';
 import type { Cookies } from '../wire/cookies.js';
 import { type GroupMenu, groupMenu, resolveGroup } from '../wire/groups.js';
@@ -18,6 +25,15 @@ export interface LoginSettings {
   readonly 'pre-login-banner': string;
   readonly 'cookie-timeout': number;
   readonly 'auth-timeout': number;
+  readonly 'select-group-by-url': boolean;
+  readonly 'cisco-client-compat': boolean;
+}
+
+/** What of a login's replies is not in the options. */
+export interface LoginPages {
+  /** Asked when the login has succeeded. */
+  readonly certificateSha1: () => string;
+  readonly profile: ProfileLink | null;
 }
 
 export type Effect =
@@ -46,13 +62,17 @@ if (faults.length > 0) throw new Error(`http-auth table: ${faults.join('; ')}`);
 
 export class HttpAuth {
   readonly #settings: LoginSettings;
-  readonly #certificateSha1: () => string;
+  readonly #pages: LoginPages;
   readonly #deadlineMs: number;
   #state: AuthState = START;
   #menu: GroupMenu = NO_GROUPS;
   #style: XmlStyle = 'aggregate';
   #userName = '';
   #group = '';
+  /** The client is an IP phone: one round, no forms. */
+  #phone = false;
+  /** The URL selected the group. */
+  #forced = false;
   #password: Buffer | null = null;
   #sid: Uint8Array | null = null;
   #cookie: Uint8Array | null = null;
@@ -60,10 +80,10 @@ export class HttpAuth {
   #banner = '';
   #why = '';
 
-  /** `nowMs` is the injected clock; `certificateSha1` is asked when the login has succeeded. */
-  constructor(settings: LoginSettings, certificateSha1: () => string, nowMs: number) {
+  /** `nowMs` is the injected clock. */
+  constructor(settings: LoginSettings, pages: LoginPages, nowMs: number) {
     this.#settings = settings;
-    this.#certificateSha1 = certificateSha1;
+    this.#pages = pages;
     this.#deadlineMs = nowMs + settings['auth-timeout'] * 1000;
     this.#menu = groupMenu(settings['select-group'], settings['default-select-group']);
   }
@@ -93,6 +113,23 @@ export class HttpAuth {
     return this.#on('form', 'the form was asked for');
   }
 
+  /** A POST to `/group` selects that group for the whole login, if there is such a one. */
+  selectByUrl(group: string): void {
+    const settings = this.#settings;
+    if (!settings['select-group-by-url'] && !settings['cisco-client-compat']) return;
+    const option = this.#menu.options.find(({ value, label }) => value === group || label === group);
+    if (!option || this.#state !== 'INACTIVE') return;
+    this.#menu = { options: [option], defaultOption: '' };
+    this.#group = option.value;
+    this.#forced = true;
+  }
+
+  /** POST /svc */
+  postPhone(body: AuthBody, identity: ClientIdentity): Effect {
+    this.#phone = true;
+    return this.post(body, identity);
+  }
+
   /** POST of a login path. */
   post(body: AuthBody, identity: ClientIdentity): Effect {
     this.#setStyle(identity);
@@ -100,7 +137,8 @@ export class HttpAuth {
       Math.max(Buffer.byteLength(body.username ?? ''), Buffer.byteLength(body.group ?? '')) > MAX_NAME;
     if (tooLong || (body.password?.length ?? 0) > MAX_PASSWORD)
       return this.#refuse('user name, group or password is too long');
-    const group = body.group === null ? this.#group : resolveGroup(this.#menu, body.group);
+    const keep = body.group === null || this.#forced;
+    const group = keep ? this.#group : resolveGroup(this.#menu, body.group);
     if (body.username !== null) return this.#login(body.username, group, body.password);
     if (body.password !== null && this.#state !== 'INACTIVE') return this.#givePassword(body.password);
     if (this.#state === 'INACTIVE') this.#group = group;
@@ -179,8 +217,10 @@ export class HttpAuth {
   #effect(row: Row): Effect {
     switch (row.do) {
       case 'send-form':
+        if (this.#phone) return this.#refuse('the IP phone sent no user name');
         return { do: 'reply', reply: formReply(this.#form('main')), failure: null };
       case 'send-password-form':
+        if (this.#phone) return this.#refuse('login refused: an IP phone has one try');
         return { do: 'reply', reply: formReply(this.#form('password')), failure: null };
       case 'send-success':
         return { do: 'reply', reply: this.#success(), failure: null };
@@ -215,11 +255,13 @@ export class HttpAuth {
   }
 
   #success(): HttpReply {
+    if (this.#phone) return phoneSuccess(this.#heldSid());
     return successReply({
       style: this.#style,
       sid: this.#heldSid(),
       banner: this.#banner,
-      certificateSha1: this.#certificateSha1(),
+      certificateSha1: this.#pages.certificateSha1(),
+      profile: this.#pages.profile,
     });
   }
 

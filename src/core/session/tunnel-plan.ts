@@ -4,21 +4,34 @@
  */
 import type { Body } from '../ipc/messages.js';
 import type { OffloadSwitches, TlsInfo, TunnelOptions } from '../native/types.js';
+import { chooseEncoding, type Encoding } from '../wire/compression.js';
 import type { ClientIdentity, ConnectRequest } from '../wire/connect-request.js';
 import { type ConnectReplyInput, connectReply } from '../wire/connect-response.js';
-import { chooseDtls, type DtlsChoice, PSK_CIPHERS } from '../wire/dtls-choice.js';
+import { chooseDtls, type DtlsChoice } from '../wire/dtls-choice.js';
+import { fillNames, parseHeaders } from '../wire/extra-headers.js';
 import { type Mtu, negotiateMtu } from '../wire/mtu.js';
+import { permittedSuites, type TlsPolicySettings, tlsPolicy } from './tls-policy.js';
 
 export type Session = NonNullable<Body<'AUTH_COOKIE_REP'>['session']>;
 
 /** What of a vhost's options the tunnel needs. */
-export interface TunnelSettings {
+export interface TunnelSettings extends TlsPolicySettings {
   readonly 'dtls-psk': boolean;
   readonly 'dtls-legacy': boolean;
   readonly 'rekey-time': number;
   readonly 'rekey-method': string;
   readonly 'switch-to-tcp-timeout': number;
   readonly offload: boolean;
+  readonly 'match-tls-dtls-ciphers': boolean;
+  readonly 'try-mtu-discovery': boolean;
+  readonly 'output-buffer': number;
+  readonly compression: boolean;
+  readonly 'compression-algo-priority': string;
+  readonly 'no-compress-limit': number;
+  readonly 'listen-host-is-dyndns': boolean;
+  readonly 'proxy-url': string;
+  readonly 'custom-header': readonly string[];
+  readonly 'included-http-headers': readonly string[];
 }
 
 export interface PlanInput {
@@ -43,19 +56,17 @@ export interface TunnelPlan {
   readonly options: Omit<TunnelOptions, 'tunFd'>;
   readonly mtu: Mtu;
   readonly dtls: DtlsChoice | null;
+  readonly encodings: Encodings;
 }
 
 /** Rekey times of sessions are spread by this much either way, seconds. */
 const REKEY_FUZZ_SEC = 30;
+const MIN_SEND_BUFFER = 2048;
 
 export function planTunnel(input: PlanInput): TunnelPlan | { readonly error: string } {
   const { session, request, settings, tls } = input;
   const udp = session.udpPort !== 0 && !session.config.noUdp;
-  const dtls = chooseDtls(
-    request,
-    { udp, psk: settings['dtls-psk'], legacy: settings['dtls-legacy'] },
-    tls.cipher,
-  );
+  const dtls = chooseDtls(request, { udp, ...dtlsPolicy(settings) }, tls.cipher);
   const ipv4 = request.ipv4 ? ipv4Of(session) : null;
   const wantedIpv6 = wantsIpv6(input) ? ipv6Of(session) : null;
   const mtu = negotiateMtu({
@@ -71,8 +82,34 @@ export function planTunnel(input: PlanInput): TunnelPlan | { readonly error: str
   const ipv6 = mtu.ipv6Fits ? wantedIpv6 : null;
   if (!ipv4 && !ipv6) return { error: 'no address of a family that the client accepts' };
   const timers = timersOf(input);
-  const reply = connectReply({ ...replyText(input), ...timers, ipv4, ipv6, dtls, mtu });
-  return { reply, options: optionsOf(input, { ipv4, ipv6, dtls, mtu, timers }), mtu, dtls };
+  const encodings = encodingsOf(input, dtls !== null);
+  const reply = connectReply({ ...replyText(input), ...timers, ...encodings, ipv4, ipv6, dtls, mtu });
+  const options = optionsOf(input, { ipv4, ipv6, dtls, mtu, timers, encodings });
+  return { reply, options, mtu, dtls, encodings };
+}
+
+/** Cisco's clients know no PSK-NEGOTIATE, so what is for them brings the legacy mode with it. */
+function dtlsPolicy(settings: TunnelSettings) {
+  return {
+    psk: settings['dtls-psk'],
+    legacy: settings['dtls-legacy'] || settings['cisco-client-compat'] || settings['cisco-svc-client-compat'],
+    matchTls: settings['match-tls-dtls-ciphers'],
+    suites: permittedSuites(tlsPolicy(settings)),
+  };
+}
+
+interface Encodings {
+  readonly cstpEncoding: Encoding | null;
+  readonly dtlsEncoding: Encoding | null;
+}
+
+function encodingsOf({ request, settings }: PlanInput, dtls: boolean): Encodings {
+  const choose = (accepted: readonly string[]): Encoding | null =>
+    settings.compression ? chooseEncoding(accepted, settings['compression-algo-priority']) : null;
+  return {
+    cstpEncoding: choose(request.cstpEncodings),
+    dtlsEncoding: dtls ? choose(request.dtlsEncodings) : null,
+  };
 }
 
 /** openconnect up to v3 cannot do IPv6 (reference §2.1). */
@@ -119,9 +156,14 @@ function rekeyOf({ settings, tls, random }: PlanInput): ConnectReplyInput['rekey
   return { timeSec, method: inPlace ? 'ssl' : 'new-tunnel' };
 }
 
-function replyText({ session, request, identity }: PlanInput) {
+function replyText({ session, request, identity, settings }: PlanInput) {
   const { config } = session;
+  const fill = (text: string): string => fillNames(text, session.userName, session.groupName);
   return {
+    dynDns: settings['listen-host-is-dyndns'],
+    proxyUrl: fill(settings['proxy-url']),
+    includedHeaders: parseHeaders(settings['included-http-headers']),
+    customHeaders: parseHeaders(settings['custom-header'].map(fill)),
     hostname: config.hostname || request.hostname,
     agent: identity.agent.name,
     ios: identity.ios,
@@ -146,11 +188,12 @@ interface Chosen {
   readonly dtls: DtlsChoice | null;
   readonly mtu: Mtu;
   readonly timers: Timers;
+  readonly encodings: Encodings;
 }
 
 function optionsOf(
   input: PlanInput,
-  { ipv4, ipv6, dtls, mtu, timers }: Chosen,
+  { ipv4, ipv6, dtls, mtu, timers, encodings }: Chosen,
 ): Omit<TunnelOptions, 'tunFd'> {
   const { session, settings } = input;
   // Networks behind the client (iroute) are legal inner sources.
@@ -162,6 +205,11 @@ function optionsOf(
     dataMtu: mtu.data,
     maxDataMtu: mtu.maxData,
     dtls: dtls && dtlsOptions(dtls, session.dtlsSessionId),
+    cstpCompression: encodings.cstpEncoding,
+    dtlsCompression: encodings.dtlsEncoding,
+    noCompressLimit: settings['no-compress-limit'],
+    mtuDiscovery: settings['try-mtu-discovery'],
+    sendBufferBytes: sendBuffer(settings['output-buffer'], mtu.link),
     dpdSec: timers.dpdSec,
     keepaliveSec: timers.keepaliveSec,
     idleTimeoutSec: timers.idleTimeoutSec,
@@ -178,6 +226,10 @@ function optionsOf(
   };
 }
 
+/** Bytes, 0: as the system has it. Below a packet or two nothing would move (ocserv's bound). */
+const sendBuffer = (packets: number, linkMtu: number): number =>
+  packets === 0 ? 0 : Math.max(MIN_SEND_BUFFER, packets * linkMtu);
+
 const offloads = (on: boolean): OffloadSwitches => ({
   udpSegment: on,
   udpGro: on,
@@ -186,6 +238,6 @@ const offloads = (on: boolean): OffloadSwitches => ({
 });
 
 function dtlsOptions(dtls: DtlsChoice, sessionId: Uint8Array): NonNullable<TunnelOptions['dtls']> {
-  if (dtls.mode === 'psk') return { mode: 'psk', ciphers: PSK_CIPHERS };
+  if (dtls.mode === 'psk') return { mode: 'psk', ciphers: dtls.ciphers };
   return { mode: 'legacy', ciphers: dtls.suite.openssl, masterSecret: dtls.masterSecret, sessionId };
 }

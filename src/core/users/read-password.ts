@@ -1,8 +1,10 @@
-/** Reads a new password: twice and unseen from a terminal, else one line. */
+/** Reads passwords: unseen from a terminal, else lines of standard input. */
 import { on } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { ReadStream } from 'node:tty';
 import { VpnError } from '../errors.js';
+
+const NO_LINE = 'No password was given on standard input';
 
 export interface Terminal {
   readonly input: NodeJS.ReadableStream & Partial<Pick<ReadStream, 'isTTY' | 'setRawMode'>>;
@@ -22,6 +24,30 @@ export async function readNewPassword(
   return first;
 }
 
+/** Answers to the prompts of a login, one after the other. */
+export interface Answers {
+  /** Throws OCS_PASSWORD when there is none. */
+  next(prompt: string): Promise<string>;
+  close(): void;
+}
+
+/** From a terminal unseen, else one line of standard input each. */
+export function openAnswers(
+  { input, output }: Terminal = { input: process.stdin, output: process.stderr },
+): Answers {
+  if (input.isTTY) return { next: (prompt) => askUnseen(`${prompt} `, input, output), close: () => {} };
+  const reader = createInterface({ input, terminal: false });
+  const lines = reader[Symbol.asyncIterator]();
+  return {
+    next: async () => {
+      const { value, done } = await lines.next();
+      if (done) throw new VpnError('OCS_PASSWORD', { reason: NO_LINE });
+      return value;
+    },
+    close: () => reader.close(),
+  };
+}
+
 async function readLine(input: NodeJS.ReadableStream): Promise<string> {
   const lines = createInterface({ input, terminal: false });
   try {
@@ -29,7 +55,7 @@ async function readLine(input: NodeJS.ReadableStream): Promise<string> {
   } finally {
     lines.close();
   }
-  throw new VpnError('OCS_PASSWORD', { reason: 'No password was given on standard input' });
+  throw new VpnError('OCS_PASSWORD', { reason: NO_LINE });
 }
 
 /** One line of a terminal in raw mode, edited by backspace and Ctrl-U, ended by Enter; Ctrl-C and Ctrl-D give up. */

@@ -92,15 +92,22 @@ export interface AuthSuccess {
   readonly banner: string;
   /** Upper-case hex SHA-1 of the server certificate's DER; openconnect uses it as a pin in old flows. */
   readonly certificateSha1: string;
+  /** user-profile: name of the file and upper-case hex SHA-1 of it; null without one. */
+  readonly profile: ProfileLink | null;
+}
+
+export interface ProfileLink {
+  readonly name: string;
+  readonly sha1: string;
 }
 
 /** 200 that ends the login and sets the session cookies. */
-export function successReply({ style, sid, banner, certificateSha1 }: AuthSuccess): HttpReply {
+export function successReply({ style, sid, banner, certificateSha1, profile }: AuthSuccess): HttpReply {
   const bannerXml = banner ? `<banner>${escapeXml(banner)}</banner>` : '';
   const auth = `<auth id="success">\n<title>SSL VPN Service</title>${bannerXml}</auth>`;
   const body =
     style === 'aggregate'
-      ? `${XML_HEAD}<config-auth client="vpn" type="complete">\n${VERSION}${auth}</config-auth>\n`
+      ? `${XML_HEAD}<config-auth client="vpn" type="complete">\n${VERSION}${auth}${profileElement(profile)}</config-auth>\n`
       : `${XML_HEAD}${auth}\n`;
   const reply = xmlReply([['Connection', 'Keep-Alive']], body);
   const cookie = encodeCookie(sid);
@@ -108,7 +115,51 @@ export function successReply({ style, sid, banner, certificateSha1 }: AuthSucces
     ['Set-Cookie', `webvpncontext=${cookie}; Secure; HttpOnly`],
     ['Set-Cookie', `webvpn=${cookie}; Secure; HttpOnly`],
     ['Set-Cookie', `webvpnc=; ${EXPIRED}`],
-    ['Set-Cookie', `webvpnc=bu:/&p:t&iu:1/&sh:${certificateSha1}; path=/; Secure; HttpOnly`],
+    [
+      'Set-Cookie',
+      `webvpnc=bu:/&p:t&iu:1/&sh:${certificateSha1}${profileFields(profile)}; path=/; Secure; HttpOnly`,
+    ],
   ];
   return { ...reply, headers: [...reply.headers, ...cookies] };
+}
+
+/** Tells AnyConnect where the profile is; it fetches it when the hash is not that of its copy. */
+function profileElement(profile: ProfileLink | null): string {
+  if (!profile) return '';
+  const uri = `/profiles/${encodeURIComponent(profile.name)}`;
+  const file = `<uri>${uri}</uri><hash type="sha1">${profile.sha1}</hash>`;
+  return (
+    '<config client="vpn" type="private"><vpn-profile-manifest><vpn rev="1.0">' +
+    `<file type="profile" service-type="user">${file}</file></vpn></vpn-profile-manifest></config>`
+  );
+}
+
+function profileFields(profile: ProfileLink | null): string {
+  if (!profile) return '';
+  const translations = '/+CSCOT+/translation-table?textdomain%3DAnyConnect%26type%3Dmanifest';
+  return `&lu:${translations}&fu:profiles%2F${encodeURIComponent(profile.name)}&fh:${profile.sha1}`;
+}
+
+/** GET /svc: what an IP phone expects before it posts its user's name. */
+export function phoneHello(): HttpReply {
+  return phoneReply([
+    'webvpn=; expires=Thu, 01 Jan 1970 22:00:00 GMT; path=/; secure',
+    'webvpnlogin=1; secure',
+  ]);
+}
+
+/** POST /svc: the phone is logged in. */
+export function phoneSuccess(sid: Uint8Array): HttpReply {
+  return phoneReply([`webvpn=${encodeCookie(sid)}; secure`]);
+}
+
+function phoneReply(cookies: readonly string[]): HttpReply {
+  const headers = cookies.map((cookie): Header => ['Set-Cookie', cookie]);
+  return {
+    status: 200,
+    reason: 'OK',
+    headers: [...headers, ['Content-Length', '0']],
+    body: '',
+    after: 'keep',
+  };
 }

@@ -34,12 +34,16 @@ export interface ConnectRequest {
   /** Suite names in the client's order. */
   readonly dtlsCipherSuites: readonly string[];
   readonly dtls12CipherSuites: readonly string[];
+  /** X-CSTP-Accept-Encoding and X-DTLS-Accept-Encoding. */
+  readonly cstpEncodings: readonly string[];
+  readonly dtlsEncodings: readonly string[];
 }
 
 const MAX_DEVICE_TEXT = 63;
 const MAX_HOSTNAME = 63;
 const MAX_BASE_MTU = 16384;
 const MAX_SUITES = 64;
+const MAX_ENCODINGS = 16;
 const MASTER_SECRET_HEX = 96;
 
 /** Value of one header; of a repeated one the first. */
@@ -76,8 +80,10 @@ export function parseConnectRequest(headers: RequestHeaders): ConnectRequest {
     ipv6: addressTypes?.includes('IPv6') ?? true,
     fullIpv6: header(headers, 'X-CSTP-Full-IPv6-Capability').includes('true'),
     dtlsMasterSecret: masterSecret(header(headers, 'X-DTLS-Master-Secret')),
-    dtlsCipherSuites: suites(header(headers, 'X-DTLS-CipherSuite')),
-    dtls12CipherSuites: suites(header(headers, 'X-DTLS12-CipherSuite')),
+    dtlsCipherSuites: names(header(headers, 'X-DTLS-CipherSuite'), ':', MAX_SUITES),
+    dtls12CipherSuites: names(header(headers, 'X-DTLS12-CipherSuite'), ':', MAX_SUITES),
+    cstpEncodings: names(header(headers, 'X-CSTP-Accept-Encoding'), ',', MAX_ENCODINGS),
+    dtlsEncodings: names(header(headers, 'X-DTLS-Accept-Encoding'), ',', MAX_ENCODINGS),
   };
 }
 
@@ -98,9 +104,9 @@ function masterSecret(hex: string): Buffer | null {
     : null;
 }
 
-function suites(list: string): string[] {
+function names(list: string, separator: string, limit: number): string[] {
   return list
-    .split(':', MAX_SUITES)
+    .split(separator, limit)
     .map((name) => name.trim())
     .filter((name) => name !== '');
 }

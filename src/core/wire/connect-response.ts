@@ -1,6 +1,7 @@
 /** The CONNECT reply: every X-CSTP-* and X-DTLS-* header in ocserv's order (reference protocol.md §6.3). */
 
 import { isIPv6 } from '../util/ip-text.js';
+import type { Encoding } from './compression.js';
 import type { DtlsChoice } from './dtls-choice.js';
 import type { Header } from './http-reply.js';
 import type { Mtu } from './mtu.js';
@@ -37,6 +38,16 @@ export interface ConnectReplyInput {
   readonly dtlsSessionId: Uint8Array;
   readonly mtu: Mtu;
   readonly banner: string;
+  /** listen-host-is-dyndns */
+  readonly dynDns: boolean;
+  /** proxy-url, '' without one. */
+  readonly proxyUrl: string;
+  /** included-http-headers and custom-header. */
+  readonly includedHeaders: readonly Header[];
+  readonly customHeaders: readonly Header[];
+  /** Compression of each channel; null: none. */
+  readonly cstpEncoding: Encoding | null;
+  readonly dtlsEncoding: Encoding | null;
 }
 
 /** X-DTLS-Rekey-Time is a little later than the TLS one, so that both do not happen at once. */
@@ -51,6 +62,7 @@ export function connectReply(input: ConnectReplyInput): Buffer {
 /** The headers, in order. */
 export function connectHeaders(input: ConnectReplyInput): Header[] {
   return [
+    ...input.includedHeaders,
     ...identityHeaders(input),
     ...addressHeaders(input),
     ...dnsHeaders(input),
@@ -60,6 +72,8 @@ export function connectHeaders(input: ConnectReplyInput): Header[] {
     ['X-CSTP-Base-MTU', String(input.mtu.link)],
     ['X-CSTP-MTU', String(input.mtu.data)],
     ...optional('X-CSTP-Banner', input.banner),
+    ...optional('X-DTLS-Content-Encoding', input.dtlsEncoding ?? ''),
+    ...optional('X-CSTP-Content-Encoding', input.cstpEncoding ?? ''),
   ];
 }
 
@@ -130,14 +144,19 @@ function timerHeaders(input: ConnectReplyInput): Header[] {
     ['X-CSTP-Keepalive', String(input.keepaliveSec)],
     ['X-CSTP-Idle-Timeout', input.idleTimeoutSec > 0 ? String(input.idleTimeoutSec) : 'none'],
     ['X-CSTP-Smartcard-Removal-Disconnect', 'true'],
+    ...(input.dynDns ? [['X-CSTP-DynDNS', 'true'] as const] : []),
     ...(rekey ? [['X-CSTP-Rekey-Time', String(rekey.timeSec)] as const] : []),
     ['X-CSTP-Rekey-Method', rekey?.method ?? 'none'],
+    ...optional('X-CSTP-MSIE-Proxy-Pac-URL', input.proxyUrl),
+    // openconnect compares names exactly, and this is how it spells it.
+    ...optional('X-CSTP-MSIE-Proxy-PAC-URL', input.proxyUrl),
     ['X-CSTP-Session-Timeout', String(input.sessionTimeoutSec)],
     ['X-CSTP-Session-Timeout-Remaining', String(input.sessionRemainingSec)],
     ['X-CSTP-Disconnected-Timeout', 'none'],
     ['X-CSTP-Keep', 'true'],
     ['X-CSTP-TCP-Keepalive', 'true'],
     ['X-CSTP-License', 'accept'],
+    ...input.customHeaders,
   ];
 }
 

@@ -8,6 +8,10 @@ export interface DtlsPolicy {
   readonly legacy: boolean;
   /** UDP is there at all: udp-port set and no-udp not. */
   readonly udp: boolean;
+  /** match-tls-dtls-ciphers: only the cipher of the TLS channel. */
+  readonly matchTls: boolean;
+  /** OpenSSL's names of the TLS suites whose ciphers may be used; null: any. */
+  readonly suites: readonly string[] | null;
 }
 
 export interface LegacySuite {
@@ -21,7 +25,7 @@ export interface LegacySuite {
 }
 
 export type DtlsChoice =
-  | { readonly mode: 'psk' }
+  | { readonly mode: 'psk' /** OpenSSL's list. */; readonly ciphers: string }
   | { readonly mode: 'legacy'; readonly suite: LegacySuite; readonly masterSecret: Buffer };
 
 /**
@@ -79,7 +83,11 @@ export const legacySuites: readonly LegacySuite[] = [
  * PSK suites, best first: AEAD only, so that the record overhead is known before the handshake. Every client
  * that offers PSK-NEGOTIATE has them.
  */
-export const PSK_CIPHERS = 'PSK-AES256-GCM-SHA384:PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256';
+const pskSuites = [
+  { openssl: 'PSK-AES256-GCM-SHA384', cipher: 'AES-256-GCM' },
+  { openssl: 'PSK-CHACHA20-POLY1305', cipher: 'CHACHA20-POLY1305' },
+  { openssl: 'PSK-AES128-GCM-SHA256', cipher: 'AES-128-GCM' },
+] as const;
 
 /** `tlsCipher`: OpenSSL's name of the TLS channel's suite. */
 export function chooseDtls(
@@ -89,13 +97,22 @@ export function chooseDtls(
 ): DtlsChoice | null {
   if (!policy.udp) return null;
   const offersPsk = [...request.dtlsCipherSuites, ...request.dtls12CipherSuites].includes('PSK-NEGOTIATE');
-  if (policy.psk && offersPsk) return { mode: 'psk' };
+  if (policy.psk && offersPsk) {
+    const usable = pskSuites.filter(({ cipher }) => isPermitted(policy, cipher, tlsCipher));
+    if (usable.length > 0) return { mode: 'psk', ciphers: usable.map(({ openssl }) => openssl).join(':') };
+  }
   const masterSecret = request.dtlsMasterSecret;
   if (!policy.legacy || !masterSecret) return null;
   const suite =
     bestSuite(X_DTLS12, request.dtls12CipherSuites, tlsCipher) ??
     bestSuite(X_DTLS, request.dtlsCipherSuites, tlsCipher);
-  return suite && { mode: 'legacy', suite, masterSecret };
+  if (!suite || (policy.matchTls && !sameCipher(suite.cipher, tlsCipher))) return null;
+  return { mode: 'legacy', suite, masterSecret };
+}
+
+function isPermitted({ matchTls, suites }: DtlsPolicy, cipher: string, tlsCipher: string): boolean {
+  if (matchTls && !sameCipher(cipher, tlsCipher)) return false;
+  return suites === null || suites.some((suite) => sameCipher(cipher, suite));
 }
 
 /** Highest priority, but a suite with the TLS channel's cipher wins at once. */
@@ -104,14 +121,14 @@ function bestSuite(from: string, offered: readonly string[], tlsCipher: string):
   for (const name of offered) {
     const suite = legacySuites.find((candidate) => candidate.header === from && candidate.name === name);
     if (!suite) continue;
-    if (sameCipher(suite, tlsCipher)) return suite;
+    if (sameCipher(suite.cipher, tlsCipher)) return suite;
     if (!best || suite.priority > best.priority) best = suite;
   }
   return best;
 }
 
 /** OpenSSL writes AES-256-GCM as AES256-GCM (TLS 1.2) or AES_256_GCM (TLS 1.3). */
-function sameCipher(suite: LegacySuite, tlsCipher: string): boolean {
-  const bits = suite.cipher === 'AES-256-GCM' ? '256' : '128';
-  return tlsCipher.includes(`AES${bits}-GCM`) || tlsCipher.includes(`AES_${bits}_GCM`);
+function sameCipher(cipher: string, tlsCipher: string): boolean {
+  const plain = (name: string): string => name.replaceAll(/[-_]/g, '');
+  return plain(tlsCipher).includes(plain(cipher));
 }

@@ -40,6 +40,27 @@ export function notFound(): HttpReply {
   };
 }
 
+/** What a web server that asks for a password says; for camouflage, so nothing of it is a VPN server's. */
+export function passwordWanted(realm: string): HttpReply {
+  const quoted = realm.replaceAll(/[\r\n]+/g, ' ').replaceAll(/["\\]/g, '\\$&');
+  return plainRefusal(401, 'Unauthorized', [['WWW-Authenticate', `Basic realm="${quoted}"`]]);
+}
+
+/** What a web server that is no proxy says to CONNECT; for camouflage. */
+export function methodNotAllowed(): HttpReply {
+  return plainRefusal(405, 'Method Not Allowed', []);
+}
+
+function plainRefusal(status: number, reason: string, headers: readonly Header[]): HttpReply {
+  const body = `<html><body><h1>${status} ${reason}</h1></body></html>\r\n`;
+  const common: Header[] = [
+    ['Content-Type', 'text/html'],
+    ['Content-Length', String(body.length)],
+    ['Connection', 'close'],
+  ];
+  return { status, reason, headers: [...headers, ...common], body, after: 'close' };
+}
+
 /** Reasons of a final 401 in the login phase and at CONNECT. */
 export type DenyReason =
   | 'Authentication failed'

@@ -5,7 +5,12 @@ import { type HttpReply, page } from './http-reply.js';
 export const MAX_URL_BYTES = 255;
 
 export type Route =
-  | { readonly kind: 'auth' }
+  /** `group`: the part of an unknown path that may name a group; '' for a path of the login itself. */
+  | { readonly kind: 'auth'; readonly group: string }
+  /** Cisco's IP phones. */
+  | { readonly kind: 'phone' }
+  /** The user-profile, for those who have logged in. */
+  | { readonly kind: 'profile' }
   | { readonly kind: 'stub'; readonly reply: HttpReply }
   | { readonly kind: 'tunnel' }
   | { readonly kind: 'not-found' };
@@ -14,6 +19,8 @@ const VPN_MANIFEST = '<?xml version="1.0" encoding="UTF-8"?>\n<vpn rev="1.0">\n<
 const EMPTY_PAGE = '<html></html>\n';
 
 const authPaths = ['/', '/auth', '/VPN'];
+const PHONE_PATH = '/svc';
+const PROFILES = '/profiles';
 
 /** Pages that AnyConnect fetches before it goes on; it stalls in "checking for updates" without them. */
 const stubs: ReadonlyMap<string, HttpReply> = new Map([
@@ -48,14 +55,28 @@ export function route(method: string, url: string, authenticating: boolean): Rou
   if (method === 'CONNECT') return routeConnect(url);
   if (method === 'GET') return routeGet(url);
   if (method !== 'POST') return { kind: 'not-found' };
-  const known = authPaths.some((path) => matchesPost(url, path));
-  return known || !authenticating ? { kind: 'auth' } : { kind: 'not-found' };
+  if (matchesPost(url, PHONE_PATH)) return { kind: 'phone' };
+  if (authPaths.some((path) => matchesPost(url, path))) return { kind: 'auth', group: '' };
+  return authenticating ? { kind: 'not-found' } : { kind: 'auth', group: groupOf(url) };
 }
 
 function routeGet(url: string): Route {
-  if (authPaths.some((path) => matchesGet(url, path))) return { kind: 'auth' };
+  if (authPaths.some((path) => matchesGet(url, path))) return { kind: 'auth', group: '' };
+  if (matchesGet(url, PHONE_PATH)) return { kind: 'phone' };
+  if (matchesGet(url, PROFILES)) return { kind: 'profile' };
   for (const [path, reply] of stubs) if (matchesGet(url, path)) return { kind: 'stub', reply };
   return { kind: 'not-found' };
+}
+
+/** `/group?query` is `group`; '' when it cannot be decoded. */
+function groupOf(url: string): string {
+  const path = url.slice(1).split('?', 1)[0] ?? '';
+  try {
+    return decodeURIComponent(path.replace(/\/$/, ''));
+  } catch {
+    // A broken escape names nothing.
+    return '';
+  }
 }
 
 /** Clavister's client leaves out the leading slash. */

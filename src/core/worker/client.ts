@@ -22,9 +22,10 @@ import {
   parseConnectRequest,
 } from '../wire/connect-request.js';
 import { parseCookies } from '../wire/cookies.js';
-import { type HttpReply, notFound } from '../wire/http-reply.js';
+import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
+import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
@@ -88,6 +89,7 @@ export class Client implements HttpHandler {
   #tls: TlsInfo | null = null;
   #vhost: Vhost;
   #auth: HttpAuth | null = null;
+  #pages: Pages;
   #identity: ClientIdentity = clientIdentity({});
   #keyIndex = 0;
   #connect: { request: ConnectRequest; head: Buffer } | null = null;
@@ -105,6 +107,7 @@ export class Client implements HttpHandler {
     this.#fd = fd;
     this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
+    this.#pages = this.#pagesOf(this.#vhost);
     this.#stream = deps.openStream(deps.vhosts, fd, startup, {
       onSign: (requestId, vhost, keyIndex, scheme, data) =>
         void this.#signHandshake(vhost, { requestId, keyIndex, scheme, data }),
@@ -162,8 +165,15 @@ export class Client implements HttpHandler {
     const { vhosts, front, now } = this.#deps;
     this.#tls = info;
     this.#vhost = vhosts.find(info.vhost);
-    this.#auth = new HttpAuth(this.#vhost.options, () => this.#certificateSha1(), now());
+    this.#pages = this.#pagesOf(this.#vhost);
+    const profile = this.#vhost.profile?.link ?? null;
+    const pages = { certificateSha1: () => this.#certificateSha1(), profile };
+    this.#auth = new HttpAuth(this.#vhost.options, pages, now());
     front.serve(this.#stream, this);
+  }
+
+  #pagesOf(vhost: Vhost): Pages {
+    return new Pages(vhost, (cookie) => this.#secmod.isGoodCookie(vhost.name, cookie));
   }
 
   #certificateSha1(): string {
@@ -183,35 +193,47 @@ export class Client implements HttpHandler {
   // ---------------------------------------------------------------- HTTP
 
   onRequest(request: HttpRequest, reply: (reply: HttpReply) => void): void {
-    const auth = this.#session();
-    const target = route(request.method, request.url, auth.authenticating);
-    if (target.kind === 'stub') reply(target.reply);
-    else if (target.kind !== 'auth') this.#notFound(request, reply);
-    else this.#login(request, reply);
+    void this.#answer(request, (plain) => reply(this.#pages.finish(plain)));
   }
 
-  #login(request: HttpRequest, reply: (reply: HttpReply) => void): void {
+  async #answer(request: HttpRequest, reply: (reply: HttpReply) => void): Promise<void> {
     const auth = this.#session();
-    this.#identity = clientIdentity(request.headers);
-    const isGet = request.method === 'GET';
-    const effect = isGet ? auth.get(this.#identity) : auth.post(parseAuthBody(request.body), this.#identity);
-    void this.#run(effect, reply);
+    try {
+      const answer = await this.#pages.answer(request, auth.authenticating);
+      if (this.#gone) return;
+      if (answer.kind === 'reply') {
+        this.#failure = answer.failure;
+        reply(answer.reply);
+        return;
+      }
+      this.#identity = answer.identity;
+      await this.#run(this.#loginEffect(request, answer), reply);
+    } catch (error) {
+      await this.#run(auth.failure(messageOf(error)), reply);
+    }
+  }
+
+  #loginEffect(request: HttpRequest, answer: Exclude<Answer, { kind: 'reply' }>): Effect {
+    const auth = this.#session();
+    if (request.method === 'GET') return auth.get(this.#identity);
+    const body = parseAuthBody(request.body);
+    if (answer.kind === 'phone') return auth.postPhone(body, this.#identity);
+    auth.selectByUrl(answer.group);
+    return auth.post(body, this.#identity);
   }
 
   onConnect(request: HttpRequest, head: Buffer, reply: (reply: HttpReply) => void): void {
     const auth = this.#session();
+    const refuse = (refusal: HttpReply): void => reply(this.#pages.connectRefusal(refusal));
     if (route('CONNECT', request.url, auth.authenticating).kind !== 'tunnel') {
-      this.#notFound(request, reply);
+      const answer = noSuchPage(request);
+      this.#failure = answer.failure;
+      refuse(answer.reply);
       return;
     }
     this.#identity = clientIdentity(request.headers);
     this.#connect = { request: parseConnectRequest(request.headers), head };
-    void this.#run(auth.connect(parseCookies(header(request.headers, 'Cookie'))), reply);
-  }
-
-  #notFound(request: HttpRequest, reply: (reply: HttpReply) => void): void {
-    this.#failure = `no such page: ${JSON.stringify(`${request.method} ${request.url}`)}`;
-    reply(notFound());
+    void this.#run(auth.connect(parseCookies(header(request.headers, 'Cookie'))), refuse);
   }
 
   onHttpFailure(reason: string): void {

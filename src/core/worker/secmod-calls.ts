@@ -24,6 +24,12 @@ export class SecmodCalls {
     return (await channel.call('SEC_SIGN_DATA', request)).body.signature;
   }
 
+  /** Whether CONNECT with this cookie would be allowed. */
+  async isGoodCookie(vhost: string, cookie: Uint8Array): Promise<boolean> {
+    const channel = await this.#link.channel();
+    return (await channel.call('SEC_CHECK_COOKIE', { vhost, cookie: Uint8Array.from(cookie) })).body.valid;
+  }
+
   /** Starts a login. */
   async authInit(
     vhost: string,

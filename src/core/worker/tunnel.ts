@@ -40,7 +40,6 @@ export interface OpenTunnel {
 
 /** Period of CLI_STATS, and the shortest of SEC_CLI_STATS (ocserv). */
 const REPORT_MS = 10_000;
-const NO_COMPRESSION = '';
 
 export class Tunnel {
   readonly id: number;
@@ -48,6 +47,7 @@ export class Tunnel {
   readonly #sid: Uint8Array;
   readonly #netPriority: number;
   readonly #tlsSuite: string;
+  readonly #compression: { readonly cstpCompr: string; readonly dtlsCompr: string };
   readonly #timers: NodeJS.Timeout[] = [];
   #dtlsSuite = '';
   #reported = '';
@@ -58,6 +58,8 @@ export class Tunnel {
     this.#sid = Uint8Array.from(session.sid);
     this.#netPriority = session.config.netPriority;
     this.#tlsSuite = suiteName(tls);
+    const { cstpEncoding, dtlsEncoding } = plan.encodings;
+    this.#compression = { cstpCompr: cstpEncoding ?? '', dtlsCompr: dtlsEncoding ?? '' };
     deps.main.send('TUN_MTU', { client: deps.client, mtu: plan.mtu.data });
     this.#setPriority(tcpFd);
     this.id = deps.dataplane.open(connection, plan.reply, head, { ...plan.options, tunFd });
@@ -116,8 +118,7 @@ export class Tunnel {
       client: this.#deps.client,
       tlsCiphersuite: this.#tlsSuite,
       dtlsCiphersuite: this.#dtlsSuite,
-      cstpCompr: NO_COMPRESSION,
-      dtlsCompr: NO_COMPRESSION,
+      ...this.#compression,
     });
   }
 

@@ -1,8 +1,11 @@
 /** The virtual hosts of a worker: their options, certificates and TLS contexts. */
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { WorkerConfig, WorkerVhost } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
 import type { NativeBinding, TlsServerContext } from '../native/types.js';
+import { tlsPolicy } from '../session/tls-policy.js';
+import type { ProfileLink } from '../wire/auth-xml.js';
+import { parseGroup } from '../wire/groups.js';
 import type { SecmodLink } from './secmod-link.js';
 
 export interface Vhost {
@@ -11,6 +14,13 @@ export interface Vhost {
   readonly context: TlsServerContext;
   /** Upper-case hex SHA-1 of each key's certificate, by keyIndex. */
   readonly certificateSha1: readonly string[];
+  readonly profile: Profile | null;
+}
+
+/** user-profile */
+export interface Profile {
+  readonly content: string;
+  readonly link: ProfileLink;
 }
 
 /** One configuration's virtual hosts; a reload makes a new one, connections keep theirs. */
@@ -48,18 +58,36 @@ export async function loadVhosts(
   return new Vhosts(config, loaded);
 }
 
-async function loadVhost(native: NativeBinding, secmod: SecmodLink, options: WorkerVhost): Promise<Vhost> {
-  const { name } = options;
+async function loadVhost(native: NativeBinding, secmod: SecmodLink, configured: WorkerVhost): Promise<Vhost> {
+  const { name } = configured;
   const channel = await secmod.channel();
   const { chains } = (await channel.call('SEC_GET_PK', { vhost: name })).body;
   if (chains.length === 0) throw new VpnError('OCS_WORKER_CERTIFICATE', { vhost: name });
   const context = native.createTlsContext({
     certificateChains: chains,
-    minVersion: 'TLSv1.2',
-    maxVersion: 'TLSv1.3',
+    ...tlsPolicy(configured),
     clientCertificate: 'none',
   });
-  return { name, options, context, certificateSha1: chains.map(sha1OfLeaf) };
+  const { groups, profile } = (await channel.call('SEC_GET_VHOST', { vhost: name })).body;
+  return {
+    name,
+    options: withGroups(configured, groups),
+    context,
+    certificateSha1: chains.map(sha1OfLeaf),
+    profile: profile && profileOf(profile.name, Buffer.from(profile.content)),
+  };
+}
+
+/** auto-select-group: the groups of the back end beside those of select-group, which may have friendly names. */
+function withGroups(options: WorkerVhost, groups: readonly string[]): WorkerVhost {
+  const named = options['select-group'];
+  const known = new Set(named.map((text) => parseGroup(text).value));
+  return { ...options, 'select-group': [...named, ...groups.filter((group) => !known.has(group))] };
+}
+
+function profileOf(name: string, content: Buffer): Profile {
+  const sha1 = createHash('sha1').update(content).digest('hex').toUpperCase();
+  return { content: content.toString('utf8'), link: { name, sha1 } };
 }
 
 function sha1OfLeaf(chain: Uint8Array): string {

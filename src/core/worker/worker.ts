@@ -83,11 +83,18 @@ export class Worker {
 
   readonly #handlers: Handlers<'worker', 'main'> = {
     WORKER_CONFIG: (body, { channel }) => this.#onConfig(body, channel),
-    WORKER_STARTUP: (body, { fds, channel }) => this.#onStartup(body, fds[0] ?? null, channel),
+    // A configuration that came before it is to be in force for it.
+    WORKER_STARTUP: async (body, { fds, channel }) => {
+      await this.#loading;
+      this.#onStartup(body, fds[0] ?? null, channel);
+    },
     UDP_FD: ({ client, hello, data }, { fds: [fd] }) => {
       if (fd !== undefined) this.#onUdp(client, fd, hello, data);
     },
-    TERMINATE: ({ client, how, reason }) => this.#clients.get(client)?.terminate(how, reason),
+    TERMINATE: async ({ client, how, reason }) => {
+      await this.#loading;
+      this.#clients.get(client)?.terminate(how, reason);
+    },
   };
 
   // ---------------------------------------------------------------- configuration

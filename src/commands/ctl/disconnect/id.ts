@@ -1,5 +1,5 @@
 import { Args, Command } from '@oclif/core';
-import { ctlFlags, runCtl } from '../../../core/control/command.js';
+import { ctlFlags, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlDisconnectId extends Command {
   static override summary = 'End one connection; its cookie dies too';
@@ -15,7 +15,7 @@ export default class CtlDisconnectId extends Command {
       'disconnect-id',
       { id: args.id },
       flags,
-      () => `connection ID '${args.id}' was disconnected`,
+      said(() => `connection ID '${args.id}' was disconnected`),
     );
   }
 }

@@ -1,14 +1,21 @@
 import { Args, Command } from '@oclif/core';
-import { ctlFlags, runCtl } from '../../../core/control/command.js';
+import { ctlFlags, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlDisconnectUser extends Command {
-  static override summary = 'End all sessions of a user; the cookies of these sessions die too';
+  static override summary = 'End all sessions of a user; their cookies die too';
   static override examples = ['<%= config.bin %> ctl disconnect user alice'];
   static override flags = ctlFlags;
-  static override args = { name: Args.string({ required: true, description: 'User name' }) };
+  static override args = {
+    name: Args.string({ required: true, description: 'User name' }),
+  };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(CtlDisconnectUser);
-    await runCtl('disconnect-user', { name: args.name }, flags, () => `user '${args.name}' was disconnected`);
+    await runCtl(
+      'disconnect-user',
+      { name: args.name },
+      flags,
+      said(() => `user '${args.name}' was disconnected`),
+    );
   }
 }

@@ -1,6 +1,6 @@
 import { Args, Command } from '@oclif/core';
 import { ctlFlags, runCtl } from '../../../core/control/command.js';
-import { userBlocksText } from '../../../core/control/text.js';
+import { userView } from '../../../core/control/views.js';
 
 export default class CtlShowId extends Command {
   static override summary = 'Show one connection in detail';
@@ -12,6 +12,6 @@ export default class CtlShowId extends Command {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(CtlShowId);
-    await runCtl('id', { id: args.id }, flags, userBlocksText);
+    await runCtl('id', { id: args.id }, flags, userView);
   }
 }

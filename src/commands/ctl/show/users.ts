@@ -1,6 +1,6 @@
 import { Command } from '@oclif/core';
 import { ctlFlags, runCtl } from '../../../core/control/command.js';
-import { usersText } from '../../../core/control/text.js';
+import { usersView } from '../../../core/control/views.js';
 
 export default class CtlShowUsers extends Command {
   static override summary = 'List all connections, one line each';
@@ -9,6 +9,6 @@ export default class CtlShowUsers extends Command {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(CtlShowUsers);
-    await runCtl('users', {}, flags, usersText);
+    await runCtl('users', {}, flags, usersView);
   }
 }

@@ -128,8 +128,7 @@ export const authenticationOptions = {
   }),
   'auto-select-group': flag(false, {
     ...V,
-    ...secmodWorker,
-    ...notYet,
+    ...secmod,
     doc: 'Offer all groups of the authentication back end.',
   }),
   'config-per-user': text('', {

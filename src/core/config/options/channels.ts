@@ -1,18 +1,16 @@
 /** TLS, DTLS and compression: the channels between client and server. */
-import { all, flag, G, notYet, num, secmod, text, U, V, worker } from '../option-spec.js';
+import { all, flag, G, num, secmod, text, U, V, worker } from '../option-spec.js';
 
 export const channelOptions = {
   'tls-priorities': text('NORMAL:%SERVER_PRECEDENCE:%COMPAT', {
     ...V,
     ...worker,
-    ...notYet,
     max: 4096,
     doc: 'Protocol versions, ciphers and groups as a GnuTLS priority string.',
   }),
   'match-tls-dtls-ciphers': flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     doc: 'DTLS must use the cipher of the TLS connection. Not together with dtls-legacy.',
   }),
   'dtls-psk': flag(true, {
@@ -25,42 +23,36 @@ export const channelOptions = {
   'cisco-client-compat': flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     doc: 'For AnyConnect: client certificates are asked for once per session, dtls-legacy and select-group-by-url are on, TLS 1.3 is off unless tls-priorities is set.',
   }),
   'cisco-svc-client-compat': flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     since: '1.2.0',
     doc: 'For Cisco IP phones (/svc); needs udp-port 443 and turns dtls-legacy on.',
   }),
   'try-mtu-discovery': flag(false, {
     ...G,
     ...worker,
-    ...notYet,
     doc: 'Search the path MTU of the UDP channel.',
   }),
   'output-buffer': num(0, {
     ...V,
     ...worker,
-    ...notYet,
     min: 0,
     unit: 'packets',
     doc: 'Send buffer of the sockets in packets of the MTU, 0: as the system has it.',
   }),
-  compression: flag(false, { ...V, ...worker, ...notYet, doc: 'Offer LZ4 and LZS compression.' }),
+  compression: flag(false, { ...V, ...worker, doc: 'Offer LZ4 and LZS compression.' }),
   'compression-algo-priority': text('lz4:lzs', {
     ...G,
     ...worker,
-    ...notYet,
     values: ['lz4:lzs', 'lzs:lz4', 'lz4', 'lzs'],
     doc: 'Compression algorithms, the preferred one first.',
   }),
   'no-compress-limit': num(256, {
     ...V,
     ...worker,
-    ...notYet,
     min: 64,
     unit: 'bytes',
     doc: 'Smaller packets are not compressed.',

@@ -11,7 +11,6 @@ export const networkOptions = {
   'ping-leases': flag(false, {
     ...G,
     ...main,
-    ...notYet,
     doc: 'Ping an address before it is leased, and skip it when it answers.',
   }),
   'ipv4-network': text('', { ...U, ...secmod, doc: 'Address pool, with prefix length or ipv4-netmask.' }),
@@ -47,7 +46,6 @@ export const networkOptions = {
   iroute: many({
     ...U,
     ...mainSecmod,
-    ...notYet,
     userFileOnly: true,
     format: 'network',
     max: 64,
@@ -62,10 +60,13 @@ export const networkOptions = {
   'route-add-cmd': text('', {
     ...G,
     ...main,
-    ...notYet,
-    doc: 'Command that adds an iroute; %{R} network/mask, %{RI} network/prefix, %{D} device.',
+    doc: 'Command that adds an iroute; %{R} network/mask, %{RI} network/prefix, %{D} device. Without it: ip route.',
   }),
-  'route-del-cmd': text('', { ...G, ...main, ...notYet, doc: 'Command that removes an iroute.' }),
+  'route-del-cmd': text('', {
+    ...G,
+    ...main,
+    doc: 'Command that removes an iroute; without it the route goes with its device.',
+  }),
   dns: many({
     ...U,
     ...secmod,
@@ -111,13 +112,11 @@ export const networkOptions = {
   'restrict-user-to-routes': flag(false, {
     ...U,
     ...mainSecmod,
-    ...notYet,
     doc: 'The firewall lets the client reach its routes only.',
   }),
   'restrict-user-to-ports': text('', {
     ...U,
     ...mainSecmod,
-    ...notYet,
     format: 'ports',
     max: 1024,
     doc: 'Ports that the client may reach, e.g. "tcp(443), udp(53), icmp()", or "!(tcp(25))" for all others. Implies restrict-user-to-routes.',

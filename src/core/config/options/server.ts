@@ -33,13 +33,11 @@ export const serverOptions = {
   'listen-netns': text('', {
     ...GN,
     ...main,
-    ...notYet,
-    doc: 'Network namespace of the listening sockets.',
+    doc: 'Network namespace (a name of "ip netns") of the TCP and UDP sockets.',
   }),
   'listen-proxy-proto': flag(false, {
     ...G,
     ...mainWorker,
-    ...notYet,
     doc: 'Expect the PROXY protocol, version 1 or 2, at the start of each TCP connection.',
   }),
   'listen-clear-file': text('', {
@@ -68,7 +66,6 @@ export const serverOptions = {
   'use-occtl': flag(false, {
     ...G,
     ...main,
-    ...notYet,
     aliases: ['use-dbus'],
     doc: "Answer ocserv's own occtl program at occtl-socket-file. `vpn ctl` works without it.",
   }),
@@ -76,12 +73,11 @@ export const serverOptions = {
     ...GN,
     ...main,
     format: 'path',
-    doc: 'Control socket; empty: below the run directory.',
+    doc: 'Socket for the occtl program, with use-occtl; empty: /var/run/occtl.socket.',
   }),
   'pid-file': text('', {
     ...GN,
     ...main,
-    ...notYet,
     format: 'path',
     doc: 'File for the process id of main.',
   }),
@@ -109,7 +105,6 @@ export const serverOptions = {
   'server-stats-reset-time': num(604800, {
     ...GN,
     ...main,
-    ...notYet,
     min: 0,
     unit: 'seconds',
     doc: 'Period of the statistics in `vpn ctl show status`, 0: never reset.',

@@ -19,13 +19,19 @@ import {
 export const sessionOptions = {
   'max-clients': num(0, { ...G, ...main, min: 0, doc: 'Connected clients at most, 0: 8192.' }),
   'max-same-clients': num(0, { ...U, ...mainSecmod, min: 0, doc: 'Sessions per user, 0: no limit.' }),
+  'max-pending-per-address': num(64, {
+    ...G,
+    ...main,
+    since: 'ocvpn',
+    min: 0,
+    doc: 'Connections of one address (IPv6: of its /64) that have no tunnel yet, 0: no limit.',
+  }),
   'rate-limit-ms': num(0, {
     ...G,
     ...main,
-    ...notYet,
     min: 0,
     unit: 'milliseconds',
-    doc: 'Pause between new connections while secmod is busy.',
+    doc: 'Pause between new connections while others wait for a worker.',
   }),
   'auth-timeout': num(240, {
     ...G,
@@ -143,22 +149,27 @@ export const sessionOptions = {
   'connect-script': text('', {
     ...G,
     ...main,
-    ...notYet,
     format: 'path',
     doc: 'Program run before a session is accepted; an exit status other than 0 refuses it.',
   }),
   'disconnect-script': text('', {
     ...G,
     ...main,
-    ...notYet,
     format: 'path',
     doc: 'Program run when a session has ended.',
   }),
   'host-update-script': text('', {
     ...G,
     ...main,
-    ...notYet,
     format: 'path',
     doc: "Program run when the client's host name is known.",
+  }),
+  'script-timeout': num(60, {
+    ...G,
+    ...main,
+    since: 'ocvpn',
+    min: 1,
+    unit: 'seconds',
+    doc: 'A script that runs longer is killed and counts as failed.',
   }),
 } as const;

@@ -1,5 +1,5 @@
 /** What users and clients see before and at login: banners, groups, HTTP. */
-import { flag, many, notYet, secmodWorker, text, U, V, worker } from '../option-spec.js';
+import { flag, many, notYet, secmod, secmodWorker, text, U, V, worker } from '../option-spec.js';
 
 export const webOptions = {
   banner: text('', { ...V, ...secmodWorker, max: 256, doc: 'Shown after login, at most 256 bytes.' }),
@@ -14,14 +14,12 @@ export const webOptions = {
   'select-group-by-url': flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     since: '1.3.0',
     doc: 'https://server/GROUP selects a group.',
   }),
   'custom-header': many({
     ...V,
     ...worker,
-    ...notYet,
     format: 'header',
     max: 64,
     doc: 'Header added to the reply to CONNECT; %{U} is the user, %{G} the group.',
@@ -29,7 +27,6 @@ export const webOptions = {
   'included-http-headers': many({
     ...V,
     ...worker,
-    ...notYet,
     since: '1.2.0',
     verbatim: true,
     format: 'header',
@@ -39,14 +36,12 @@ export const webOptions = {
   camouflage: flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     since: '1.2.0',
     doc: 'Answer like an ordinary web server unless the URL carries ?camouflage_secret.',
   }),
   camouflage_secret: text('', {
     ...V,
     ...worker,
-    ...notYet,
     since: '1.2.0',
     secret: true,
     format: 'camouflage-secret',
@@ -56,7 +51,6 @@ export const webOptions = {
   camouflage_realm: text('', {
     ...V,
     ...worker,
-    ...notYet,
     since: '1.2.0',
     max: 128,
     doc: 'Realm of the password prompt that strangers see with camouflage; empty: a page that does not exist.',
@@ -64,23 +58,20 @@ export const webOptions = {
   'proxy-url': text('', {
     ...V,
     ...worker,
-    ...notYet,
     format: 'url',
     max: 1024,
     doc: 'URL of a proxy configuration for the client; %{U} is the user, %{G} the group.',
   }),
   'user-profile': text('', {
     ...U,
-    ...secmodWorker,
-    ...notYet,
+    ...secmod,
     format: 'path',
     max: 1024,
-    doc: 'AnyConnect XML profile for clients.',
+    doc: "AnyConnect XML profile for clients; only the virtual host's value is sent.",
   }),
   'listen-host-is-dyndns': flag(false, {
     ...V,
     ...worker,
-    ...notYet,
     doc: "The server's address changes: clients look its name up again (X-CSTP-DynDNS).",
   }),
   kkdcp: many({

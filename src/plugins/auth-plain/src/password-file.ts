@@ -11,6 +11,8 @@ export interface Users {
    * the same time where all hashes are of one kind.
    */
   readonly typicalHash: string;
+  /** All groups that users are in, sorted. */
+  groups(): string[];
 }
 
 /** For a file without users: what ocpasswd would write, `$5$` with 5000 rounds. */
@@ -54,5 +56,9 @@ async function readUsers(file: FileHandle): Promise<Users> {
     users.set(entry.userName, entry);
     if (entry.hash.startsWith('$')) typicalHash ??= entry.hash;
   }
-  return { find: (userName) => users.get(userName), typicalHash: typicalHash ?? FALLBACK_HASH };
+  return {
+    find: (userName) => users.get(userName),
+    typicalHash: typicalHash ?? FALLBACK_HASH,
+    groups: () => [...new Set([...users.values()].flatMap(({ groups }) => groups))].sort(),
+  };
 }

@@ -59,7 +59,10 @@ async function createPlainBackend(options: BackendOptions, host: BackendHost): P
       'lines that are no HOTP or TOTP token',
     );
   }
-  return { begin: (login) => new PlainConversation(passwords, tokens, login, host) };
+  return {
+    begin: (login) => new PlainConversation(passwords, tokens, login, host),
+    groups: async () => (await passwords.users()).groups(),
+  };
 }
 
 class PlainConversation implements Conversation {

@@ -1,13 +1,18 @@
 import { Command } from '@oclif/core';
-import { ctlFlags, runCtl } from '../../core/control/command.js';
+import { ctlFlags, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlStop extends Command {
-  static override summary = 'End all sessions and stop the server';
+  static override summary = 'End all sessions and the server';
   static override examples = ['<%= config.bin %> ctl stop'];
   static override flags = ctlFlags;
 
   async run(): Promise<void> {
     const { flags } = await this.parse(CtlStop);
-    await runCtl('stop', {}, flags, () => 'Server scheduled to stop');
+    await runCtl(
+      'stop',
+      {},
+      flags,
+      said(() => 'Server scheduled to stop'),
+    );
   }
 }

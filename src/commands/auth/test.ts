@@ -1,0 +1,44 @@
+import { Args, Flags } from '@oclif/core';
+import { authTestText, runAuthTest } from '../../core/cli/auth-test.js';
+import { ReportingCommand } from '../../core/cli/reporting-command.js';
+import { DEFAULT_DATA_DIR } from '../../core/users/passwd-target.js';
+
+export default class AuthTest extends ReportingCommand {
+  static override summary = 'Try a login without opening a tunnel.';
+  static override description =
+    `Runs the login of USER with the configuration of the server, in this process: a server that runs is not involved and
+bans nobody. Prints each step, the group and the configuration that the session would get. What a prompt asks for
+is read unseen from a terminal, else one line of standard input each. Exit status: 0 accepted, 1 refused or an error.`;
+  static override examples = [
+    '<%= config.bin %> auth test alice',
+    '<%= config.bin %> auth test alice --config /etc/vpn/vpn.config.yaml --vhost www.example.com --json',
+  ];
+  static override args = { user: Args.string({ required: true, description: 'Name of the user.' }) };
+  static override flags = {
+    config: Flags.file({
+      char: 'c',
+      summary: 'Configuration file; without it the one that vpn serve would find.',
+      exists: true,
+    }),
+    'data-dir': Flags.string({ summary: 'Directory of state of the server.', default: DEFAULT_DATA_DIR }),
+    vhost: Flags.string({ summary: 'Virtual host.', default: 'default' }),
+    group: Flags.string({ char: 'g', summary: 'Group to select.', default: '' }),
+    'log-level': Flags.integer({ char: 'd', summary: '0..9: 2 info, 3 debug.', min: 0, max: 9, default: 2 }),
+    json: Flags.boolean({ char: 'j', summary: 'Print JSON.' }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(AuthTest);
+    const { config, vhost, group } = flags;
+    const result = await runAuthTest({
+      user: args.user,
+      config,
+      vhost,
+      group,
+      dataDir: flags['data-dir'],
+      logLevel: flags['log-level'],
+    });
+    this.log(flags.json ? JSON.stringify(result, null, 2) : authTestText(result));
+    process.exitCode = result.session ? 0 : 1;
+  }
+}

@@ -1,0 +1,110 @@
+/** The executables with ocserv's names: flags, exit statuses, pid file, daemon, signals. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { type Lab, openLab } from '../support/lab.ts';
+import { writeCertificate } from '../support/pki.ts';
+import { until } from '../support/wait.ts';
+
+const program = (name: string) => join(import.meta.dirname, '../../bin/compat', name);
+
+/** A folder with ocserv.conf, password file and certificate; paths in it are relative. */
+async function prepare(
+  lab: Lab,
+): Promise<(name: string, ...args: string[]) => ReturnType<Lab['server']['run']>> {
+  const certificate = await writeCertificate(lab.folder, 'rsa');
+  writeFileSync(
+    join(lab.folder, 'ocserv.conf'),
+    [
+      'auth = "plain[passwd=./ocpasswd]"',
+      'tcp-port = 443',
+      'udp-port = 443',
+      'run-as-user = nobody',
+      'run-as-group = nogroup',
+      `server-cert = ${certificate.certificate}`,
+      `server-key = ${certificate.key}`,
+      `socket-file = ${lab.folder}/sm`,
+      'device = vpns',
+      'ipv4-network = 10.99.0.0',
+      'ipv4-netmask = 255.255.255.0',
+      'use-occtl = true',
+      `occtl-socket-file = ${lab.folder}/occtl.sock`,
+      '',
+    ].join('\n'),
+  );
+  const run = `cd '${lab.folder}' && exec "$@"`;
+  return (name, ...args) =>
+    lab.server.run(['sh', '-c', run, 'sh', program(name), ...args], { input: 'secret\n' });
+}
+
+const isRunning = (pid: number): boolean => existsSync(`/proc/${pid}/cmdline`);
+
+test('the daemon is there when its starter ends, obeys signals, and leaves nothing', async () => {
+  const lab = await openLab();
+  const run = await prepare(lab);
+  expect(await run('ocpasswd', '-c', 'ocpasswd', '-g', 'staff', 'alice')).toMatchObject({ code: 0 });
+  expect(readFileSync(join(lab.folder, 'ocpasswd'), 'utf8')).toMatch(/^alice:staff:\$5\$/);
+  expect(await run('ocserv', '-t', '-c', 'ocserv.conf')).toMatchObject({ code: 0 });
+  expect(await run('ocserv', '-c', 'ocserv.conf', '-p', 'pid')).toMatchObject({ code: 0 });
+  const pid = Number(readFileSync(join(lab.folder, 'pid'), 'utf8'));
+  onTestFinished(() => {
+    if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+  });
+  expect(await lab.server.must(['ss', '-Hlnt', 'sport', '=', '443'])).toContain(':443');
+
+  await until('the control socket', () => existsSync(join(lab.folder, 'occtl.sock')));
+  const status = await run('occtl', '-s', 'occtl.sock', '-j', 'show', 'status');
+  expect(JSON.parse(status.stdout)).toMatchObject({ Status: 'online', 'Server PID': pid });
+  expect(await run('occtl', '-s', 'occtl.sock', 'SHOW  users')).toMatchObject({ code: 0 });
+  expect((await run('occtl', '-s', 'occtl.sock', 'show', 'user', 'nobody')).code).toBe(2);
+  expect((await run('occtl', '-s', 'occtl.sock', 'disconnect', 'id', '999999')).code).toBe(1);
+  expect((await run('occtl', '-s', 'occtl.sock', 'sing')).code).toBe(1);
+  // The stock program, on the same socket.
+  expect(
+    (await lab.server.run(['occtl', '-s', `${lab.folder}/occtl.sock`, 'show', 'status'])).stdout,
+  ).toMatch(`Server PID: ${pid}`);
+
+  process.kill(pid, 'SIGHUP');
+  process.kill(pid, 'SIGTERM');
+  await until('the daemon to end', () => !isRunning(pid));
+  expect(existsSync(join(lab.folder, 'pid'))).toBe(false);
+  expect((await run('occtl', '-s', 'occtl.sock', 'show', 'status')).code).toBe(1);
+});
+
+test('-f stays in the foreground, and the process that was started gets the signals', async () => {
+  const lab = await openLab();
+  const run = await prepare(lab);
+  await run('ocpasswd', '-c', 'ocpasswd', 'alice');
+  const server = lab.server.start('ocserv', [
+    'sh',
+    '-c',
+    `cd '${lab.folder}' && exec '${program('ocserv')}' -f -d 3 -c ocserv.conf -p pid`,
+  ]);
+  await until('the pid file', () => existsSync(join(lab.folder, 'pid')));
+  await server.waitFor(/vpn is ready/);
+  server.signal('SIGTERM');
+  expect(await server.ended()).toMatchObject({ code: 0 });
+});
+
+test('mistakes end with status 1 and a sentence', async () => {
+  const lab = await openLab();
+  const run = await prepare(lab);
+  writeFileSync(join(lab.folder, 'bad.conf'), 'tcp-port = many\n');
+  for (const args of [
+    ['-t', '-c', 'bad.conf'],
+    ['-c', 'bad.conf'],
+    ['-t', '-c', 'absent.conf'],
+    ['--sing'],
+  ]) {
+    const { code, stderr } = await run('ocserv', ...args);
+    expect(code).toBe(1);
+    expect(stderr).not.toMatch(/^ +at /m);
+    expect(stderr).not.toBe('');
+  }
+  for (const args of [['-d', '-l', 'alice'], [], ['-c', 'ocpasswd', '-d', 'nobody']]) {
+    expect((await run('ocpasswd', ...args)).code).toBe(1);
+  }
+  expect((await run('ocserv', '-v')).stdout).toMatch(/oath/);
+  expect((await run('ocpasswd', '-v')).code).toBe(0);
+  expect((await run('occtl', '--version')).code).toBe(0);
+});
