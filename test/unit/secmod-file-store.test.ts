@@ -67,6 +67,9 @@ function session(sid: Uint8Array = randomBytes(32), changes: Partial<Session> = 
     ipv4: '',
     ipv6: '',
     lease: '{}',
+    settings: null,
+    ourIp: '',
+    accounted: false,
     ...changes,
   };
 }

@@ -40,6 +40,7 @@ beforeEach(() => {
     store,
     now: () => now,
     vhost: (name) => (name === 'default' ? config : undefined),
+    accounting: () => null,
     log: pino({ level: 'silent' }),
   });
 });
@@ -70,6 +71,9 @@ async function login(changes: Partial<Session> = {}): Promise<Uint8Array> {
     ipv4: '',
     ipv6: '',
     lease: '',
+    settings: null,
+    ourIp: '',
+    accounted: false,
     ...changes,
   };
   expect(await store.insert(session)).toBe(true);

@@ -692,6 +692,22 @@ export const messages = {
     body: { safeId: str(28) },
     doc: 'Invalidate one cookie.',
   }),
+  SECM_END_SESSION: message({
+    id: 233,
+    from: 'secmod',
+    to: 'main',
+    reply: 'SECM_END_SESSION_REPLY',
+    body: { safeId: str(28) },
+    doc: 'End the tunnel of this session as an administrator does; an accounting server asked for it.',
+  }),
+  SECM_END_SESSION_REPLY: message({
+    id: 234,
+    from: 'main',
+    to: 'secmod',
+    isReply: true,
+    body: { count: u32() },
+    doc: 'How many tunnels end.',
+  }),
   SECM_TERMINATE_REPLY: message({
     id: 254,
     from: 'secmod',

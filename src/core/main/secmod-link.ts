@@ -34,6 +34,8 @@ export interface SecmodLinkOptions {
   readonly log: Logger;
   readonly bans: BanTable;
   readonly stats: ServerStats;
+  /** Ends the tunnels of a session; returns their number. */
+  readonly endSession: (safeId: string) => number;
   readonly connect: (path: string, options: ChannelOptions<'main', 'secmod'>) => Promise<SecmodChannel>;
   /** A secmod has come up that knows of no open tunnel: time to present them all. */
   readonly onUp: () => void;
@@ -290,9 +292,10 @@ export class SecmodLink implements SecmodCalls {
   }
 
   #handlers(): Handlers<'main', 'secmod'> {
-    const { bans, stats } = this.#options;
+    const { bans, stats, endSession } = this.#options;
     return {
       SECM_BAN_IP: ({ ip, score }) => ({ allowed: bans.add(ip, score) }),
+      SECM_END_SESSION: ({ safeId }) => ({ count: endSession(safeId) }),
       SECM_STATS: (report) => stats.secmod(report),
     };
   }

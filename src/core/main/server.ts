@@ -149,6 +149,7 @@ export class Server {
       log,
       bans: this.#bans,
       stats: this.#stats,
+      endSession: (safeId) => this.#sessions.endSession(safeId),
       connect: options.ipc.connect,
       onUp: () => resumption.presentAll(),
     });

@@ -180,6 +180,13 @@ export class Sessions {
     this.#terminate(client, 'disconnect', reason);
   }
 
+  /** SECM_END_SESSION: as disconnect, for what has this safe_id. Returns how many there were. */
+  endSession(safeId: string): number {
+    const found = [...this.#options.clients.all()].filter(({ session }) => session?.safeId === safeId);
+    for (const client of found) this.disconnect(client, 'server-disconnect');
+    return found.length;
+  }
+
   /** A login that goes on for too long, although its worker should have ended it. */
   endLogin(client: Client): void {
     this.#terminate(client, 'drop', 'session-timeout');

@@ -53,7 +53,8 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
-  const vhosts = await Vhosts.load(config, await loadAuthPlugins(...pluginLists(args.dataDir)), log);
+  const plugins = await loadAuthPlugins(...pluginLists(args.dataDir));
+  const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
   const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const store = await openStore(path, log);

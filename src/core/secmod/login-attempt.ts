@@ -5,7 +5,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import type { Conversation, Step } from '../plugin-api/index.js';
+import type { Conversation, SessionSettings, Step } from '../plugin-api/index.js';
 import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
 import { expiryFrom, keyOf, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
 import { ipv4Seed, lifetimesOf } from './sessions.js';
@@ -53,6 +53,7 @@ export class LoginAttempt {
   #state: LoginState = 'NONE';
   #userName: string;
   #groupName: string;
+  #settings: SessionSettings | null = null;
   #prompt = { message: '', counter: 0 };
   #tries = 0;
   /** The back end has not made its step yet. */
@@ -75,6 +76,7 @@ export class LoginAttempt {
       ourIp,
       vhost: init.vhost,
       userAgent,
+      sessionId: safeIdOf(this.sid),
       signal: this.#abort.signal,
       deadline: this.#deadlineMs,
     });
@@ -142,6 +144,7 @@ export class LoginAttempt {
   async #eventOf(step: Step): Promise<LoginEvent> {
     switch (step.result) {
       case 'ok':
+        this.#settings = step.session ?? null;
         return this.#take(step.userName, step.groups) ? 'accept' : 'reject';
       case 'prompt':
         this.#prompt = { message: shorten(step.message), counter: step.counter };
@@ -222,6 +225,7 @@ export class LoginAttempt {
     const completion = (): Partial<Session> => ({
       userName: this.#userName,
       groupName: this.#groupName,
+      settings: this.#settings,
       ipv4Seed: ipv4Seed(this.#userName, config['predictable-ips']),
       expires: expiryFrom(this.#nowSec(), lifetimesOf(config)),
     });
@@ -246,7 +250,10 @@ export class LoginAttempt {
       vhost,
       userName,
       groupName,
+      settings: null,
       ...client,
+      ourIp: this.#init.ourIp,
+      accounted: false,
       ipv4Seed: 0,
       created: now,
       expires: expiryFrom(now, lifetimesOf(this.#vhost.config)),

@@ -1,6 +1,7 @@
 /** One session, the entry behind a cookie, and the rules of its life (reference: protocol.md §14). Pure. */
 import { createHash, hash } from 'node:crypto';
 import type { Body } from '../ipc/messages.js';
+import type { SessionSettings } from '../plugin-api/index.js';
 
 export type DiscReason = Body<'SEC_CLI_STATS'>['discReason'];
 /** States of the login table (secmod-login.machine.ts) that an entry can be in. */
@@ -15,7 +16,11 @@ export interface Session {
   readonly vhost: string;
   readonly userName: string;
   readonly groupName: string;
+  /** What the back end returned about it. */
+  readonly settings: SessionSettings | null;
   readonly remoteIp: string;
+  /** Address of the server at the login. */
+  readonly ourIp: string;
   readonly userAgent: string;
   readonly devicePlatform: string;
   readonly deviceType: string;
@@ -28,6 +33,8 @@ export interface Session {
   readonly inUse: number;
   /** A tunnel was opened at least once. */
   readonly sessionIsOpen: boolean;
+  /** Accounting knows of it. */
+  readonly accounted: boolean;
   /** Counts of tunnels that have ended. */
   readonly saved: Traffic;
   /** Counts of the tunnel that is open, as far as they were reported. */

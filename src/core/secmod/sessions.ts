@@ -2,9 +2,12 @@
 import { createHash, randomInt } from 'node:crypto';
 import { sessionConfig } from '../config/group-config.js';
 import type { VhostConfig } from '../config/schema.js';
+import { withSessionSettings } from '../config/session-settings.js';
 import { withUserFiles } from '../config/user-files.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
+import type { AccountedSession, AccountingBackend } from '../plugin-api/index.js';
+import { Accounting, accounted } from './accounting.js';
 import {
   closed,
   isExpired,
@@ -30,6 +33,8 @@ export interface SessionsDeps {
   readonly now: () => number;
   /** The running configuration of a virtual host; undefined once it is gone. */
   readonly vhost: (name: string) => VhostConfig | undefined;
+  /** That of a virtual host; null without accounting. */
+  readonly accounting: (vhost: string) => AccountingBackend | null;
   readonly log: Logger;
 }
 
@@ -48,9 +53,11 @@ export class Sessions {
   readonly #deps: SessionsDeps;
   /** Keys, oldest first. */
   readonly #terminated = new Set<string>();
+  readonly #accounting: Accounting;
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps;
+    this.#accounting = new Accounting(deps.accounting);
   }
 
   get store(): StateStore {
@@ -84,7 +91,9 @@ export class Sessions {
   #configOf(session: Session): VhostConfig | undefined {
     const vhost = this.#deps.vhost(session.vhost);
     try {
-      return vhost && withUserFiles(vhost, session);
+      if (!vhost) return undefined;
+      const { settings } = session;
+      return settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
     } catch (error) {
       const { message } = error as Error;
       this.#deps.log.error(
@@ -107,7 +116,7 @@ export class Sessions {
   async close(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
     const now = this.#deps.now();
     const { sid, bytesIn, bytesOut, discReason } = body;
-    let survives = false;
+    let survives = true;
     const before = await this.store.update(keyOf(sid), (session) => {
       const lifetimes = this.#lifetimes(session);
       const remaining = closed(session, body, now, lifetimes);
@@ -118,6 +127,8 @@ export class Sessions {
     if (!survives) this.#bury(before.key);
     const after = closed(before, body, now, this.#lifetimes(before));
     const expires = survives ? after.expires : 0;
+    if (!survives)
+      this.#accounting.stop(after, now, body.serverDisconnected ? 'server-disconnect' : discReason);
     return { ...totals(after), discReason, uptimeSec: uptimeSec(after, now), expires };
   }
 
@@ -126,7 +137,7 @@ export class Sessions {
     const now = this.#deps.now();
     const key = keyOf(body.sid);
     if (!(await this.store.get(key)) && this.store.lossy && !this.#terminated.has(key))
-      await this.store.insert(rebuilt(body, now));
+      await this.store.insert(this.#rebuilt(body, now));
     const session = await this.store.update(key, (current) =>
       resumed(current, now, this.#lifetimes(current)),
     );
@@ -136,14 +147,25 @@ export class Sessions {
 
   /** SEC_CLI_STATS, from a worker. */
   async report({ sid, bytesIn, bytesOut, discReason }: Body<'SEC_CLI_STATS'>): Promise<void> {
-    await this.store.update(keyOf(sid), (session) =>
-      session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session,
-    );
+    const change = (session: Session): Session =>
+      session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session;
+    const before = await this.store.update(keyOf(sid), change);
+    // The last report of a tunnel, which has a reason, is no interim one.
+    if (before && before.inUse > 0 && discReason === 'unspecified')
+      this.#accounting.interim(change(before), this.#deps.now());
   }
 
   /** SECM_SESSION_ADDRESSES. */
   async setAddresses({ sid, ipv4, ipv6, lease }: Body<'SECM_SESSION_ADDRESSES'>): Promise<void> {
-    await this.store.update(keyOf(sid), (session) => ({ ...session, ipv4, ipv6, lease }));
+    const change = (session: Session): Session => ({
+      ...session,
+      ipv4,
+      ipv6,
+      lease,
+      accounted: session.accounted || this.#accounting.isOn(session),
+    });
+    const before = await this.store.update(keyOf(sid), change);
+    if (before && !before.accounted) this.#accounting.start(change(before));
   }
 
   /** SECM_LIST_LEASES. */
@@ -172,20 +194,32 @@ export class Sessions {
     }));
   }
 
-  /** Deletes the sessions that `matches`, persistent or not; logins under way fail at their next answer. */
-  async terminate(matches: (session: Session) => boolean): Promise<number> {
+  /** Deletes the sessions that `matches`, persistent or not (reason null: that of its last tunnel); logins under way fail at their next answer. */
+  async terminate(
+    matches: (session: Session) => boolean,
+    reason: Session['discReason'] | null = 'server-disconnect',
+  ): Promise<number> {
     const doomed = (await this.store.list()).filter(matches);
     for (const { key } of doomed) {
       this.#bury(key);
-      await this.store.update(key, () => null);
+      const last = await this.store.update(key, () => null);
+      if (last) this.#accounting.stop(last, this.#deps.now(), reason ?? last.discReason);
     }
     return doomed.length;
+  }
+
+  /** Open sessions of a virtual host that an accounting back end wants to end. */
+  async openOnes(vhost: string, matches: (session: AccountedSession) => boolean): Promise<Session[]> {
+    const all = await this.store.list();
+    return all.filter(
+      (session) => session.accounted && session.vhost === vhost && matches(accounted(session)),
+    );
   }
 
   /** Deletes what has expired. */
   async expire(): Promise<number> {
     const now = this.#deps.now();
-    return this.terminate((session) => isExpired(session, now));
+    return this.terminate((session) => isExpired(session, now), null);
   }
 
   /**
@@ -200,6 +234,12 @@ export class Sessions {
     }
   }
 
+  /** Accounting began when the tunnel did, so the end of the session is all that is still to be told. */
+  #rebuilt(body: Body<'SECM_SESSION_RESUME'>, now: number): Session {
+    const session = rebuilt(body, now);
+    return { ...session, accounted: this.#accounting.isOn(session) };
+  }
+
   #bury(key: string): void {
     this.#terminated.add(key);
     const [oldest] = this.#terminated;
@@ -210,15 +250,16 @@ export class Sessions {
     const vhost = this.#deps.vhost(session.vhost);
     // Without its virtual host a session cannot be opened again, so it need not linger.
     return vhost
-      ? lifetimesOf(vhost)
+      ? lifetimesOf(vhost, session)
       : { cookieTimeoutSec: 0, sessionTimeoutSec: 0, persistentCookies: false };
   }
 }
 
-export function lifetimesOf(vhost: VhostConfig): Lifetimes {
+/** `session`: with what its back end decided about it. */
+export function lifetimesOf(vhost: VhostConfig, session?: Pick<Session, 'settings'>): Lifetimes {
   return {
     cookieTimeoutSec: vhost['cookie-timeout'],
-    sessionTimeoutSec: vhost['session-timeout'],
+    sessionTimeoutSec: session?.settings?.sessionTimeoutSec ?? vhost['session-timeout'],
     persistentCookies: vhost['persistent-cookies'],
   };
 }
@@ -243,6 +284,9 @@ function rebuilt(body: Body<'SECM_SESSION_RESUME'>, now: number): Session {
     ipv4: '',
     ipv6: '',
     lease: body.lease,
+    settings: null,
+    ourIp: '',
+    accounted: false,
   };
 }
 
