@@ -35,6 +35,7 @@ import { ProxyReader } from './proxy-reader.js';
 import { Reloader, type ReloadResult } from './reloader.js';
 import { Reservations } from './reservations.js';
 import { Resumption } from './resume.js';
+import { refuseIfLive } from './run-dir.js';
 import { RunningConfig } from './running-config.js';
 import { SecmodLink } from './secmod-link.js';
 import { ServerStats } from './server-stats.js';
@@ -475,22 +476,4 @@ export class Server {
       this.#sessions.endLogin(client);
     }
   }
-}
-
-/** Throws OCS_RUN_DIR_IN_USE when a server answers; a stale socket file is the listener's affair. */
-function refuseIfLive(io: NativeIo, paths: RunPaths): void {
-  let fd: number;
-  try {
-    fd = io.connectUnix(paths.main);
-  } catch (error) {
-    if (['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
-    throw new VpnError(
-      'OCS_RUN_DIR',
-      { path: paths.runDir, reason: (error as Error).message },
-      { cause: error },
-    );
-  }
-  const { pid } = io.peerCredentials(fd);
-  io.close(fd);
-  throw new VpnError('OCS_RUN_DIR_IN_USE', { pid, path: paths.runDir });
 }
