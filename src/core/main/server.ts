@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
-import { History } from '../history/history.js';
+import type { History } from '../history/history.js';
 import type { Channel, ChannelOptions, IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { NativeIo, PeerCredentials } from '../native/types.js';
@@ -22,7 +22,7 @@ import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
 import { ForeignAddresses } from './foreign-addresses.js';
-import { historyRow } from './history-row.js';
+import { historyRow, openHistory, recordAll } from './history-row.js';
 import { type Lease, LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
@@ -262,7 +262,7 @@ export class Server {
 
   /** Resolves when connections are accepted and a worker is ready for them. Call stop() also when it rejects. */
   async start(): Promise<void> {
-    this.#openHistory();
+    this.#history = openHistory(this.#options);
     this.#claimRunDir();
     await this.#bindSockets();
     this.#pidFile.write();
@@ -327,7 +327,7 @@ export class Server {
   leave(): void {
     if (this.#maintenance) clearInterval(this.#maintenance);
     this.#state.flush();
-    this.#recordAll();
+    recordAll(this.#history, this.#clients);
     this.#history?.close();
     this.#history = null;
     this.#pool.leave();
@@ -383,24 +383,6 @@ export class Server {
         new VpnError('OCS_NO_NFT', { reason: (error as Error).message }, { cause: error }),
       );
     }
-  }
-
-  /** The server runs without, when the file cannot be used. */
-  #openHistory(): void {
-    const { config, historyFile: path, log, notice } = this.#options;
-    const days = config.default['history-days'];
-    if (days === 0) return;
-    try {
-      this.#history = new History({ path, days, log, now: nowSec });
-    } catch (error) {
-      if (!(error instanceof VpnError)) throw error;
-      notice(error);
-    }
-  }
-
-  #recordAll(): void {
-    const open = [...this.#clients.all()].filter(({ session }) => session !== null);
-    this.#history?.maintain(open.map((client) => historyRow(client, null, nowSec())));
   }
 
   /** Addresses that wait for clients which an earlier main served. */
@@ -466,7 +448,7 @@ export class Server {
     this.#bans.expire();
     this.#reservations.expire(nowSec());
     this.#state.touch();
-    this.#recordAll();
+    recordAll(this.#history, this.#clients);
     const { main } = this.#running;
     this.#stats.resetPeriodAfter(main['server-stats-reset-time'], nowSec());
     const oldest = nowSec() - main['auth-timeout'] - AUTH_GRACE_SEC;

@@ -25,7 +25,7 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
-import { detailOf } from './detail.js';
+import { detailOf, messageOf, NO_COUNTS } from './detail.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';
@@ -77,7 +77,6 @@ interface SignRequest {
 
 const ACCESS_DENIED = 49; // RFC 8446 §6.2
 const HANDSHAKE_TIMEOUT_MS = 30_000;
-const NO_COUNTS = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
 
 export class Client implements HttpHandler {
   readonly handle: number;
@@ -449,5 +448,3 @@ export class Client implements HttpHandler {
 }
 
 type TunnelClosed = ConstructorParameters<typeof Tunnel>[0]['onClosed'];
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -8,3 +8,7 @@ export function detailOf(text: string): string {
     .toString('utf8')
     .replace(/\ufffd$/, '');
 }
+
+export const NO_COUNTS = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
