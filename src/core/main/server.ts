@@ -12,9 +12,9 @@ import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
 import type { History } from '../history/history.js';
-import type { Channel, ChannelOptions, IpcListener } from '../ipc/api.js';
+import type { IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
-import type { NativeIo, PeerCredentials } from '../native/types.js';
+import type { NativeIo } from '../native/types.js';
 import { Acceptor } from './acceptor.js';
 import { BanTable } from './bans.js';
 import { startRole } from './child.js';
@@ -23,6 +23,7 @@ import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
 import { ForeignAddresses } from './foreign-addresses.js';
 import { historyRow, openHistory, recordAll } from './history-row.js';
+import type { Ipc } from './ipc.js';
 import { type Lease, LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
@@ -50,18 +51,6 @@ const MAINTENANCE_MS = 60_000;
 const AUTH_GRACE_SEC = 30;
 /** From TERMINATE to the last CLIENT_CLOSED. */
 const CLOSING_LIMIT_MS = 5000;
-
-export interface Ipc {
-  connect(path: string, options: ChannelOptions<'main', 'secmod'>): Promise<Channel<'main', 'secmod'>>;
-  listen(options: {
-    path: string;
-    mode: number;
-    self: 'main';
-    log: Logger;
-    accept(role: 'main' | 'worker', credentials: PeerCredentials): ChannelOptions<'main', 'worker'> | null;
-    onChannel(channel: Channel<'main', 'worker'>): void;
-  }): IpcListener;
-}
 
 export interface ServerOptions {
   readonly config: ServerConfig;
