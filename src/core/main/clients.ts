@@ -246,3 +246,14 @@ function removeFrom(index: Map<string, Set<Client>>, key: string, client: Client
   const set = index.get(key);
   if (set?.delete(client) && set.size === 0) index.delete(key);
 }
+
+/** Counters of a tunnel that has carried nothing. */
+export const ZERO: Counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
+
+/** Counters only grow: smaller values are not believed. */
+export function raise(known: Counters, reported: Counters): void {
+  known.bytesIn = Math.max(known.bytesIn, reported.bytesIn);
+  known.bytesOut = Math.max(known.bytesOut, reported.bytesOut);
+  known.packetsIn = Math.max(known.packetsIn, reported.packetsIn);
+  known.packetsOut = Math.max(known.packetsOut, reported.packetsOut);
+}

@@ -13,9 +13,10 @@ import { native } from '../native/index.js';
 import { certificatePin } from '../pki/pin.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { announce, type FirstLogin } from './announce.js';
+import type { Ipc } from './ipc.js';
 import { runPaths } from './paths.js';
 import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveIdentity } from './preflight.js';
-import { type Ipc, Server } from './server.js';
+import { Server } from './server.js';
 
 export interface ServeOptions {
   /** Configuration file; absent: the embedded default. */

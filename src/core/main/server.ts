@@ -11,10 +11,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
-import { History } from '../history/history.js';
-import type { Channel, ChannelOptions, IpcListener } from '../ipc/api.js';
+import type { History } from '../history/history.js';
+import type { IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
-import type { NativeIo, PeerCredentials } from '../native/types.js';
+import type { NativeIo } from '../native/types.js';
 import { Acceptor } from './acceptor.js';
 import { BanTable } from './bans.js';
 import { startRole } from './child.js';
@@ -22,7 +22,8 @@ import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
 import { ForeignAddresses } from './foreign-addresses.js';
-import { historyRow } from './history-row.js';
+import { historyRow, openHistory, recordAll } from './history-row.js';
+import type { Ipc } from './ipc.js';
 import { LeasePing } from './lease-ping.js';
 import { type Lease, LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
@@ -36,6 +37,7 @@ import { ProxyReader } from './proxy-reader.js';
 import { Reloader, type ReloadResult } from './reloader.js';
 import { Reservations } from './reservations.js';
 import { Resumption } from './resume.js';
+import { refuseIfLive } from './run-dir.js';
 import { RunningConfig } from './running-config.js';
 import { SecmodLink } from './secmod-link.js';
 import { ServerStats } from './server-stats.js';
@@ -50,18 +52,6 @@ const MAINTENANCE_MS = 60_000;
 const AUTH_GRACE_SEC = 30;
 /** From TERMINATE to the last CLIENT_CLOSED. */
 const CLOSING_LIMIT_MS = 5000;
-
-export interface Ipc {
-  connect(path: string, options: ChannelOptions<'main', 'secmod'>): Promise<Channel<'main', 'secmod'>>;
-  listen(options: {
-    path: string;
-    mode: number;
-    self: 'main';
-    log: Logger;
-    accept(role: 'main' | 'worker', credentials: PeerCredentials): ChannelOptions<'main', 'worker'> | null;
-    onChannel(channel: Channel<'main', 'worker'>): void;
-  }): IpcListener;
-}
 
 export interface ServerOptions {
   readonly config: ServerConfig;
@@ -267,7 +257,7 @@ export class Server {
 
   /** Resolves when connections are accepted and a worker is ready for them. Call stop() also when it rejects. */
   async start(): Promise<void> {
-    this.#openHistory();
+    this.#history = openHistory(this.#options);
     this.#claimRunDir();
     await this.#bindSockets();
     this.#pidFile.write();
@@ -332,7 +322,7 @@ export class Server {
   leave(): void {
     if (this.#maintenance) clearInterval(this.#maintenance);
     this.#state.flush();
-    this.#recordAll();
+    recordAll(this.#history, this.#clients);
     this.#history?.close();
     this.#history = null;
     this.#pool.leave();
@@ -388,24 +378,6 @@ export class Server {
         new VpnError('OCS_NO_NFT', { reason: (error as Error).message }, { cause: error }),
       );
     }
-  }
-
-  /** The server runs without, when the file cannot be used. */
-  #openHistory(): void {
-    const { config, historyFile: path, log, notice } = this.#options;
-    const days = config.default['history-days'];
-    if (days === 0) return;
-    try {
-      this.#history = new History({ path, days, log, now: nowSec });
-    } catch (error) {
-      if (!(error instanceof VpnError)) throw error;
-      notice(error);
-    }
-  }
-
-  #recordAll(): void {
-    const open = [...this.#clients.all()].filter(({ session }) => session !== null);
-    this.#history?.maintain(open.map((client) => historyRow(client, null, nowSec())));
   }
 
   /** Addresses that wait for clients which an earlier main served. */
@@ -471,7 +443,7 @@ export class Server {
     this.#bans.expire();
     this.#reservations.expire(nowSec());
     this.#state.touch();
-    this.#recordAll();
+    recordAll(this.#history, this.#clients);
     const { main } = this.#running;
     this.#stats.resetPeriodAfter(main['server-stats-reset-time'], nowSec());
     const oldest = nowSec() - main['auth-timeout'] - AUTH_GRACE_SEC;
@@ -481,22 +453,4 @@ export class Server {
       this.#sessions.endLogin(client);
     }
   }
-}
-
-/** Throws OCS_RUN_DIR_IN_USE when a server answers; a stale socket file is the listener's affair. */
-function refuseIfLive(io: NativeIo, paths: RunPaths): void {
-  let fd: number;
-  try {
-    fd = io.connectUnix(paths.main);
-  } catch (error) {
-    if (['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
-    throw new VpnError(
-      'OCS_RUN_DIR',
-      { path: paths.runDir, reason: (error as Error).message },
-      { cause: error },
-    );
-  }
-  const { pid } = io.peerCredentials(fd);
-  io.close(fd);
-  throw new VpnError('OCS_RUN_DIR_IN_USE', { pid, path: paths.runDir });
 }

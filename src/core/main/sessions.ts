@@ -12,7 +12,7 @@ import type { Logger } from '../log.js';
 import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
 import { acceptedReply } from './accepted-reply.js';
 import type { BanTable } from './bans.js';
-import type { Client, ClientTable, Counters, Session } from './clients.js';
+import { type Client, type ClientTable, type Counters, raise, type Session, ZERO } from './clients.js';
 import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
 import type { Reservations } from './reservations.js';
@@ -445,17 +445,8 @@ export class Sessions {
   }
 }
 
-const ZERO: Counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
-
 const failed = (reason: string): CookieReply => ({
   reply: 'FAILED',
   reason: reason.slice(0, 256),
   session: null,
 });
-
-function raise(known: Counters, reported: Counters): void {
-  known.bytesIn = Math.max(known.bytesIn, reported.bytesIn);
-  known.bytesOut = Math.max(known.bytesOut, reported.bytesOut);
-  known.packetsIn = Math.max(known.packetsIn, reported.packetsIn);
-  known.packetsOut = Math.max(known.packetsOut, reported.packetsOut);
-}

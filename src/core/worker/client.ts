@@ -25,6 +25,7 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
+import { detailOf, messageOf, NO_COUNTS } from './detail.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';
@@ -76,8 +77,6 @@ interface SignRequest {
 
 const ACCESS_DENIED = 49; // RFC 8446 §6.2
 const HANDSHAKE_TIMEOUT_MS = 30_000;
-const MAX_DETAIL = 256;
-const NO_COUNTS = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
 
 export class Client implements HttpHandler {
   readonly handle: number;
@@ -432,7 +431,7 @@ export class Client implements HttpHandler {
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
     this.#logEnd(reason, detail);
-    this.#closing = { client: this.handle, reason, detail: truncate(detail), ...counts };
+    this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);
     this.#deps.onGone(this);
   }
@@ -449,12 +448,3 @@ export class Client implements HttpHandler {
 }
 
 type TunnelClosed = ConstructorParameters<typeof Tunnel>[0]['onClosed'];
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-function truncate(text: string): string {
-  return Buffer.from(text)
-    .subarray(0, MAX_DETAIL)
-    .toString('utf8')
-    .replace(/\ufffd$/, '');
-}
