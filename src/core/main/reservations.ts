@@ -2,6 +2,7 @@
  * Addresses of sessions without a tunnel: as long as the cookie lives nobody else gets them, so that a client that
  * comes back after hours of sleep finds its connections alive. The lease table holds them under the session's name.
  */
+import type { Body } from '../ipc/messages.js';
 import type { Lease, LeaseTable } from './leases.js';
 
 interface Reservation {
@@ -32,6 +33,12 @@ export class Reservations {
     const done = this.#leases.restore(safeId, lease);
     if (done) this.#bySession.set(safeId, reservation);
     return done;
+  }
+
+  /** What secmod kept for an earlier main; addresses that somebody has by now are passed over. */
+  restoreAll(held: Body<'SECM_LIST_LEASES_REPLY'>['leases']): void {
+    for (const { safeId, userName, expires, lease } of held)
+      this.restore(safeId, JSON.parse(lease) as Lease, { userName, until: expires });
   }
 
   /** Whether addresses wait for this session; whoever acquires them from it calls this. */

@@ -25,7 +25,7 @@ import { ForeignAddresses } from './foreign-addresses.js';
 import { historyRow, openHistory, recordAll } from './history-row.js';
 import type { Ipc } from './ipc.js';
 import { LeasePing } from './lease-ping.js';
-import { type Lease, LeaseTable } from './leases.js';
+import { LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
 import { Nat } from './nat-service.js';
@@ -264,7 +264,7 @@ export class Server {
     this.#options.onListening?.();
     await this.#hooks.start();
     await this.#secmod.start();
-    await this.#restoreLeases();
+    this.#reservations.restoreAll(await this.#secmod.leases());
     await this.#nat.start();
     await this.#pool.start();
     this.#control = new ControlSockets({
@@ -340,8 +340,8 @@ export class Server {
   }
 
   #closeSockets(): void {
-    for (const listener of this.#tcpListeners.splice(0)) listener.close();
-    for (const listener of this.#udpListeners.splice(0)) listener.close();
+    const listeners = [...this.#tcpListeners.splice(0), ...this.#udpListeners.splice(0)];
+    for (const listener of listeners) listener.close();
     this.#control?.close();
     this.#control = null;
     this.#pidFile.remove();
@@ -381,11 +381,6 @@ export class Server {
   }
 
   /** Addresses that wait for clients which an earlier main served. */
-  async #restoreLeases(): Promise<void> {
-    for (const { safeId, userName, expires, lease } of await this.#secmod.leases())
-      this.#reservations.restore(safeId, JSON.parse(lease) as Lease, { userName, until: expires });
-  }
-
   async #bindSockets(): Promise<void> {
     const { log, config, startWorkers, notice } = this.#options;
     const io = socketsIn(this.#options.io, config.default['listen-netns']);
@@ -444,11 +439,10 @@ export class Server {
     this.#reservations.expire(nowSec());
     this.#state.touch();
     recordAll(this.#history, this.#clients);
-    const { main } = this.#running;
-    this.#stats.resetPeriodAfter(main['server-stats-reset-time'], nowSec());
-    const oldest = nowSec() - main['auth-timeout'] - AUTH_GRACE_SEC;
+    this.#stats.resetPeriodAfter(this.#running.main['server-stats-reset-time'], nowSec());
+    const oldest = nowSec() - this.#running.main['auth-timeout'] - AUTH_GRACE_SEC;
     for (const client of this.#clients.all()) {
-      if (client.session !== null || client.acceptedAt > oldest) continue;
+      if (client.session || client.acceptedAt > oldest) continue;
       this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
       this.#sessions.endLogin(client);
     }

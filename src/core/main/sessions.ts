@@ -18,6 +18,7 @@ import type { Lease, LeaseTable } from './leases.js';
 import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
+import { configureTun, retireTun } from './session-device.js';
 import type { SessionHooks } from './session-hooks.js';
 import type { Tickets } from './tickets.js';
 
@@ -132,7 +133,7 @@ export class Sessions {
     clients.advance(client, 'closed');
     const { session } = client;
     if (counters && session) raise(session.counters, counters);
-    if (session) this.#retireTun(session);
+    if (session) retireTun(this.#options, session);
     clients.remove(client);
     if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
     if (session === null) {
@@ -250,7 +251,7 @@ export class Sessions {
     try {
       const lease = this.#lease(client, older, request, opened);
       if (older) this.supersede(older);
-      this.#configureTun(tun, lease);
+      configureTun(io, tun, lease, LINK_MTU);
       const session = this.#session(request, opened, lease, tun);
       clients.attach(client, session);
       return { session, tun };
@@ -347,26 +348,11 @@ export class Sessions {
     });
   }
 
-  #configureTun(tun: TunDevice, lease: Lease): void {
-    const { ipv4, ipv6 } = lease;
-    this.#options.io.configureInterface({
-      ifindex: tun.ifindex,
-      mtu: LINK_MTU,
-      up: true,
-      ipv4: ipv4 && { local: ipv4.local, peer: ipv4.address },
-      ipv6: ipv6 && { local: ipv6.local, peer: ipv6.address, prefix: ipv6.prefix },
-    });
-  }
-
-  /** Takes the addresses off a device whose worker has not closed it yet: its routes must not win. */
-  #retireTun(session: Session): void {
-    const { io, log } = this.#options;
-    try {
-      io.configureInterface({ ifindex: session.ifindex, mtu: LINK_MTU, up: false, ipv4: null, ipv6: null });
-    } catch (error) {
-      // Gone with its last descriptor, which is the usual case.
-      log.trace({ device: session.tunName, err: error }, 'device is gone already');
-    }
+  /** The cookies were invalidated: nobody comes back for the addresses that wait for them. */
+  releaseReserved(of: { safeId: string } | { userName: string }): void {
+    const { reservations } = this.#options;
+    if ('safeId' in of) reservations.release(of.safeId);
+    else reservations.releaseUser(of.userName);
   }
 
   /** The same cookie came again: the older connection ends without telling its client to stop. */
@@ -375,7 +361,7 @@ export class Sessions {
       { client: older.id, user: older.session?.userName },
       'session moved to a new connection',
     );
-    if (older.session) this.#retireTun(older.session);
+    if (older.session) retireTun(this.#options, older.session);
     older.ending = { reason: 'unspecified', stolen: true };
     this.#terminate(older, 'drop', 'unspecified');
   }
