@@ -10,6 +10,7 @@ run_packages=(
 test_packages=(
   'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'tcpdump=tcpdump'
   'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl'
+  'freeradius=freeradius' 'freeradius-utils=radclient'
   'libssl-dev=/usr/include/openssl/ssl.h' 'libpam0g-dev=/usr/include/security/pam_appl.h'
   'groff-base=groff'
 )

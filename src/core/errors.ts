@@ -117,6 +117,16 @@ export const catalogue = {
     say: '{what} not found.',
     mend: 'See "vpn ctl show users".',
   },
+  OCS_HISTORY: {
+    fatalFor: 'request',
+    say: 'The history of sessions {path} cannot be used: {reason}.',
+    mend: 'Check history-file and --data-dir; with history-days 0 none is kept.',
+  },
+  OCS_HISTORY_TIME: {
+    fatalFor: 'request',
+    say: '"{text}" is no time.',
+    mend: 'Write a date like 2026-11-22, a date and time like "2026-11-22 14:30", or an age like 90m, 24h, 7d, 2w.',
+  },
   OCS_CTL_AMBIGUOUS: {
     fatalFor: 'request',
     say: 'More than one session starts with {id}: {found}.',

@@ -1,8 +1,9 @@
 /** Our server as a server of the lab, started and controlled as an administrator would. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { UserData } from '../../src/core/control/results.js';
-import { must, run } from './process.ts';
+import type { StatusData, UserData } from '../../src/core/control/results.js';
+import type { Lab } from './lab.ts';
+import { type Companion, must, run } from './process.ts';
 import type { ConnectedUser, ServerSetup, VpnServer } from './server.ts';
 
 const launcher = join(import.meta.dirname, '../../bin/run.js');
@@ -32,16 +33,37 @@ function toUser({ id, workerPid, remoteIp, session }: UserData): ConnectedUser[]
 const withEtc = (folder?: string): string[] =>
   folder === undefined ? [] : ['sh', '-c', 'mount --bind "$0" /etc && exec "$@"', folder];
 
-export async function startOcvpn({ lab, options, vhosts, pins, etc }: ServerSetup): Promise<VpnServer> {
-  const runFolder = `${lab.folder}/run`;
-  const config = `${lab.folder}/vpn.config.json`;
-  mkdirSync(runFolder, { mode: 0o755 });
-  writeFileSync(config, JSON.stringify({ ...options, vhosts }, null, 2));
-  const vpn = [process.execPath, launcher];
-  const folders = ['--data-dir', `${lab.folder}/data`, '--run-dir', runFolder];
-  const server = lab.server.start('vpn', [...withEtc(etc), ...vpn, 'serve', '-c', config, ...folders]);
+const vpn = [process.execPath, launcher];
+const runFolder = (lab: Lab): string => `${lab.folder}/run`;
+const configFile = (lab: Lab): string => `${lab.folder}/vpn.config.json`;
+export const dataFolder = (lab: Lab): string => `${lab.folder}/data`;
+
+/** Starts main on the lab's run directory, also again after an earlier one, and waits until it is ready. */
+export async function serveOcvpn(lab: Lab, etc?: string): Promise<Companion> {
+  const folders = ['--data-dir', dataFolder(lab), '--run-dir', runFolder(lab)];
+  const server = lab.server.start('vpn', [
+    ...withEtc(etc),
+    ...vpn,
+    'serve',
+    '-c',
+    configFile(lab),
+    ...folders,
+  ]);
   await server.waitFor(/vpn is ready/);
-  const ctl = (...words: string[]): string[] => [...vpn, 'ctl', ...words, '--run-dir', runFolder];
+  return server;
+}
+
+/** `vpn ctl show status` */
+export async function statusOf(lab: Lab): Promise<StatusData> {
+  const command = [...vpn, 'ctl', 'show', 'status', '--json', '--run-dir', runFolder(lab)];
+  return JSON.parse(await must(command)) as StatusData;
+}
+
+export async function startOcvpn({ lab, options, vhosts, pins, etc }: ServerSetup): Promise<VpnServer> {
+  mkdirSync(runFolder(lab), { mode: 0o755 });
+  writeFileSync(configFile(lab), JSON.stringify({ ...options, vhosts }, null, 2));
+  const server = await serveOcvpn(lab, etc);
+  const ctl = (...words: string[]): string[] => [...vpn, 'ctl', ...words, '--run-dir', runFolder(lab)];
   return {
     kind: 'ocvpn',
     process: server,

@@ -12,7 +12,7 @@ import { joinChannels } from '../../src/core/ipc/memory-channel.js';
 import type { Body } from '../../src/core/ipc/messages.js';
 import { workerHmac } from '../../src/core/ipc/worker-hmac.js';
 import { issueCa, issueServer } from '../../src/core/pki/issue.js';
-import type { AuthBackendPlugin } from '../../src/core/plugin-api/index.js';
+import type { AccountingPlugin, AuthBackendPlugin } from '../../src/core/plugin-api/index.js';
 import { Secmod } from '../../src/core/secmod/secmod.js';
 import { MemoryStore } from '../../src/core/secmod/state-store.js';
 import { Vhosts } from '../../src/core/secmod/vhosts.js';
@@ -28,6 +28,8 @@ export interface LabOptions {
   readonly plugin: AuthBackendPlugin;
   readonly auth: string;
   readonly config?: object;
+  /** Accounting back ends. */
+  readonly acct?: ReadonlyMap<string, AccountingPlugin>;
 }
 
 /** Writes a key of this type and a certificate for it; returns their paths. */
@@ -80,7 +82,7 @@ export class SecmodLab {
     this.main = this.connectMain();
   }
 
-  static async start({ plugin, auth, config = {} }: LabOptions): Promise<SecmodLab> {
+  static async start({ plugin, auth, config = {}, acct = new Map() }: LabOptions): Promise<SecmodLab> {
     const directory = mkdtempSync(join(tmpdir(), 'ocvpn-secmod-'));
     const day = { notBefore: new Date(Date.now() - 1000), notAfter: new Date(Date.now() + 86_400_000) };
     const server = await issueServer(await issueCa(null, day), null, { dns: ['localhost'], ip: [] }, day);
@@ -97,7 +99,11 @@ export class SecmodLab {
     const built = buildConfig(document, {}, null);
     const lines: string[] = [];
     const log = pino({ level: 'trace' }, { write: (line: string) => lines.push(line) });
-    const vhosts = await Vhosts.load(built, new Map([[plugin.manifest.name, plugin]]), log);
+    const vhosts = await Vhosts.load(built, {
+      plugins: { auth: new Map([[plugin.manifest.name, plugin]]), acct },
+      stateDir: directory,
+      log,
+    });
     const lab = new SecmodLab(
       directory,
       (self) =>
@@ -122,6 +128,7 @@ export class SecmodLab {
         this.bans.push(body);
         return { allowed: this.banAllowed };
       },
+      SECM_END_SESSION: () => ({ count: 0 }),
       SECM_STATS: (body) => {
         this.stats.push(body);
       },

@@ -45,6 +45,7 @@ export function aSession(changes: Partial<Session> = {}, config: Partial<Session
     tunTso: true,
     tunUso: true,
     linkMtu: 1500,
+    ticket: new Uint8Array(64).fill(5),
     ...changes,
     config: { ...groupConfig, ...config },
   };

@@ -84,6 +84,8 @@ export class WorkerHarness {
   readonly log: { level: number; msg: string; client?: number; ip?: string }[] = [];
   /** How main answers AUTH_COOKIE_REQ. */
   cookieReply: 'OK' | 'FAILED' = 'OK';
+  /** What main answers to WORKER_RESUME. */
+  resumeReply: 'OK' | 'FAILED' = 'OK';
   /** Identities of the tun descriptors that were sent. */
   readonly tuns: string[] = [];
   port = 0;
@@ -213,6 +215,11 @@ export class WorkerHarness {
     const handlers: Handlers<'main', 'worker'> = {
       WORKER_READY: note('WORKER_READY'),
       WORKER_ADOPT: note('WORKER_ADOPT'),
+      WORKER_RESUME: (body) => {
+        this.#record(this.toMain, 'WORKER_RESUME', body);
+        const reply = this.resumeReply;
+        return { reply, reason: '' };
+      },
       AUTH_COOKIE_REQ: (body) => this.#answerCookie(body),
       SESSION_INFO: note('SESSION_INFO'),
       TUN_MTU: note('TUN_MTU'),

@@ -186,6 +186,8 @@ describe('closing', () => {
     expect(secmod.closed).toMatchObject([
       { bytesIn: 10, bytesOut: 20, discReason: 'idle-timeout', serverDisconnected: false },
     ]);
+    // secmod says that the cookie is dead.
+    await Promise.resolve();
     expect(leases.size).toBe(0);
     expect(clients.size).toBe(0);
     expect(devices.configured.at(-1)).toMatchObject({ ifindex: 1, up: false });

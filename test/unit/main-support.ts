@@ -4,10 +4,13 @@ import { createLogger } from '../../src/core/log.js';
 import { BanTable } from '../../src/core/main/bans.js';
 import { ClientTable, type ClientWorker } from '../../src/core/main/clients.js';
 import { LeaseTable } from '../../src/core/main/leases.js';
+import { Reservations } from '../../src/core/main/reservations.js';
+import { Resumption } from '../../src/core/main/resume.js';
 import type { SecmodCalls } from '../../src/core/main/secmod-calls.js';
 import { ServerStats } from '../../src/core/main/server-stats.js';
 import { SessionHooks } from '../../src/core/main/session-hooks.js';
 import { type SessionEvent, Sessions } from '../../src/core/main/sessions.js';
+import { Tickets } from '../../src/core/main/tickets.js';
 import type { InterfaceConfig, TunDevice } from '../../src/core/native/types.js';
 
 export const silent = createLogger('test', 2);
@@ -85,10 +88,21 @@ export class FakeSecmod implements SecmodCalls {
       : { reply: 'FAILED', reason: 'no such session', session };
   }
 
+  readonly resumed: Body<'SECM_SESSION_RESUME'>[] = [];
+  /** What it says to tunnels that are presented again; null: it is not there. */
+  resumeReply: 'OK' | 'FAILED' | null = 'OK';
+  /** When the cookies of ended tunnels end. */
+  expires = 0;
+
+  async resumeSession(body: Body<'SECM_SESSION_RESUME'>): Promise<Body<'SECM_SESSION_REPLY'> | null> {
+    this.resumed.push(body);
+    return this.resumeReply && { reply: this.resumeReply, reason: '', session: null };
+  }
+
   async closeSession(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
     this.closed.push(body);
     const { bytesIn, bytesOut, discReason } = body;
-    return { bytesIn, bytesOut, discReason, uptimeSec: 100 };
+    return { bytesIn, bytesOut, discReason, uptimeSec: 100, expires: this.expires };
   }
 
   sessionAddresses(body: Body<'SECM_SESSION_ADDRESSES'>): void {
@@ -158,6 +172,9 @@ export function makeSessions(
   const devices = new FakeDevices();
   const stats = new ServerStats(clock.now);
   const leases = new LeaseTable();
+  const records: { client: number; reason: string | null }[] = [];
+  const reservations = new Reservations(leases);
+  const tickets = new Tickets(Buffer.alloc(32, 9));
   const bans = new BanTable({
     maxScore: 80,
     banTimeSec: 300,
@@ -188,6 +205,9 @@ export function makeSessions(
     log: silent,
     clients,
     leases,
+    reservations,
+    tickets,
+    cookieTimeoutSec: 300,
     bans,
     secmod,
     stats,
@@ -197,9 +217,31 @@ export function makeSessions(
     udpPort: values.udpPort ?? 443,
     now: () => clock.now,
     connectionPoints: values.connectionPoints ?? 1,
+    record: (client, reason) => records.push({ client: client.id, reason }),
     onClosed: () => {},
   });
-  return { clock, clients, secmod, devices, stats, leases, bans, hooks, events, sessions };
+  const resumption = new Resumption({
+    ...{ clients, leases, reservations, sessions, secmod, tickets },
+    log: silent,
+    // Devices have the numbers in their names.
+    interfaceIndex: (name) => Number(name.replace('vpns', '')),
+  });
+  return {
+    clock,
+    clients,
+    secmod,
+    devices,
+    stats,
+    leases,
+    reservations,
+    tickets,
+    bans,
+    sessions,
+    resumption,
+    records,
+    hooks,
+    events,
+  };
 }
 
 export const SID = Uint8Array.from({ length: 32 }, (_, i) => i);

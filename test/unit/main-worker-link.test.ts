@@ -20,8 +20,10 @@ function connectWorker(parts: Parts, pid: number, own = true) {
   const link = new WorkerLink({
     pid,
     own,
+    mayAdopt: !own,
     log: silent,
     sessions: parts.sessions,
+    resumption: parts.resumption,
     bans: parts.bans,
     onReady: () => {},
     onRelease: () => {},

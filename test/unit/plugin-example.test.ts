@@ -113,7 +113,7 @@ test.each([
   expect(stderr.replaceAll(/\s+›?\s*/g, ' ')).toContain(sentence);
 });
 
-const load = () => loadAuthPlugins(...pluginLists(join(directory, 'data')));
+const load = async () => (await loadAuthPlugins(...pluginLists(join(directory, 'data')))).auth;
 
 test('a plugin that others could change is not loaded', async () => {
   expect([...(await load()).keys()]).toContain('example');

@@ -33,6 +33,7 @@ async function attempt(
     ourIp: '',
     vhost: '',
     userAgent: '',
+    sessionId: 'lab',
     signal,
     deadline: 0,
   };

@@ -35,7 +35,7 @@ describe('plugins', () => {
   test('register their back ends through the hook; those without one are passed over', async () => {
     plugin('one', registers('radius'));
     plugin('other', 'throw new Error("never loaded")', { init: './hook.js' });
-    expect([...(await loadAuthPlugins(host('one', 'other'))).keys()]).toEqual(['radius']);
+    expect([...(await loadAuthPlugins(host('one', 'other'))).auth.keys()]).toEqual(['radius']);
   });
 
   test.each([
@@ -58,7 +58,7 @@ describe('plugins', () => {
   });
 
   test('those of this package are found', async () => {
-    expect([...(await loadAuthPlugins(...pluginLists(root))).keys()]).toEqual(
+    expect([...(await loadAuthPlugins(...pluginLists(root))).auth.keys()]).toEqual(
       expect.arrayContaining(['pam', 'plain']),
     );
   });

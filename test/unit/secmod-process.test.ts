@@ -77,7 +77,11 @@ const main = (): Promise<MainEnd> =>
     self: 'main',
     peer: 'secmod',
     log,
-    handlers: { SECM_BAN_IP: () => ({ allowed: true }), SECM_STATS: () => {} },
+    handlers: {
+      SECM_BAN_IP: () => ({ allowed: true }),
+      SECM_END_SESSION: () => ({ count: 0 }),
+      SECM_STATS: () => {},
+    },
   });
 const worker = (): Promise<WorkerEnd> =>
   connectIpc<'worker', 'secmod'>(socket, { self: 'worker', peer: 'secmod', log, handlers: {} });

@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
 import type { VhostConfig } from '../../src/core/config/schema.js';
-import { type DiscReason, NO_TRAFFIC, type Session, safeIdOf } from '../../src/core/secmod/session.js';
+import { type DiscReason, keyOf, NO_TRAFFIC, type Session, safeIdOf } from '../../src/core/secmod/session.js';
 import { ipv4Seed, Sessions } from '../../src/core/secmod/sessions.js';
 import { MemoryStore } from '../../src/core/secmod/state-store.js';
 
@@ -40,6 +40,7 @@ beforeEach(() => {
     store,
     now: () => now,
     vhost: (name) => (name === 'default' ? config : undefined),
+    accounting: () => null,
     log: pino({ level: 'silent' }),
   });
 });
@@ -47,7 +48,7 @@ beforeEach(() => {
 async function login(changes: Partial<Session> = {}): Promise<Uint8Array> {
   const sid = randomBytes(32);
   const session: Session = {
-    sid,
+    key: keyOf(sid),
     safeId: safeIdOf(sid),
     status: 'COMPLETED',
     vhost: 'default',
@@ -69,6 +70,10 @@ async function login(changes: Partial<Session> = {}): Promise<Uint8Array> {
     disconnected: null,
     ipv4: '',
     ipv6: '',
+    lease: '',
+    settings: null,
+    ourIp: '',
+    accounted: false,
     ...changes,
   };
   expect(await store.insert(session)).toBe(true);
@@ -78,8 +83,24 @@ async function login(changes: Partial<Session> = {}): Promise<Uint8Array> {
 const open = (sid: Uint8Array) => sessions.open({ client: 1, sid, remoteIp: '192.0.2.9' });
 const close = (sid: Uint8Array, discReason: DiscReason, changes: object = {}) =>
   sessions.close({ sid, bytesIn: 0, bytesOut: 0, discReason, serverDisconnected: false, ...changes });
+const resume = (sid: Uint8Array) =>
+  sessions.resume({
+    client: 1,
+    sid,
+    userName: 'alice',
+    groupName: '',
+    vhost: 'default',
+    ip: '192.0.2.1',
+    ipv4Seed: 7,
+    tlsAuthOk: false,
+    userAgent: 'test',
+    devicePlatform: '',
+    deviceType: '',
+    sessionStartTime: now,
+    lease: '',
+  });
 const isGood = async (sid: Uint8Array) => (await open(sid)).reply === 'OK';
-const expiry = async (sid: Uint8Array) => (await store.get(sid))?.expires;
+const expiry = async (sid: Uint8Array) => (await store.get(keyOf(sid)))?.expires;
 
 describe('a cookie that was not used', () => {
   test('is good until cookie-timeout and 15 s have passed, not longer', async () => {
@@ -145,7 +166,7 @@ describe('ends that delete the cookie', () => {
     const sid = await login();
     await open(sid);
     await close(sid, reason, changes);
-    expect(await store.get(sid)).toBeUndefined();
+    expect(await store.get(keyOf(sid))).toBeUndefined();
   });
 
   test.each(ends)('%s: not with persistent-cookies', async (reason, changes) => {
@@ -172,9 +193,9 @@ describe('ends that delete the cookie', () => {
     await open(sid);
     await open(sid);
     await close(sid, 'user-disconnect');
-    expect((await store.get(sid))?.inUse).toBe(1);
+    expect((await store.get(keyOf(sid)))?.inUse).toBe(1);
     await close(sid, 'user-disconnect');
-    expect(await store.get(sid)).toBeUndefined();
+    expect(await store.get(keyOf(sid))).toBeUndefined();
   });
 });
 
@@ -186,7 +207,7 @@ test('session-timeout counts from the login and cannot be evaded by connecting a
   now += 1;
   expect(await isGood(sid)).toBe(false);
   await close(sid, 'error');
-  expect(await store.get(sid)).toBeUndefined();
+  expect(await store.get(keyOf(sid))).toBeUndefined();
 });
 
 test('counters only grow, tunnels add up, and the time is from the login to the last end', async () => {
@@ -203,13 +224,19 @@ test('counters only grow, tunnels add up, and the time is from the login to the 
   await open(sid);
   now += 10;
   const last = await close(sid, 'user-disconnect', { bytesIn: 1, bytesOut: 2 });
-  expect(last).toEqual({ bytesIn: 501, bytesOut: 72, discReason: 'user-disconnect', uptimeSec: 30 });
+  expect(last).toEqual({
+    bytesIn: 501,
+    bytesOut: 72,
+    discReason: 'user-disconnect',
+    uptimeSec: 30,
+    expires: 0,
+  });
 });
 
 test('figures of a session that is not open are not believed', async () => {
   const sid = await login();
   await sessions.report({ sid, bytesIn: 500, bytesOut: 50, discReason: 'error' });
-  expect((await store.get(sid))?.current).toEqual(NO_TRAFFIC);
+  expect((await store.get(keyOf(sid)))?.current).toEqual(NO_TRAFFIC);
 });
 
 test('terminated sessions are gone, even persistent and open ones; others stay', async () => {
@@ -232,8 +259,58 @@ test('a new main process knows no tunnels: their cookies linger', async () => {
   await open(sid);
   now += 1000;
   await sessions.forgetTunnels();
-  expect(await store.get(sid)).toMatchObject({ inUse: 0, expires: now + LINGER });
+  expect(await store.get(keyOf(sid))).toMatchObject({ inUse: 0, expires: now + LINGER });
   expect(await isGood(sid)).toBe(true);
+});
+
+test('a tunnel that is presented again counts on, and the cookie lives with it', async () => {
+  const sid = await login();
+  await open(sid);
+  await sessions.report({ sid, bytesIn: 100, bytesOut: 10, discReason: 'unspecified' });
+  await sessions.forgetTunnels();
+  expect(await resume(sid)).toMatchObject({ reply: 'OK' });
+  now += 10 * LINGER;
+  expect(await sessions.expire()).toBe(0);
+  expect(await close(sid, 'error', { bytesIn: 150, bytesOut: 20 })).toMatchObject({
+    bytesIn: 150,
+    bytesOut: 20,
+    expires: now + LINGER,
+  });
+});
+
+test('what a lost tunnel had reported is not lost when the client connects anew', async () => {
+  const sid = await login();
+  await open(sid);
+  await sessions.report({ sid, bytesIn: 100, bytesOut: 10, discReason: 'unspecified' });
+  await sessions.forgetTunnels();
+  await open(sid);
+  expect(await close(sid, 'error', { bytesIn: 5, bytesOut: 5 })).toMatchObject({
+    bytesIn: 105,
+    bytesOut: 15,
+  });
+});
+
+test('terminate beats resume; a session lost with the state file is entered again', async () => {
+  const [ended, unknown] = [await login(), randomBytes(32)];
+  await open(ended);
+  await sessions.terminate(() => true);
+  expect(await resume(ended)).toMatchObject({ reply: 'FAILED' });
+  const left = await login();
+  await open(left);
+  expect(await close(left, 'user-disconnect')).toMatchObject({ expires: 0 });
+  expect(await resume(left)).toMatchObject({ reply: 'FAILED' });
+  expect(await resume(unknown)).toMatchObject({ reply: 'OK' });
+  expect(await store.get(keyOf(unknown))).toMatchObject({ userName: 'alice', inUse: 1, status: 'COMPLETED' });
+  Object.defineProperty(store, 'lossy', { value: false });
+  expect(await resume(randomBytes(32))).toMatchObject({ reply: 'FAILED' });
+});
+
+test('leases are kept with the session', async () => {
+  const sid = await login();
+  await sessions.setAddresses({ sid, ipv4: '10.0.0.2', ipv6: '', lease: 'L' });
+  await login();
+  const { leases } = await sessions.leases();
+  expect(leases).toEqual([{ safeId: safeIdOf(sid), userName: 'alice', expires: START + LINGER, lease: 'L' }]);
 });
 
 test('cookies are listed without their secret', async () => {
@@ -251,7 +328,7 @@ test('cookies are listed without their secret', async () => {
 test('a full store takes no more', async () => {
   for (let i = 0; i < 10; i++) await login();
   const last = (await store.list())[0];
-  expect(last && (await store.insert({ ...last, sid: randomBytes(32) }))).toBe(false);
+  expect(last && (await store.insert({ ...last, key: keyOf(randomBytes(32)) }))).toBe(false);
 });
 
 test('predictable-ips: one seed per user, otherwise random', () => {

@@ -313,4 +313,42 @@ describe('process', () => {
     await ended;
     expect(harness.received('SEC_CLI_STATS')).toHaveLength(1);
   });
+
+  it('presents its tunnels to the next main and tells it everything again', async () => {
+    await start();
+    await open();
+    const told = (name: string) => harness.received(name).length;
+    await harness.until(() => told('SESSION_INFO') === 1);
+    harness.main.close();
+    await harness.until(() => told('CLI_STATS') === 1);
+    expect(harness.received('WORKER_RESUME')).toMatchObject([
+      { client: 1, open: true, ticket: new Uint8Array(64).fill(5) },
+    ]);
+    expect([told('TUN_MTU'), told('SESSION_INFO')]).toEqual([2, 2]);
+    harness.dataplane.end(1, 'user-disconnect');
+    await harness.until(() => told('CLIENT_CLOSED') === 1);
+    await harness.worker.done;
+  });
+
+  it('drops a tunnel that the next main refuses', async () => {
+    await start();
+    await open();
+    harness.resumeReply = 'FAILED';
+    harness.main.close();
+    await harness.until(() => harness.received('WORKER_RESUME').length === 1);
+    await harness.worker.done;
+    expect(harness.dataplane.terminated).toEqual([{ id: 1, how: 'drop', reason: 'server-disconnect' }]);
+  });
+
+  it('tells the next main of a tunnel that ended meanwhile', async () => {
+    await start();
+    await open();
+    harness.main.close();
+    await harness.until(() => harness.log.some(({ msg }) => msg.includes('main is gone')));
+    harness.dataplane.end(1, 'user-disconnect');
+    await harness.until(() => harness.received('CLIENT_CLOSED').length === 1);
+    await harness.worker.done;
+    expect(harness.received('WORKER_RESUME')).toMatchObject([{ client: 1, open: false }]);
+    expect(harness.received('CLIENT_CLOSED')).toMatchObject([{ client: 1, reason: 'user-disconnect' }]);
+  });
 });

@@ -25,7 +25,7 @@ export async function runAuthTest(options: AuthTestOptions): Promise<TestLoginRe
   try {
     return await testLogin({
       config: loadConfig({ file: configFile(options.config), dataDir: options.dataDir }),
-      plugins: await loadAuthPlugins(...pluginLists(options.dataDir)),
+      plugins: (await loadAuthPlugins(...pluginLists(options.dataDir))).auth,
       userName: options.user,
       vhost: options.vhost,
       groupName: options.group,

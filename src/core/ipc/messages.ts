@@ -56,6 +56,10 @@ const message = <const S extends MessageSpec>(spec: S): S => spec;
 const MAX_NAME = 64;
 const sid = () => bytes(32);
 const client = () => u32();
+/** Everything that main knows about an open session, sealed. */
+const MAX_TICKET = 192 * 1024;
+/** main's own text of a lease, which secmod only keeps. */
+const leaseText = () => str(512);
 const byteCounts = { bytesIn: u64(), bytesOut: u64() };
 
 /** Disconnect reasons with ocserv's numbers as order (1-based). */
@@ -167,6 +171,25 @@ export const messages = {
     to: 'main',
     body: { remoteIp: ip(), remotePort: u16(), ourIp: ip(), ourPort: u16() },
     doc: 'A worker that was started with an inherited connection (vpn worker --fd N) asks main for a client handle; main answers with WORKER_STARTUP without descriptor.',
+  }),
+  WORKER_RESUME: message({
+    id: 26,
+    from: 'worker',
+    to: 'main',
+    reply: 'WORKER_RESUME_REP',
+    once: true,
+    secret: ['ticket'],
+    maxBytes: MAX_TICKET + 1024,
+    body: { client: client(), open: bool(), ticket: bytes(1, MAX_TICKET) },
+    doc: 'After main was started again: a client with a tunnel, and the ticket that the main before it made for it. `open` false: the tunnel ended while no main was there, CLIENT_CLOSED follows.',
+  }),
+  WORKER_RESUME_REP: message({
+    id: 27,
+    from: 'main',
+    to: 'worker',
+    isReply: true,
+    body: { reply: oneOf('OK', 'FAILED'), reason: str(256) },
+    doc: 'OK: main knows the client again, and the worker tells MTU, suites and counters anew. FAILED: its tunnel is to be dropped.',
   }),
   SECM_STARTUP: message({
     id: 230,
@@ -336,8 +359,8 @@ export const messages = {
     to: 'worker',
     isReply: true,
     fds: [0, 1],
-    secret: ['sid'],
-    maxBytes: 128 * 1024,
+    secret: ['sid', 'ticket'],
+    maxBytes: 128 * 1024 + MAX_TICKET,
     body: {
       reply: oneOf('OK', 'FAILED'),
       reason: str(256),
@@ -365,6 +388,8 @@ export const messages = {
           tunUso: bool(),
           linkMtu: u32(),
           config: groupConfig(),
+          /** For WORKER_RESUME; only a main on the same run directory can open it. */
+          ticket: bytes(1, MAX_TICKET),
         }),
       ),
     },
@@ -378,6 +403,30 @@ export const messages = {
     secret: ['sid'],
     body: { client: client(), sid: sid(), remoteIp: ip() },
     doc: 'Cookie presented at CONNECT: must exist, be COMPLETED and not expired. in_use + 1.',
+  }),
+  SECM_SESSION_RESUME: message({
+    id: 252,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_SESSION_REPLY',
+    secret: ['sid'],
+    body: {
+      client: client(),
+      sid: sid(),
+      userName: str(MAX_NAME),
+      groupName: str(MAX_NAME),
+      vhost: str(255),
+      /** Client address at authentication. */
+      ip: ip(),
+      ipv4Seed: u32(),
+      tlsAuthOk: bool(),
+      userAgent: str(64),
+      devicePlatform: str(64),
+      deviceType: str(64),
+      sessionStartTime: unixSecs(),
+      lease: leaseText(),
+    },
+    doc: 'A tunnel that outlived main or secmod. in_use + 1. A session that was terminated stays so; one that secmod lost with its state file is entered again. The reply carries no session.',
   }),
   SECM_SESSION_REPLY: message({
     id: 242,
@@ -415,8 +464,30 @@ export const messages = {
     from: 'main',
     to: 'secmod',
     secret: ['sid'],
-    body: { sid: sid(), ipv4: str(45), ipv6: str(64) },
-    doc: 'Leased addresses of an open session, for accounting.',
+    body: { sid: sid(), ipv4: str(45), ipv6: str(64), lease: leaseText() },
+    doc: 'Leased addresses of an open session, for accounting; `lease` is what SECM_LIST_LEASES gives back.',
+  }),
+  SECM_LIST_LEASES: message({
+    id: 236,
+    from: 'main',
+    to: 'secmod',
+    reply: 'SECM_LIST_LEASES_REPLY',
+    body: {},
+    doc: 'Once after the start of main: which addresses belong to cookies that are still good.',
+  }),
+  SECM_LIST_LEASES_REPLY: message({
+    id: 237,
+    from: 'secmod',
+    to: 'main',
+    isReply: true,
+    maxBytes: 64 << 20,
+    body: {
+      leases: list(
+        struct({ safeId: str(28), userName: str(MAX_NAME), expires: unixSecs(), lease: leaseText() }),
+        65535,
+      ),
+    },
+    doc: 'Sessions that had a tunnel.',
   }),
 
   // ------------------------------------------------------------ tunnel
@@ -520,8 +591,8 @@ export const messages = {
     from: 'secmod',
     to: 'main',
     isReply: true,
-    body: { ...byteCounts, discReason: discReason(), uptimeSec: u64() },
-    doc: 'Totals of the session for the disconnect script.',
+    body: { ...byteCounts, discReason: discReason(), uptimeSec: u64(), expires: unixSecs() },
+    doc: 'Totals of the session for the disconnect script, and when its cookie ends (0: it has): so long main keeps its addresses.',
   }),
 
   // ------------------------------------------------------------ bans, statistics, administration
@@ -620,6 +691,22 @@ export const messages = {
     reply: 'SECM_TERMINATE_REPLY',
     body: { safeId: str(28) },
     doc: 'Invalidate one cookie.',
+  }),
+  SECM_END_SESSION: message({
+    id: 233,
+    from: 'secmod',
+    to: 'main',
+    reply: 'SECM_END_SESSION_REPLY',
+    body: { safeId: str(28) },
+    doc: 'End the tunnel of this session as an administrator does; an accounting server asked for it.',
+  }),
+  SECM_END_SESSION_REPLY: message({
+    id: 234,
+    from: 'main',
+    to: 'secmod',
+    isReply: true,
+    body: { count: u32() },
+    doc: 'How many tunnels end.',
   }),
   SECM_TERMINATE_REPLY: message({
     id: 254,

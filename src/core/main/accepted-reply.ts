@@ -3,11 +3,15 @@ import type { Body } from '../ipc/messages.js';
 import type { TunDevice } from '../native/types.js';
 import type { Session } from './clients.js';
 
+type Reply = NonNullable<Body<'AUTH_COOKIE_REP'>['session']>;
+
 export interface LinkFacts {
   /** 0: no UDP. */
   readonly udpPort: number;
   /** MTU of the device, bytes. */
   readonly linkMtu: number;
+  /** What the worker shows to the next main. */
+  readonly ticket: Reply['ticket'];
 }
 
 /** What the worker is told; the tun descriptor goes with it. */
@@ -15,7 +19,7 @@ export function acceptedReply(
   session: Session,
   { config, sessionStartTime }: NonNullable<Body<'SECM_SESSION_REPLY'>['session']>,
   tun: TunDevice,
-  { udpPort, linkMtu }: LinkFacts,
+  { udpPort, linkMtu, ticket }: LinkFacts,
 ): Body<'AUTH_COOKIE_REP'> {
   const { ipv4, ipv6 } = session.lease;
   return {
@@ -43,6 +47,7 @@ export function acceptedReply(
       tunUso: tun.uso,
       linkMtu,
       config,
+      ticket,
     },
   };
 }

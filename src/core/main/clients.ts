@@ -10,6 +10,11 @@ import { type ClientEvent, type ClientState, START, step } from './main-client.m
 
 export type SessionConfig = NonNullable<Body<'SECM_SESSION_REPLY'>['session']>['config'];
 
+export type SessionLogin = Pick<
+  NonNullable<Body<'SECM_SESSION_REPLY'>['session']>,
+  'ip' | 'ipv4Seed' | 'tlsAuthOk' | 'devicePlatform' | 'deviceType'
+>;
+
 /** What main needs of the worker that serves a client. */
 export interface ClientWorker {
   readonly pid: number;
@@ -39,6 +44,8 @@ export interface Session {
   readonly devicePlatform: string;
   readonly deviceType: string;
   readonly hostname: string;
+  /** What secmod knows of the login, for a secmod that has lost it. */
+  readonly login: SessionLogin;
   readonly config: SessionConfig;
   readonly lease: Lease;
   readonly tunName: string;
@@ -72,6 +79,8 @@ export interface Client {
   udpIp: string | null;
 }
 
+type NewClient = Pick<Client, 'worker' | 'remote' | 'local' | 'origRemoteIp' | 'acceptedAt'>;
+
 export class ClientTable {
   readonly #byId = new Map<number, Client>();
   readonly #bySid = new Map<string, Client>();
@@ -80,7 +89,12 @@ export class ClientTable {
   readonly #byTcpIp = new Map<string, Set<Client>>();
   readonly #pending = new Map<string, Set<Client>>();
   readonly #byUdpIp = new Map<string, Set<Client>>();
-  #lastId = 0;
+  readonly #nextHandle: () => number;
+
+  /** `nextHandle`: handles, 1 to 2^32 − 1; one that is in use is passed over. */
+  constructor(nextHandle: () => number = countFrom(1)) {
+    this.#nextHandle = nextHandle;
+  }
 
   get size(): number {
     return this.#byId.size;
@@ -123,11 +137,20 @@ export class ClientTable {
   }
 
   /** A new connection with a handle of its own (32 bits, never one that is in use). */
-  add(entry: Pick<Client, 'worker' | 'remote' | 'local' | 'origRemoteIp' | 'acceptedAt'>): Client {
-    do this.#lastId = this.#lastId >= 0xffff_ffff ? 1 : this.#lastId + 1;
-    while (this.#byId.has(this.#lastId));
+  add(entry: NewClient): Client {
+    let id = this.#nextHandle();
+    while (this.#byId.has(id)) id = this.#nextHandle();
+    return this.#enter(id, entry);
+  }
+
+  /** A connection that an earlier main accepted, under the handle that it had; null if that is taken. */
+  restore(entry: NewClient & Pick<Client, 'id'>): Client | null {
+    return this.#byId.has(entry.id) ? null : this.#enter(entry.id, entry);
+  }
+
+  #enter(id: number, entry: NewClient): Client {
     const client: Client = {
-      id: this.#lastId,
+      id,
       worker: entry.worker,
       remote: entry.remote,
       local: entry.local,
@@ -193,6 +216,16 @@ export class ClientTable {
   }
 }
 
+/** 1, 2, 3, … and after 2^32 − 1 from the beginning. */
+function countFrom(first: number): () => number {
+  let next = first;
+  return () => {
+    const handle = next;
+    next = handle >= 0xffff_ffff ? 1 : handle + 1;
+    return handle;
+  };
+}
+
 const NONE: ReadonlySet<Client> = new Set();
 const keyOf = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
@@ -212,4 +245,15 @@ function addTo(index: Map<string, Set<Client>>, key: string, client: Client): vo
 function removeFrom(index: Map<string, Set<Client>>, key: string, client: Client): void {
   const set = index.get(key);
   if (set?.delete(client) && set.size === 0) index.delete(key);
+}
+
+/** Counters of a tunnel that has carried nothing. */
+export const ZERO: Counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
+
+/** Counters only grow: smaller values are not believed. */
+export function raise(known: Counters, reported: Counters): void {
+  known.bytesIn = Math.max(known.bytesIn, reported.bytesIn);
+  known.bytesOut = Math.max(known.bytesOut, reported.bytesOut);
+  known.packetsIn = Math.max(known.packetsIn, reported.packetsIn);
+  known.packetsOut = Math.max(known.packetsOut, reported.packetsOut);
 }

@@ -43,10 +43,12 @@ export function controlHandlers(deps: ControlDeps) {
   };
   const cookies = async (): Promise<CookieData[]> =>
     (await secmod.listCookies()).map(({ status: state, ...cookie }) => ({ ...cookie, state, now: now() }));
-  const terminateSession = async (safeId: string) => ({
-    terminated: await secmod.terminate({ safeId }),
-    disconnected: disconnect([...clients.all()].filter(({ session }) => session?.safeId === safeId)),
-  });
+  const terminateSession = async (safeId: string) => {
+    const terminated = await secmod.terminate({ safeId });
+    const disconnected = disconnect([...clients.all()].filter(({ session }) => session?.safeId === safeId));
+    sessions.releaseReserved({ safeId });
+    return { terminated, disconnected };
+  };
   return {
     status: () => status(deps),
     users: () => [...clients.all()].map((client) => userData(client, now())),
@@ -60,6 +62,7 @@ export function controlHandlers(deps: ControlDeps) {
     'terminate-user': async ({ name }) => {
       const terminated = await secmod.terminate({ userName: name });
       const disconnected = disconnect([...clients.byUser(name)]);
+      sessions.releaseReserved({ userName: name });
       if (terminated + disconnected === 0) throw notFound(`User '${name}' was`);
       return { terminated, disconnected };
     },

@@ -8,6 +8,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import {
+  contains,
   type Family,
   formatIp,
   formatNetwork,
@@ -76,11 +77,14 @@ interface Range {
   readonly prefix: number;
 }
 
-/** Leases by owner (client handle); no two overlap. */
+/** Handle of a client, or safeId of a session that waits for its client. */
+export type Owner = number | string;
+
+/** Leases by owner; no two overlap. */
 export class LeaseTable {
   readonly #taken: (address: string) => boolean;
   readonly #random: (bytes: number) => Uint8Array;
-  readonly #owners = new Map<number, Lease>();
+  readonly #owners = new Map<Owner, Lease>();
   /** family/prefix → bases in use. Few different prefixes exist, so a look-up is a handful of set tests. */
   readonly #used = new Map<string, { family: Family; prefix: number; bases: Set<bigint> }>();
   /** Server ends of the pools seen so far; never leased to a client of an overlapping pool. */
@@ -95,18 +99,18 @@ export class LeaseTable {
     return this.#owners.size;
   }
 
-  get(owner: number): Lease | null {
+  get(owner: Owner): Lease | null {
     return this.#owners.get(owner) ?? null;
   }
 
   /**
    * Leases what is configured and accepted; a family that fails is null. Null when neither is possible.
    * With `from`, that owner's addresses move to the new owner and are kept as they are (a reconnect must get
-   * the same ones).
+   * the same ones), unless the pool has been moved since.
    */
-  acquire(owner: number, request: LeaseRequest, from: number | null = null): Lease | null {
+  acquire(owner: Owner, request: LeaseRequest, from: Owner | null = null): Lease | null {
     if (this.#owners.has(owner)) throw new Error(`client ${owner} holds a lease already`);
-    const inherited = from === null ? null : this.#detach(from);
+    const inherited = from === null ? null : this.#inherit(from, request.pool);
     const lease: Lease = {
       ipv4: inherited?.ipv4 ?? (request.ipv4 ? this.#leaseIpv4(request) : null),
       ipv6: inherited?.ipv6 ?? (request.ipv6 ? this.#leaseIpv6(request) : null),
@@ -117,13 +121,42 @@ export class LeaseTable {
   }
 
   /** Gives the owner's addresses back. No effect without a lease. */
-  release(owner: number): void {
-    const lease = this.#detach(owner);
-    if (lease?.ipv4) this.#unmark(rangeOf(lease.ipv4.address, 32));
-    if (lease?.ipv6) this.#unmark(rangeOf(lease.ipv6.address, lease.ipv6.prefix));
+  release(owner: Owner): void {
+    for (const range of rangesOf(this.#detach(owner))) this.#unmark(range);
   }
 
-  #detach(owner: number): Lease | null {
+  /** Gives the lease of `from` to `to` as it is. False if `from` has none or `to` has one. */
+  move(from: Owner, to: Owner): boolean {
+    const lease = this.#owners.get(from);
+    if (lease === undefined || this.#owners.has(to)) return false;
+    this.#owners.delete(from);
+    this.#owners.set(to, lease);
+    return true;
+  }
+
+  /** Enters a lease that an earlier main gave. False if the owner has one or somebody holds an address of it. */
+  restore(owner: Owner, lease: Lease): boolean {
+    const ranges = rangesOf(lease);
+    if (this.#owners.has(owner) || ranges.length === 0) return false;
+    if (ranges.some((range) => this.#overlaps(range))) return false;
+    for (const range of ranges) this.#enter(range);
+    for (const part of [lease.ipv4, lease.ipv6]) if (part) this.#locals.add(part.local);
+    this.#owners.set(owner, lease);
+    return true;
+  }
+
+  /** What of the lease lies in the pools of today; the rest is given back. */
+  #inherit(from: Owner, pool: PoolConfig): Lease | null {
+    const lease = this.#detach(from);
+    if (lease === null) return null;
+    const ipv4 = isIn(lease.ipv4, pool.ipv4Network, pool.ipv4Netmask) ? lease.ipv4 : null;
+    const ipv6 = isIn(lease.ipv6, pool.ipv6Network) ? lease.ipv6 : null;
+    const lapsed = { ipv4: ipv4 ? null : lease.ipv4, ipv6: ipv6 ? null : lease.ipv6 };
+    for (const range of rangesOf(lapsed)) this.#unmark(range);
+    return { ipv4, ipv6 };
+  }
+
+  #detach(owner: Owner): Lease | null {
     const lease = this.#owners.get(owner) ?? null;
     this.#owners.delete(owner);
     return lease;
@@ -224,11 +257,15 @@ export class LeaseTable {
 
   #mark(range: Range, address: string): boolean {
     if (this.#overlaps(range) || this.#holdsLocal(range) || this.#taken(address)) return false;
-    const key = `${range.family}/${range.prefix}`;
-    const entry = this.#used.get(key) ?? { family: range.family, prefix: range.prefix, bases: new Set() };
-    entry.bases.add(range.base);
-    this.#used.set(key, entry);
+    this.#enter(range);
     return true;
+  }
+
+  #enter({ family, prefix, base }: Range): void {
+    const key = `${family}/${prefix}`;
+    const entry = this.#used.get(key) ?? { family, prefix, bases: new Set() };
+    entry.bases.add(base);
+    this.#used.set(key, entry);
   }
 
   #unmark(range: Range): void {
@@ -256,6 +293,17 @@ export class LeaseTable {
     }
     return false;
   }
+}
+
+function rangesOf(lease: Lease | null): Range[] {
+  const ranges: Range[] = [];
+  if (lease?.ipv4) ranges.push(rangeOf(lease.ipv4.address, 32));
+  if (lease?.ipv6) ranges.push(rangeOf(lease.ipv6.address, lease.ipv6.prefix));
+  return ranges;
+}
+
+function isIn(part: { readonly address: string } | null, pool: string, netmask = ''): boolean {
+  return part !== null && pool !== '' && contains(parseNetwork(pool, netmask), parseIp(part.address));
 }
 
 function rangeOf(address: string, prefix: number): Range {

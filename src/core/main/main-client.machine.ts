@@ -3,7 +3,7 @@
  * to them.
  */
 export type ClientState = 'INACTIVE' | 'INIT' | 'COMPLETED' | 'FAILED' | 'CLOSED';
-export type ClientEvent = 'cookie' | 'opened' | 'refused' | 'closed';
+export type ClientEvent = 'cookie' | 'opened' | 'resumed' | 'refused' | 'closed';
 
 export interface Row {
   readonly in: ClientState;
@@ -17,6 +17,7 @@ export const START: ClientState = 'INACTIVE';
 export const rows: readonly Row[] = [
   { in: 'INACTIVE', on: 'cookie', to: 'INIT', story: 'CONNECT with a cookie: secmod is asked.' },
   { in: 'INIT', on: 'opened', to: 'COMPLETED', story: 'Addresses and tun device are there.' },
+  { in: 'INACTIVE', on: 'resumed', to: 'COMPLETED', story: 'A tunnel that outlived an earlier main.' },
   { in: 'INIT', on: 'refused', to: 'FAILED', story: 'No such session, or a limit; FAILED is final.' },
   { in: 'INACTIVE', on: 'closed', to: 'CLOSED', story: 'Gone before a tunnel was asked for.' },
   { in: 'INIT', on: 'closed', to: 'CLOSED', story: 'Gone while the session was being opened.' },

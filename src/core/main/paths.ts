@@ -8,6 +8,8 @@ export interface RunPaths {
   readonly main: string;
   readonly secmod: string;
   readonly control: string;
+  /** See MainState. */
+  readonly state: string;
   /** For the occtl program. */
   readonly occtl: string;
 }
@@ -18,6 +20,7 @@ export function runPaths(runDir: string, options: VhostConfig): RunPaths {
   return {
     runDir: dir,
     main: join(dir, 'main.sock'),
+    state: join(dir, 'main.state'),
     secmod: options['socket-file'] === '' ? join(dir, 'secmod.sock') : options['socket-file'],
     control: join(dir, 'ctl.sock'),
     occtl: options['occtl-socket-file'] === '' ? '/var/run/occtl.socket' : options['occtl-socket-file'],

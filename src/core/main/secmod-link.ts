@@ -22,6 +22,7 @@ const CONNECT_RETRY_MS = 20;
 /** How long a request waits for a secmod that is being started again. */
 const OUTAGE_PATIENCE_MS = 10_000;
 const GRACE_MS = 3000;
+const CLOSE_ATTEMPTS = 3;
 
 export interface SecmodLinkOptions {
   readonly path: string;
@@ -33,7 +34,11 @@ export interface SecmodLinkOptions {
   readonly log: Logger;
   readonly bans: BanTable;
   readonly stats: ServerStats;
+  /** Ends the tunnels of a session; returns their number. */
+  readonly endSession: (safeId: string) => number;
   readonly connect: (path: string, options: ChannelOptions<'main', 'secmod'>) => Promise<SecmodChannel>;
+  /** A secmod has come up that knows of no open tunnel: time to present them all. */
+  readonly onUp: () => void;
 }
 
 export class SecmodLink implements SecmodCalls {
@@ -68,19 +73,41 @@ export class SecmodLink implements SecmodCalls {
     return (await channel.call('SECM_SESSION_OPEN', body)).body;
   }
 
+  async resumeSession(body: Body<'SECM_SESSION_RESUME'>): Promise<Body<'SECM_SESSION_REPLY'> | null> {
+    try {
+      return this.#current && (await this.#current.call('SECM_SESSION_RESUME', body)).body;
+    } catch (error) {
+      this.#options.log.warn({ client: body.client, err: error }, 'secmod did not take a session back');
+      return null;
+    }
+  }
+
+  /** Leases of sessions whose cookies are good. */
+  async leases(): Promise<Body<'SECM_LIST_LEASES_REPLY'>['leases']> {
+    const channel = await this.#channel();
+    return (await channel.call('SECM_LIST_LEASES', {})).body.leases;
+  }
+
   closeSession(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'> | null> {
-    const done = this.#channel()
-      .then((channel) => channel.call('SECM_SESSION_CLOSE', body))
-      .then(
-        (reply) => reply.body,
-        (error: unknown) => {
-          this.#options.log.warn({ err: error }, 'secmod was not told that a session closed');
-          return null;
-        },
-      )
-      .finally(() => this.#pending.delete(done));
+    const done = this.#close(body).finally(() => this.#pending.delete(done));
     this.#pending.add(done);
     return done;
+  }
+
+  /** A secmod that dies over the message has not ended the session: the next one is told. */
+  async #close(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'> | null> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const channel = await this.#channel();
+        // A copy: the channel wipes secret fields after it sent them.
+        return (await channel.call('SECM_SESSION_CLOSE', { ...body, sid: Uint8Array.from(body.sid) })).body;
+      } catch (error) {
+        const again = error instanceof VpnError && error.code === 'OCS_IPC_CLOSED';
+        if (again && attempt < CLOSE_ATTEMPTS && !this.#stopping) continue;
+        this.#options.log.warn({ err: error }, 'secmod was not told that a session closed');
+        return null;
+      }
+    }
   }
 
   /** Sessions that secmod knows, with those that have no tunnel. */
@@ -120,6 +147,12 @@ export class SecmodLink implements SecmodCalls {
     else if (adopted !== null) await endProcess(adopted, GRACE_MS);
   }
 
+  /** For a main that comes after this one: secmod stays. */
+  leave(): void {
+    this.#stopping = true;
+    this.#current?.close();
+  }
+
   /** SIGKILL, without waiting. */
   kill(): void {
     this.#stopping = true;
@@ -151,6 +184,7 @@ export class SecmodLink implements SecmodCalls {
       throw error;
     }
     this.#current = channel;
+    this.#options.onUp();
     this.#up.resolve(channel);
     this.#options.log.debug({ secmod: channel.credentials.pid }, 'secmod is ready');
   }
@@ -258,9 +292,10 @@ export class SecmodLink implements SecmodCalls {
   }
 
   #handlers(): Handlers<'main', 'secmod'> {
-    const { bans, stats } = this.#options;
+    const { bans, stats, endSession } = this.#options;
     return {
       SECM_BAN_IP: ({ ip, score }) => ({ allowed: bans.add(ip, score) }),
+      SECM_END_SESSION: ({ safeId }) => ({ count: endSession(safeId) }),
       SECM_STATS: (report) => stats.secmod(report),
     };
   }

@@ -6,15 +6,17 @@ import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
+import { defaultHistoryFile } from '../history/history.js';
 import { connectIpc, listenIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { certificatePin } from '../pki/pin.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { announce, type FirstLogin } from './announce.js';
+import type { Ipc } from './ipc.js';
 import { runPaths } from './paths.js';
 import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveIdentity } from './preflight.js';
-import { type Ipc, Server } from './server.js';
+import { Server } from './server.js';
 
 export interface ServeOptions {
   /** Configuration file; absent: the embedded default. */
@@ -86,6 +88,7 @@ async function serve(options: ServeOptions): Promise<number> {
     ipc: { connect: connectIpc, listen: listenForWorkers },
     secmodCommand: options.secmod ? secmodCommand(config, dataDir, paths.secmod) : null,
     startWorkers: options.workers,
+    historyFile: config.default['history-file'] || defaultHistoryFile(dataDir),
     notice,
     onListening: options.onListening,
     onStopRequest: () => end.request(),
@@ -103,10 +106,11 @@ async function serve(options: ServeOptions): Promise<number> {
       await end.requested;
     }
   } finally {
-    await server.stop();
+    if (end.leaving) server.leave();
+    else await server.stop();
   }
   if (end.isForced) return end.forced;
-  log.info('stopped');
+  log.info(end.leaving ? 'left; the tunnels go on and wait for the next server' : 'stopped');
   return 0;
 }
 
@@ -160,17 +164,22 @@ function embeddedPin(dataDir: string): string {
   return certificatePin(readFileSync(embeddedPaths(dataDir).serverCert));
 }
 
-/** SIGINT, SIGTERM and `vpn ctl stop`: the first asks for an orderly end, the next one forces it. */
+/**
+ * SIGINT, SIGTERM and `vpn ctl stop`: the first asks for an orderly end, the next one forces it. SIGUSR2: this process
+ * alone ends, at once; tunnels and secmod stay for the next one (restart, upgrade).
+ */
 class StopSwitch {
   readonly #resolvers = Promise.withResolvers<void>();
   readonly #log: Logger;
   #at: number | null = null;
+  #leaving = false;
   #force: () => Promise<void> = () => Promise.resolve();
   #isForced = false;
 
   constructor(log: Logger) {
     this.#log = log;
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.request());
+    process.on('SIGUSR2', () => this.#leave());
   }
 
   get requested(): Promise<void> {
@@ -179,6 +188,19 @@ class StopSwitch {
 
   get isRequested(): boolean {
     return this.#at !== null;
+  }
+
+  /** SIGUSR2 came, and nothing else before. */
+  get leaving(): boolean {
+    return this.#leaving;
+  }
+
+  #leave(): void {
+    if (this.#at !== null) return;
+    this.#leaving = true;
+    this.#log.info('leaving; tunnels and secmod stay for the next server');
+    this.#at = performance.now();
+    this.#resolvers.resolve();
   }
 
   get isForced(): boolean {

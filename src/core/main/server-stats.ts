@@ -33,6 +33,15 @@ const emptyPeriod = (since: number): Period => ({
   mtuMax: 0,
 });
 
+/** What of the figures outlives a main that is killed. */
+export interface StatsSnapshot {
+  readonly startedAt: number;
+  readonly period: Period;
+  readonly totalSessions: number;
+  readonly totalAuthFailures: number;
+  readonly violations: number;
+}
+
 export class ServerStats {
   readonly startedAt: number;
   period: Period;
@@ -46,9 +55,18 @@ export class ServerStats {
   avgAuthTimeMs = 0;
   maxAuthTimeMs = 0;
 
-  constructor(now: number) {
-    this.startedAt = now;
-    this.period = emptyPeriod(now);
+  /** `saved`: figures to go on with. */
+  constructor(now: number, saved: StatsSnapshot | null = null) {
+    this.startedAt = saved?.startedAt ?? now;
+    this.period = { ...emptyPeriod(now), ...saved?.period };
+    this.totalSessions = saved?.totalSessions ?? 0;
+    this.totalAuthFailures = saved?.totalAuthFailures ?? 0;
+    this.violations = saved?.violations ?? 0;
+  }
+
+  snapshot(): StatsSnapshot {
+    const { startedAt, period, totalSessions, totalAuthFailures, violations } = this;
+    return { startedAt, period, totalSessions, totalAuthFailures, violations };
   }
 
   /** Starts a new period when the current one is older than this; 0: never. Seconds. */

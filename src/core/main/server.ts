@@ -6,13 +6,15 @@
  *   ControlServer → controlHandlers → Sessions
  */
 import { randomBytes } from 'node:crypto';
+import { chownSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
 import { workerConfig } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
-import type { Channel, ChannelOptions, IpcListener } from '../ipc/api.js';
+import type { History } from '../history/history.js';
+import type { IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
-import type { NativeIo, PeerCredentials } from '../native/types.js';
+import type { NativeIo } from '../native/types.js';
 import { Acceptor } from './acceptor.js';
 import { BanTable } from './bans.js';
 import { startRole } from './child.js';
@@ -20,9 +22,12 @@ import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
 import { ForeignAddresses } from './foreign-addresses.js';
+import { historyRow, openHistory, recordAll } from './history-row.js';
+import type { Ipc } from './ipc.js';
 import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
+import { MainState } from './main-state.js';
 import { Nat } from './nat-service.js';
 import { socketsIn } from './netns.js';
 import type { RunPaths } from './paths.js';
@@ -30,11 +35,15 @@ import { PidFile } from './pid-file.js';
 import { type Identity, localAddressCheck } from './preflight.js';
 import { ProxyReader } from './proxy-reader.js';
 import { Reloader, type ReloadResult } from './reloader.js';
+import { Reservations } from './reservations.js';
+import { Resumption } from './resume.js';
+import { refuseIfLive } from './run-dir.js';
 import { RunningConfig } from './running-config.js';
 import { SecmodLink } from './secmod-link.js';
 import { ServerStats } from './server-stats.js';
 import { SessionHooks } from './session-hooks.js';
 import { Sessions } from './sessions.js';
+import { Tickets } from './tickets.js';
 import { UdpDispatch } from './udp-dispatch.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -43,18 +52,6 @@ const MAINTENANCE_MS = 60_000;
 const AUTH_GRACE_SEC = 30;
 /** From TERMINATE to the last CLIENT_CLOSED. */
 const CLOSING_LIMIT_MS = 5000;
-
-export interface Ipc {
-  connect(path: string, options: ChannelOptions<'main', 'secmod'>): Promise<Channel<'main', 'secmod'>>;
-  listen(options: {
-    path: string;
-    mode: number;
-    self: 'main';
-    log: Logger;
-    accept(role: 'main' | 'worker', credentials: PeerCredentials): ChannelOptions<'main', 'worker'> | null;
-    onChannel(channel: Channel<'main', 'worker'>): void;
-  }): IpcListener;
-}
 
 export interface ServerOptions {
   readonly config: ServerConfig;
@@ -69,6 +66,7 @@ export interface ServerOptions {
   readonly secmodCommand: readonly string[] | null;
   /** False with --no-workers. */
   readonly startWorkers: boolean;
+  readonly historyFile: string;
   /** A sentence for the administrator that does not stop the server. */
   readonly notice: (error: VpnError) => void;
   /** The TCP and UDP sockets are bound; the rest is about to start. */
@@ -87,8 +85,10 @@ export class Server {
   readonly #hooks: SessionHooks;
   readonly #proxy: ProxyReader;
   readonly #events = new EventFeed();
-  readonly #clients = new ClientTable();
-  readonly #stats = new ServerStats(nowSec());
+  readonly #state: MainState;
+  readonly #clients: ClientTable;
+  readonly #stats: ServerStats;
+  readonly #reservations: Reservations;
   readonly #bans: BanTable;
   readonly #secmod: SecmodLink;
   readonly #sessions: Sessions;
@@ -101,6 +101,7 @@ export class Server {
   #ipcListener: IpcListener | null = null;
   #control: ControlSockets | null = null;
   readonly #pidFile: PidFile;
+  #history: History | null = null;
   #maintenance: NodeJS.Timeout | null = null;
   #emptied: (() => void) | null = null;
   /** Addresses that are bound. */
@@ -112,6 +113,9 @@ export class Server {
     const running = new RunningConfig(config);
     this.#running = running;
     const hmacKey = randomBytes(32);
+    this.#state = new MainState(paths.state, log);
+    this.#clients = new ClientTable(this.#state.nextHandle);
+    this.#stats = new ServerStats(nowSec(), this.#state.savedStats);
     const common = { log, clients: this.#clients, now: nowSec };
     // Options that a reload may change are read anew at each use.
     this.#bans = new BanTable({
@@ -135,7 +139,9 @@ export class Server {
       log,
       bans: this.#bans,
       stats: this.#stats,
+      endSession: (safeId) => this.#sessions.endSession(safeId),
       connect: options.ipc.connect,
+      onUp: () => resumption.presentAll(),
     });
     this.#hooks = new SessionHooks({
       settings: () => running.main,
@@ -144,10 +150,17 @@ export class Server {
     });
     const foreign = new ForeignAddresses(config.default.device);
     const ping = new LeasePing(log, nowMs);
+    const leases = new LeaseTable({ taken: (address) => foreign.has(address) || ping.has(address) });
+    this.#reservations = new Reservations(leases);
+    const addresses = { leases, reservations: this.#reservations };
+    const tickets = new Tickets(this.#state.ticketKey);
     this.#sessions = new Sessions({
       ...common,
+      ...addresses,
       io,
-      leases: new LeaseTable({ taken: (address) => foreign.has(address) || ping.has(address) }),
+      tickets,
+      cookieTimeoutSec: config.default['cookie-timeout'],
+      record: (client, reason) => this.#history?.put(historyRow(client, reason, nowSec())),
       bans: this.#bans,
       secmod: this.#secmod,
       stats: this.#stats,
@@ -169,14 +182,22 @@ export class Server {
       },
       onClosed: () => this.#onClosed(),
     });
+    const resumption = new Resumption({
+      ...common,
+      ...addresses,
+      sessions: this.#sessions,
+      secmod: this.#secmod,
+      tickets,
+    });
     this.#pool = new WorkerPool({
       log,
       sessions: this.#sessions,
+      resumption,
       bans: this.#bans,
       clientsPerWorker: config.default['worker-clients'],
       spare: config.default['spare-workers'],
       startWorker: options.startWorkers ? () => startRole(['worker', '--main', paths.main]) : null,
-      allowedUids: options.startWorkers ? [0] : [0, identity.uid],
+      workerUid: identity.uid,
       workerConfig: () => ({ json: workerConfig(running.current, identity), secmodPath: paths.secmod }),
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
@@ -236,12 +257,14 @@ export class Server {
 
   /** Resolves when connections are accepted and a worker is ready for them. Call stop() also when it rejects. */
   async start(): Promise<void> {
+    this.#history = openHistory(this.#options);
     this.#claimRunDir();
     await this.#bindSockets();
     this.#pidFile.write();
     this.#options.onListening?.();
     await this.#hooks.start();
     await this.#secmod.start();
+    this.#reservations.restoreAll(await this.#secmod.leases());
     await this.#nat.start();
     await this.#pool.start();
     this.#control = new ControlSockets({
@@ -286,20 +309,39 @@ export class Server {
     await this.#pool.stop();
     await this.#hooks.idle();
     await this.#secmod.stop();
-    await this.#leave();
+    this.#state.remove();
+    this.#history?.close();
+    await this.#nat.stop();
+    this.#closeSockets();
+  }
+
+  /**
+   * The end of this process alone: workers, secmod and NAT stay for the next `vpn serve` on this run directory, and no
+   * tunnel notices.
+   */
+  leave(): void {
+    if (this.#maintenance) clearInterval(this.#maintenance);
+    this.#state.flush();
+    recordAll(this.#history, this.#clients);
+    this.#history?.close();
+    this.#history = null;
+    this.#pool.leave();
+    this.#secmod.leave();
+    this.#closeSockets();
   }
 
   /** The end without patience: children are killed, traces removed. */
   async kill(): Promise<void> {
     this.#pool.kill();
     this.#secmod.kill();
-    await this.#leave();
+    this.#state.remove();
+    await this.#nat.stop();
+    this.#closeSockets();
   }
 
-  async #leave(): Promise<void> {
-    for (const listener of this.#tcpListeners.splice(0)) listener.close();
-    for (const listener of this.#udpListeners.splice(0)) listener.close();
-    await this.#nat.stop();
+  #closeSockets(): void {
+    const listeners = [...this.#tcpListeners.splice(0), ...this.#udpListeners.splice(0)];
+    for (const listener of listeners) listener.close();
     this.#control?.close();
     this.#control = null;
     this.#pidFile.remove();
@@ -309,8 +351,9 @@ export class Server {
 
   /** The socket for workers is also the sign that this run directory is in use. */
   #claimRunDir(): void {
-    const { io, ipc, log, paths } = this.#options;
+    const { io, ipc, log, paths, identity } = this.#options;
     refuseIfLive(io, paths);
+    this.#state.open(() => this.#stats.snapshot());
     this.#ipcListener = ipc.listen({
       path: paths.main,
       mode: this.#options.startWorkers ? 0o600 : 0o666,
@@ -319,6 +362,8 @@ export class Server {
       accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
       onChannel: (channel) => this.#pool.onChannel(channel),
     });
+    // Workers of an earlier main have given up root.
+    if (this.#options.startWorkers) chownSync(paths.main, identity.uid, identity.gid);
   }
 
   /** What keeps something of the configuration gets the new one. */
@@ -335,6 +380,7 @@ export class Server {
     }
   }
 
+  /** Addresses that wait for clients which an earlier main served. */
   async #bindSockets(): Promise<void> {
     const { log, config, startWorkers, notice } = this.#options;
     const io = socketsIn(this.#options.io, config.default['listen-netns']);
@@ -366,6 +412,7 @@ export class Server {
 
   #onClosed(): void {
     this.#acceptor.released();
+    this.#state.touch();
     if (this.#clients.size === 0) this.#emptied?.();
   }
 
@@ -389,31 +436,15 @@ export class Server {
 
   #maintain(): void {
     this.#bans.expire();
-    const { main } = this.#running;
-    this.#stats.resetPeriodAfter(main['server-stats-reset-time'], nowSec());
-    const oldest = nowSec() - main['auth-timeout'] - AUTH_GRACE_SEC;
+    this.#reservations.expire(nowSec());
+    this.#state.touch();
+    recordAll(this.#history, this.#clients);
+    this.#stats.resetPeriodAfter(this.#running.main['server-stats-reset-time'], nowSec());
+    const oldest = nowSec() - this.#running.main['auth-timeout'] - AUTH_GRACE_SEC;
     for (const client of this.#clients.all()) {
-      if (client.session !== null || client.acceptedAt > oldest) continue;
+      if (client.session || client.acceptedAt > oldest) continue;
       this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
       this.#sessions.endLogin(client);
     }
   }
-}
-
-/** Throws OCS_RUN_DIR_IN_USE when a server answers; a stale socket file is the listener's affair. */
-function refuseIfLive(io: NativeIo, paths: RunPaths): void {
-  let fd: number;
-  try {
-    fd = io.connectUnix(paths.main);
-  } catch (error) {
-    if (['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
-    throw new VpnError(
-      'OCS_RUN_DIR',
-      { path: paths.runDir, reason: (error as Error).message },
-      { cause: error },
-    );
-  }
-  const { pid } = io.peerCredentials(fd);
-  io.close(fd);
-  throw new VpnError('OCS_RUN_DIR_IN_USE', { pid, path: paths.runDir });
 }

@@ -12,12 +12,15 @@ import type { Logger } from '../log.js';
 import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
 import { acceptedReply } from './accepted-reply.js';
 import type { BanTable } from './bans.js';
-import type { Client, ClientTable, Counters, Session } from './clients.js';
+import { type Client, type ClientTable, type Counters, raise, type Session, ZERO } from './clients.js';
 import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
+import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
+import { configureTun, retireTun } from './session-device.js';
 import type { SessionHooks } from './session-hooks.js';
+import type { Tickets } from './tickets.js';
 
 /** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
 export const LINK_MTU = 1500;
@@ -33,6 +36,10 @@ export interface SessionsOptions {
   readonly log: Logger;
   readonly clients: ClientTable;
   readonly leases: LeaseTable;
+  readonly reservations: Reservations;
+  readonly tickets: Tickets;
+  /** Until secmod says how long the cookie of an ended tunnel lives. Seconds. */
+  readonly cookieTimeoutSec: number;
   readonly bans: BanTable;
   readonly secmod: SecmodCalls;
   readonly stats: ServerStats;
@@ -52,6 +59,8 @@ export interface SessionsOptions {
   /** Seconds since the epoch. */
   readonly now: () => number;
   readonly connectionPoints: number;
+  /** A tunnel was opened (`reason` null) or has ended: for the history. */
+  readonly record: (client: Client, reason: CloseReason | null) => void;
   /** A client's entry is gone. */
   readonly onClosed: () => void;
 }
@@ -120,23 +129,27 @@ export class Sessions {
   }
 
   #undo(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
-    const { clients, leases, log, stats, bans, connectionPoints, now } = this.#options;
+    const { clients, leases, reservations, log, stats, bans, connectionPoints, now } = this.#options;
     clients.advance(client, 'closed');
     const { session } = client;
     if (counters && session) raise(session.counters, counters);
-    if (session) this.#retireTun(session);
-    leases.release(client.id);
+    if (session) retireTun(this.#options, session);
     clients.remove(client);
     if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
     if (session === null) {
+      leases.release(client.id);
       log.debug({ client: client.id, ip: client.remote.address, reason, detail }, 'connection closed');
       return;
     }
     const seconds = now() - session.connectedAt;
     const why = client.ending?.stolen ? 'unspecified' : reason;
     const serverDisconnected = client.ending !== null && !client.ending.stolen;
+    this.#options.record(client, reason);
     stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
+    const until = now() + this.#options.cookieTimeoutSec;
+    reservations.keep(client.id, session.safeId, { userName: session.userName, until });
     const totals = this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
+    void totals.then((known) => known && reservations.setEnd(session.safeId, known.expires));
     const { bytesIn, bytesOut } = session.counters;
     this.#options.hooks.closed(
       client,
@@ -166,6 +179,13 @@ export class Sessions {
   disconnect(client: Client, reason: CloseReason): void {
     client.ending ??= { reason, stolen: false };
     this.#terminate(client, 'disconnect', reason);
+  }
+
+  /** SECM_END_SESSION: as disconnect, for what has this safe_id. Returns how many there were. */
+  endSession(safeId: string): number {
+    const found = [...this.#options.clients.all()].filter(({ session }) => session?.safeId === safeId);
+    for (const client of found) this.disconnect(client, 'server-disconnect');
+    return found.length;
   }
 
   /** A login that goes on for too long, although its worker should have ended it. */
@@ -230,8 +250,8 @@ export class Sessions {
     const tun = this.#openTun();
     try {
       const lease = this.#lease(client, older, request, opened);
-      if (older) this.#dropOlder(older);
-      this.#configureTun(tun, lease);
+      if (older) this.supersede(older);
+      configureTun(io, tun, lease, LINK_MTU);
       const session = this.#session(request, opened, lease, tun);
       clients.attach(client, session);
       return { session, tun };
@@ -264,8 +284,9 @@ export class Sessions {
       throw new Refused(refusal);
     }
     clients.advance(client, 'opened');
+    this.#options.record(client, null);
     onEvent?.({ type: 'connected', client, session, reason: null, time: this.#options.now() });
-    return { body: this.#accept(session, opened, tun), fds: [tun.fd] };
+    return { body: this.#accept(client, session, opened, tun), fds: [tun.fd] };
   }
 
   #checkPolicy(client: Client, older: Client | undefined, opened: OpenedSession): void {
@@ -292,12 +313,13 @@ export class Sessions {
     request: Body<'AUTH_COOKIE_REQ'>,
     opened: OpenedSession,
   ): Lease {
-    const { leases } = this.#options;
+    const { leases, reservations } = this.#options;
+    const from = older?.id ?? (reservations.take(opened.safeId) ? opened.safeId : null);
     const held = leases.get(client.id);
-    if (held !== null && older === undefined) return held;
+    if (held !== null && from === null) return held;
     leases.release(client.id);
     const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
-    const lease = leases.acquire(client.id, wanted, older?.id ?? null);
+    const lease = leases.acquire(client.id, wanted, from);
     if (lease === null) throw new Refused('no address is free in the pool');
     return lease;
   }
@@ -326,35 +348,20 @@ export class Sessions {
     });
   }
 
-  #configureTun(tun: TunDevice, lease: Lease): void {
-    const { ipv4, ipv6 } = lease;
-    this.#options.io.configureInterface({
-      ifindex: tun.ifindex,
-      mtu: LINK_MTU,
-      up: true,
-      ipv4: ipv4 && { local: ipv4.local, peer: ipv4.address },
-      ipv6: ipv6 && { local: ipv6.local, peer: ipv6.address, prefix: ipv6.prefix },
-    });
-  }
-
-  /** Takes the addresses off a device whose worker has not closed it yet: its routes must not win. */
-  #retireTun(session: Session): void {
-    const { io, log } = this.#options;
-    try {
-      io.configureInterface({ ifindex: session.ifindex, mtu: LINK_MTU, up: false, ipv4: null, ipv6: null });
-    } catch (error) {
-      // Gone with its last descriptor, which is the usual case.
-      log.trace({ device: session.tunName, err: error }, 'device is gone already');
-    }
+  /** The cookies were invalidated: nobody comes back for the addresses that wait for them. */
+  releaseReserved(of: { safeId: string } | { userName: string }): void {
+    const { reservations } = this.#options;
+    if ('safeId' in of) reservations.release(of.safeId);
+    else reservations.releaseUser(of.userName);
   }
 
   /** The same cookie came again: the older connection ends without telling its client to stop. */
-  #dropOlder(older: Client): void {
+  supersede(older: Client): void {
     this.#options.log.info(
       { client: older.id, user: older.session?.userName },
       'session moved to a new connection',
     );
-    if (older.session) this.#retireTun(older.session);
+    if (older.session) retireTun(this.#options, older.session);
     older.ending = { reason: 'unspecified', stolen: true };
     this.#terminate(older, 'drop', 'unspecified');
   }
@@ -370,6 +377,13 @@ export class Sessions {
       devicePlatform: opened.devicePlatform,
       deviceType: opened.deviceType,
       hostname: request.hostname,
+      login: {
+        ip: opened.ip,
+        ipv4Seed: opened.ipv4Seed,
+        tlsAuthOk: opened.tlsAuthOk,
+        devicePlatform: opened.devicePlatform,
+        deviceType: opened.deviceType,
+      },
       config: opened.config,
       lease,
       tunName: tun.name,
@@ -385,15 +399,17 @@ export class Sessions {
     };
   }
 
-  #accept(session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
-    const { secmod, udpPort } = this.#options;
+  #accept(client: Client, session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {
+    const { secmod, tickets, udpPort } = this.#options;
     const { ipv4, ipv6 } = session.lease;
     secmod.sessionAddresses({
       sid: Uint8Array.from(session.sid),
       ipv4: ipv4?.address ?? '',
       ipv6: ipv6?.address ?? '',
+      lease: JSON.stringify(session.lease),
     });
-    return acceptedReply(session, opened, tun, { udpPort, linkMtu: LINK_MTU });
+    const ticket = tickets.seal(client, session);
+    return acceptedReply(session, opened, tun, { udpPort, linkMtu: LINK_MTU, ticket });
   }
 
   #refuse(client: Client, reason: string): CookieReply {
@@ -415,17 +431,8 @@ export class Sessions {
   }
 }
 
-const ZERO: Counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
-
 const failed = (reason: string): CookieReply => ({
   reply: 'FAILED',
   reason: reason.slice(0, 256),
   session: null,
 });
-
-function raise(known: Counters, reported: Counters): void {
-  known.bytesIn = Math.max(known.bytesIn, reported.bytesIn);
-  known.bytesOut = Math.max(known.bytesOut, reported.bytesOut);
-  known.packetsIn = Math.max(known.packetsIn, reported.packetsIn);
-  known.packetsOut = Math.max(known.packetsOut, reported.packetsOut);
-}

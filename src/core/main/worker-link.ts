@@ -5,10 +5,12 @@
 import { isIP } from 'node:net';
 import { VpnError } from '../errors.js';
 import type { Channel, Handlers } from '../ipc/api.js';
+import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { CloseReason, SocketAddress } from '../native/types.js';
 import type { BanTable } from './bans.js';
 import type { Client, ClientWorker } from './clients.js';
+import type { Resumption } from './resume.js';
 import type { Sessions } from './sessions.js';
 
 /** A connection before a worker has it. `fd` null: the worker holds it already (WORKER_ADOPT). */
@@ -22,8 +24,11 @@ export interface WorkerLinkOptions {
   readonly pid: number;
   /** Started by this main; others come from a supervisor and bring their connection. */
   readonly own: boolean;
+  /** It may bring a connection of its own (WORKER_ADOPT). */
+  readonly mayAdopt: boolean;
   readonly log: Logger;
   readonly sessions: Sessions;
+  readonly resumption: Resumption;
   readonly bans: BanTable;
   readonly onReady: (link: WorkerLink) => void;
   /** A client of this worker ended; it may take another. */
@@ -110,6 +115,7 @@ export class WorkerLink implements ClientWorker {
         this.#options.onReady(this);
       },
       WORKER_ADOPT: (body) => this.#adopt(body),
+      WORKER_RESUME: (body) => this.#resume(body),
       AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
       SESSION_INFO: (body) => {
         sessions.info(this.#client(body.client), body.tlsCiphersuite, body.dtlsCiphersuite);
@@ -138,14 +144,25 @@ export class WorkerLink implements ClientWorker {
   }
 
   #adopt(body: { remoteIp: string; remotePort: number; ourIp: string; ourPort: number }): void {
-    // A worker that main started has no connection to bring: it would be inventing an address.
-    if (this.own || this.#adopted) throw this.#violation('WORKER_ADOPT is not allowed');
+    // A worker of a main has no connection to bring: it would be inventing an address.
+    if (!this.#options.mayAdopt || this.#adopted) throw this.#violation('WORKER_ADOPT is not allowed');
     if (isIP(body.remoteIp) === 0 || isIP(body.ourIp) === 0)
       throw this.#violation('WORKER_ADOPT without addresses');
     this.#adopted = true;
     const remote = { address: body.remoteIp, port: body.remotePort };
     const local = { address: body.ourIp, port: body.ourPort };
     if (!this.#options.onAdopt(this, { fd: null, remote, local })) this.channel?.close();
+  }
+
+  /** A worker that this main started has no client of another main. */
+  #resume(body: Body<'WORKER_RESUME'>): Body<'WORKER_RESUME_REP'> {
+    if (this.own) throw this.#violation('WORKER_RESUME is not allowed');
+    const { client, reply } = this.#options.resumption.resume(this, body);
+    if (client) {
+      this.clients.set(client.id, client);
+      this.served++;
+    }
+    return reply;
   }
 
   /** Cuts the worker off; returns the error for the handler to throw. */

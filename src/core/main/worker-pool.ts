@@ -22,7 +22,7 @@ const EXIT_STATUS_MS = 500;
 /** Connections that wait for a worker; more are closed at once. */
 const MAX_WAITING = 1024;
 
-type LinkDeps = Pick<WorkerLinkOptions, 'sessions' | 'bans'>;
+type LinkDeps = Pick<WorkerLinkOptions, 'sessions' | 'resumption' | 'bans'>;
 
 export interface WorkerPoolOptions extends LinkDeps {
   readonly log: Logger;
@@ -30,8 +30,8 @@ export interface WorkerPoolOptions extends LinkDeps {
   readonly spare: number;
   /** Null: workers come from a supervisor (--no-workers). */
   readonly startWorker: (() => Promise<Child>) | null;
-  /** uids that a worker of a supervisor may have. */
-  readonly allowedUids: readonly number[];
+  /** uid of workers that another main started, and of those that a supervisor started. */
+  readonly workerUid: number;
   /** WORKER_CONFIG for a worker that has just said HELLO. */
   readonly workerConfig: () => { json: string; secmodPath: string };
   /** Makes the client and tells the worker. */
@@ -86,19 +86,21 @@ export class WorkerPool {
 
   /** Options of the channel of a process that connected as a worker, or null to refuse it. */
   accept({ pid, uid }: PeerCredentials): ChannelOptions<'main', 'worker'> | null {
-    const { log, allowedUids } = this.#options;
+    const { log, workerUid, startWorker } = this.#options;
     const own = this.#children.has(pid);
-    if (this.#stopping || this.#links.has(pid) || !(own || allowedUids.includes(uid))) return null;
+    if (this.#stopping || this.#links.has(pid) || !(own || uid === 0 || uid === workerUid)) return null;
     const link = new WorkerLink({
       ...this.#options,
       pid,
       own,
+      mayAdopt: !own && (uid === 0 || startWorker === null),
       onReady: (ready) => this.#onReady(ready),
       onRelease: () => this.#settle(),
       onAdopt: this.#options.admitAdopted,
       onViolation: (bad, detail) => this.#cutOff(bad, detail),
     });
     this.#links.set(pid, link);
+    if (!own) this.#expectClients(link);
     return {
       self: 'main',
       peer: 'worker',
@@ -147,12 +149,40 @@ export class WorkerPool {
     if (this.#retry) clearTimeout(this.#retry);
     for (const { fd } of this.#waiting.splice(0)) if (fd !== null) this.#options.closeFd(fd);
     await Promise.all([...this.#children.values()].map(({ child }) => endChild(child, GRACE_MS)));
+    this.#killOthers();
+  }
+
+  /** For a main that comes after this one: the workers stay, with their tunnels and channels until this process ends. */
+  leave(): void {
+    this.#stopping = true;
+    if (this.#retry) clearTimeout(this.#retry);
+    for (const { fd } of this.#waiting.splice(0)) if (fd !== null) this.#options.closeFd(fd);
   }
 
   /** SIGKILL, without waiting. */
   kill(): void {
     this.#stopping = true;
     for (const { child } of this.#children.values()) child.kill('SIGKILL');
+    this.#killOthers();
+  }
+
+  /** Workers of an earlier main or of a supervisor that have not ended with their clients. */
+  #killOthers(): void {
+    for (const link of this.#links.values()) this.#kill(link);
+  }
+
+  /** SIGKILL. A process that is not our child is there as long as its channel is open. */
+  #kill(link: WorkerLink): void {
+    const child = this.#children.get(link.pid)?.child;
+    if (child) child.kill('SIGKILL');
+    else if (link.channel?.closed === false) process.kill(link.pid, 'SIGKILL');
+  }
+
+  /** Whoever connects as a worker and has no client after a while is let go. */
+  #expectClients(link: WorkerLink): void {
+    setTimeout(() => {
+      if (link.load === 0) link.channel?.close();
+    }, START_LIMIT_MS).unref();
   }
 
   #onReady(link: WorkerLink): void {
@@ -289,8 +319,9 @@ export class WorkerPool {
     this.#options.log.error({ worker: link.pid, detail }, 'worker broke the protocol and is cut off');
     this.#options.onViolation();
     link.lost('its worker broke the protocol');
+    // A worker that lives would come back with its clients.
+    this.#kill(link);
     link.channel?.close();
-    this.#children.get(link.pid)?.child.kill('SIGKILL');
   }
 }
 

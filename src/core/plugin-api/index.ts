@@ -16,6 +16,7 @@ export type ApiVersion = 1;
 export interface AuthBackendsHookOptions {
   readonly apiVersion: ApiVersion;
   register(plugin: AuthBackendPlugin): void;
+  registerAccounting(plugin: AccountingPlugin): void;
 }
 
 /** The default export of the hook's module; `this` is not used. */
@@ -54,6 +55,76 @@ export interface BackendHost {
   readonly log: BackendLog;
 }
 
+export interface AccountingHost extends BackendHost {
+  /** Directory for what must outlive the process; made by the back end, only root may enter its parent. */
+  readonly stateDir: string;
+  /** Ends sessions of this virtual host as an administrator does; resolves with their number. */
+  endSessions(matches: (session: AccountedSession) => boolean): Promise<number>;
+}
+
+/** Accounting back ends are named in `acct`; otherwise as AuthBackendPlugin. */
+export interface AccountingPlugin {
+  readonly manifest: Pick<AuthBackendManifest, 'name' | 'options'>;
+  create(options: BackendOptions, host: AccountingHost): Promise<AccountingBackend>;
+}
+
+/** Must not block a session: the methods take the record and return, delivery is the back end's care. */
+export interface AccountingBackend {
+  /** Once per session, however often its client connects again. */
+  start(session: AccountedSession): void;
+  interim(session: AccountedSession, usage: SessionUsage): void;
+  stop(session: AccountedSession, usage: SessionUsage, reason: StopReason): void;
+  close?(): void | Promise<void>;
+}
+
+export interface AccountedSession {
+  readonly sessionId: string;
+  readonly userName: string;
+  readonly groupName: string;
+  /** Of the client outside. */
+  readonly remoteIp: string;
+  /** Of the server, '' when it is not known. */
+  readonly ourIp: string;
+  readonly userAgent: string;
+  /** Inside the tunnel, '' without. */
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
+/** Of all tunnels of the session. */
+export interface SessionUsage {
+  readonly seconds: number;
+  /** From the client. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export type StopReason =
+  | 'user-disconnect'
+  | 'server-disconnect'
+  | 'idle-timeout'
+  | 'session-timeout'
+  | 'dpd-timeout'
+  | 'error'
+  | 'other';
+
+/** What a back end decides about a session; absent: as the virtual host has it. */
+export interface SessionSettings {
+  readonly ipv4?: string;
+  /** Dotted; with ipv4: the network in which the server's end is the first address. */
+  readonly ipv4Netmask?: string;
+  readonly ipv6?: string;
+  /** A network with its length, all of it for this client. */
+  readonly ipv6Network?: string;
+  /** Instead of those of the virtual host. */
+  readonly routes?: readonly string[];
+  readonly dns?: readonly string[];
+  readonly sessionTimeoutSec?: number;
+  readonly statsReportTimeSec?: number;
+  readonly rxBytesPerSec?: number;
+  readonly txBytesPerSec?: number;
+}
+
 /** Structured log. Never give it passwords, tokens or hashes. */
 export interface BackendLog {
   debug(fields: object, message: string): void;
@@ -64,6 +135,8 @@ export interface BackendLog {
 
 /** One configured back end. Many logins run in it at once. */
 export interface AuthBackend {
+  /** Its steps return `session`: config-per-user and config-per-group are then a mistake. */
+  readonly configuresSessions?: boolean;
   /** Must not reveal whether the user exists, neither by its steps nor by its time. */
   begin(login: LoginContext): Conversation;
   /** All groups that a user may select, for auto-select-group; absent: the back end cannot list them. */
@@ -83,6 +156,8 @@ export interface LoginContext {
   readonly ourIp: string;
   readonly vhost: string;
   readonly userAgent: string;
+  /** Name of the session that the login leads to (safe_id), also given to accounting; no secret. */
+  readonly sessionId: string;
   /** Aborted when the client goes away, the deadline passes or the server stops: give up whatever is pending. */
   readonly signal: AbortSignal;
   /** Milliseconds since the epoch at which the login is given up. */
@@ -105,6 +180,8 @@ export type Step =
       readonly userName: string;
       /** Groups of the user, in order; the first is taken when none was selected. */
       readonly groups: readonly string[];
+      /** Configuration of the session, in place of the files of user and group; absent: those files count. */
+      readonly session?: SessionSettings;
     }
   | {
       readonly result: 'prompt';

@@ -1,10 +1,13 @@
-/** Makes the back end that a virtual host names in `auth`. */
+/** Makes the back ends that a virtual host names in `auth` and `acct`. */
 import { type AuthMethod, parseAuthMethod } from '../config/auth-method.js';
 import { didYouMean } from '../config/did-you-mean.js';
 import type { VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type {
+  AccountingBackend,
+  AccountingHost,
+  AccountingPlugin,
   AuthBackend,
   AuthBackendManifest,
   AuthBackendPlugin,
@@ -16,6 +19,13 @@ export interface ConfiguredBackend {
   readonly maxTries: number;
 }
 
+const USER_FILES = [
+  'config-per-user',
+  'config-per-group',
+  'default-user-config',
+  'default-group-config',
+] as const;
+
 /** Throws OCS_CONFIG with what is wrong in `auth`, or with the error of the back end. */
 export async function createBackend(
   vhost: VhostConfig,
@@ -23,27 +33,60 @@ export async function createBackend(
   log: Logger,
 ): Promise<ConfiguredBackend> {
   const text = vhost.auth[0] ?? '';
-  const fail = (problem: string): never => {
-    throw new VpnError('OCS_CONFIG', { detail: `[vhost ${vhost.name}] auth: ${text}: ${problem}` });
+  const fail = failure(vhost, 'auth', text);
+  const { plugin, options } = choose(text, plugins, fail);
+  const { manifest } = plugin;
+  const child = log.child({ backend: manifest.name, vhost: vhost.name });
+  const backend = await made(() => plugin.create(options, { vhost: vhost.name, log: child }), fail);
+  if (backend.configuresSessions && USER_FILES.some((option) => vhost[option] !== '')) {
+    await backend.close?.();
+    return fail(`it configures the sessions itself, so ${USER_FILES.join(', ')} must not be set`);
+  }
+  return { backend, maxTries: manifest.maxTries };
+}
+
+/** The back end of `acct`; null without one. Throws as createBackend. */
+export async function createAccounting(
+  vhost: VhostConfig,
+  plugins: ReadonlyMap<string, AccountingPlugin>,
+  host: Omit<AccountingHost, 'vhost' | 'log'>,
+  log: Logger,
+): Promise<AccountingBackend | null> {
+  const text = vhost.acct;
+  if (text === '') return null;
+  const fail = failure(vhost, 'acct', text);
+  const { plugin, options } = choose(text, plugins, fail);
+  const child = log.child({ accounting: plugin.manifest.name, vhost: vhost.name });
+  return made(() => plugin.create(options, { ...host, vhost: vhost.name, log: child }), fail);
+}
+
+type Manifest = Pick<AuthBackendManifest, 'name' | 'options'>;
+
+function failure(vhost: VhostConfig, option: 'auth' | 'acct', text: string): (problem: string) => never {
+  return (problem) => {
+    throw new VpnError('OCS_CONFIG', { detail: `[vhost ${vhost.name}] ${option}: ${text}: ${problem}` });
   };
+}
+
+function choose<P extends { readonly manifest: Manifest }>(
+  text: string,
+  plugins: ReadonlyMap<string, P>,
+  fail: (problem: string) => never,
+): { plugin: P; options: BackendOptions } {
   const method = parseAuthMethod(text);
   if (typeof method === 'string') return fail(method);
   const plugin = plugins.get(method.name);
-  if (!plugin) {
-    const known = [...plugins.keys()];
-    const meant = didYouMean(method.name, known);
-    return fail(
-      `no such back end, ${meant ? `did you mean ${meant}?` : `there is: ${known.join(', ') || 'none'}`}`,
-    );
-  }
-  const { manifest } = plugin;
-  const options = backendOptions(method, manifest, fail);
-  const child = log.child({ backend: manifest.name, vhost: vhost.name });
+  if (plugin) return { plugin, options: backendOptions(method, plugin.manifest, fail) };
+  const known = [...plugins.keys()];
+  const meant = didYouMean(method.name, known);
+  return fail(
+    `no such back end, ${meant ? `did you mean ${meant}?` : `there is: ${known.join(', ') || 'none'}`}`,
+  );
+}
+
+async function made<T>(create: () => Promise<T>, fail: (problem: string) => never): Promise<T> {
   try {
-    return {
-      backend: await plugin.create(options, { vhost: vhost.name, log: child }),
-      maxTries: manifest.maxTries,
-    };
+    return await create();
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error));
   }
@@ -52,7 +95,7 @@ export async function createBackend(
 /** The sub-options by name and in the types of the manifest. */
 function backendOptions(
   { options }: AuthMethod,
-  manifest: AuthBackendManifest,
+  manifest: Manifest,
   fail: (problem: string) => never,
 ): BackendOptions {
   const specs = Object.entries(manifest.options);

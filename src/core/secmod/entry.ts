@@ -15,9 +15,9 @@ import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
 import { ensureFirstUser } from '../users/first-user.js';
+import { FileStore } from './file-store.js';
 import { loadAuthPlugins, pluginLists } from './plugins.js';
 import { Secmod } from './secmod.js';
-import { MemoryStore } from './state-store.js';
 import { Vhosts } from './vhosts.js';
 
 interface Arguments {
@@ -53,17 +53,19 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
-  const vhosts = await Vhosts.load(config, await loadAuthPlugins(...pluginLists(args.dataDir)), log);
+  const plugins = await loadAuthPlugins(...pluginLists(args.dataDir));
+  const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
+  const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const store = await openStore(path, log);
   const secmod = new Secmod({
     vhosts,
-    store: new MemoryStore(MAX_SESSIONS),
+    store,
     log,
     nowMs: Date.now,
     readConfig: () => readConfig(args),
     ownUid: process.getuid?.() ?? 0,
   });
-  const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const listener = listenIpc<'secmod'>({
     path,
     mode: SOCKET_MODE,
@@ -80,7 +82,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
     log.info({ signal }, 'stopping');
     for (const timer of timers) clearInterval(timer);
     listener.close();
-    secmod.close().then(
+    Promise.all([secmod.close(), store.close()]).then(
       () => process.exit(0),
       (error: unknown) => {
         log.error({ err: error }, 'stopped with an error');
@@ -94,6 +96,17 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
   process.on('SIGHUP', () => log.debug('SIGHUP ignored'));
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   log.info({ path, vhosts: vhosts.names }, 'secmod is ready');
+}
+
+/** Sessions beside the socket, one file for each server: `secmod.sock` has `secmod.state`. */
+async function openStore(socket: string, log: Logger): Promise<FileStore> {
+  const path = `${socket.replace(/\.sock(et)?$/, '')}.state`;
+  try {
+    return await FileStore.open({ path, capacity: MAX_SESSIONS, log });
+  } catch (error) {
+    const details = { what: 'state file', path, reason: (error as Error).message };
+    throw new VpnError('OCS_FILE', details, { cause: error });
+  }
 }
 
 /** The configuration, and what of the data directory it stands on. */

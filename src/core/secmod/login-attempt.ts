@@ -5,9 +5,9 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import type { Conversation, Step } from '../plugin-api/index.js';
+import type { Conversation, SessionSettings, Step } from '../plugin-api/index.js';
 import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
-import { expiryFrom, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
+import { expiryFrom, keyOf, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
 import { ipv4Seed, lifetimesOf } from './sessions.js';
 import type { StateStore } from './state-store.js';
 import type { LoginStatistics } from './statistics.js';
@@ -42,6 +42,7 @@ export const FAILED: Reply = {
 
 export class LoginAttempt {
   readonly sid: Uint8Array = randomBytes(32);
+  readonly #key = keyOf(this.sid);
   readonly #deps: LoginDeps;
   readonly #init: Init;
   readonly #vhost: Vhost;
@@ -52,6 +53,7 @@ export class LoginAttempt {
   #state: LoginState = 'NONE';
   #userName: string;
   #groupName: string;
+  #settings: SessionSettings | null = null;
   #prompt = { message: '', counter: 0 };
   #tries = 0;
   /** The back end has not made its step yet. */
@@ -74,6 +76,7 @@ export class LoginAttempt {
       ourIp,
       vhost: init.vhost,
       userAgent,
+      sessionId: safeIdOf(this.sid),
       signal: this.#abort.signal,
       deadline: this.#deadlineMs,
     });
@@ -141,6 +144,7 @@ export class LoginAttempt {
   async #eventOf(step: Step): Promise<LoginEvent> {
     switch (step.result) {
       case 'ok':
+        this.#settings = step.session ?? null;
         return this.#take(step.userName, step.groups) ? 'accept' : 'reject';
       case 'prompt':
         this.#prompt = { message: shorten(step.message), counter: step.counter };
@@ -197,7 +201,7 @@ export class LoginAttempt {
     const effects = this.#move(event);
     if (effects.includes('count')) this.#deps.statistics.failed();
     if (effects.includes('end')) this.#conversation.end?.();
-    if (effects.includes('drop')) await this.#deps.store.update(this.sid, () => null);
+    if (effects.includes('drop')) await this.#deps.store.update(this.#key, () => null);
     const entry = await this.#updateEntry();
     if (effects.includes('ask')) {
       const { message, counter } = this.#prompt;
@@ -221,11 +225,12 @@ export class LoginAttempt {
     const completion = (): Partial<Session> => ({
       userName: this.#userName,
       groupName: this.#groupName,
+      settings: this.#settings,
       ipv4Seed: ipv4Seed(this.#userName, config['predictable-ips']),
       expires: expiryFrom(this.#nowSec(), lifetimesOf(config)),
     });
     const extra = status === 'COMPLETED' ? completion() : {};
-    const before = await this.#deps.store.update(this.sid, (session) => ({ ...session, status, ...extra }));
+    const before = await this.#deps.store.update(this.#key, (session) => ({ ...session, status, ...extra }));
     return before && { ...before, status, ...extra };
   }
 
@@ -239,13 +244,16 @@ export class LoginAttempt {
     const now = this.#nowSec();
     const client = { remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk };
     return {
-      sid: this.sid,
+      key: this.#key,
       safeId: safeIdOf(this.sid),
       status: 'INIT',
       vhost,
       userName,
       groupName,
+      settings: null,
       ...client,
+      ourIp: this.#init.ourIp,
+      accounted: false,
       ipv4Seed: 0,
       created: now,
       expires: expiryFrom(now, lifetimesOf(this.#vhost.config)),
@@ -257,6 +265,7 @@ export class LoginAttempt {
       disconnected: null,
       ipv4: '',
       ipv6: '',
+      lease: '',
     };
   }
 }

@@ -13,6 +13,8 @@ export function mainHandlers(secmod: Secmod): Handlers<'secmod', 'main'> {
       return { vhosts: secmod.vhosts.names };
     },
     SECM_SESSION_OPEN: (body) => sessions.open(body),
+    SECM_SESSION_RESUME: (body) => sessions.resume(body),
+    SECM_LIST_LEASES: () => sessions.leases(),
     SECM_SESSION_ADDRESSES: (body) => sessions.setAddresses(body),
     SECM_SESSION_CLOSE: (body) => sessions.close(body),
     SECM_LIST_COOKIES: async () => ({ cookies: await sessions.cookies() }),

@@ -9,7 +9,13 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { VpnError } from '../errors.js';
-import type { ApiVersion, AuthBackendPlugin, AuthBackendsHook } from '../plugin-api/index.js';
+import type {
+  AccountingPlugin,
+  ApiVersion,
+  AuthBackendPlugin,
+  AuthBackendsHook,
+  AuthBackendsHookOptions,
+} from '../plugin-api/index.js';
 import { administratorsList } from '../plugins/linked.js';
 import { assertTrusted } from './plugin-trust.js';
 
@@ -30,38 +36,51 @@ export function pluginLists(dataDir: string): string[] {
   return [OWN_PACKAGE, administratorsList(dataDir)].filter((file) => existsSync(file));
 }
 
-/** Back ends by name, of all plugins in `lists` (files like package.json). Throws OCS_PLUGIN. */
-export async function loadAuthPlugins(...lists: readonly string[]): Promise<Map<string, AuthBackendPlugin>> {
-  const backends = new Map<string, AuthBackendPlugin>();
+/** Back ends by name, for `auth` and for `acct`. */
+export interface AuthPlugins {
+  readonly auth: ReadonlyMap<string, AuthBackendPlugin>;
+  readonly acct: ReadonlyMap<string, AccountingPlugin>;
+}
+
+/** The back ends of all plugins in `lists` (files like package.json). Throws OCS_PLUGIN. */
+export async function loadAuthPlugins(...lists: readonly string[]): Promise<AuthPlugins> {
+  const auth = new Map<string, AuthBackendPlugin>();
+  const acct = new Map<string, AccountingPlugin>();
+  const hookOptions: AuthBackendsHookOptions = {
+    apiVersion: API_VERSION,
+    register: (backend) => addOnce(auth, backend),
+    registerAccounting: (backend) => addOnce(acct, backend),
+  };
   for (const list of lists) {
     for (const plugin of readPackage(list).oclif?.plugins ?? []) {
       try {
-        await runHooks(plugin, list, (backend) => {
-          const { name } = backend.manifest;
-          if (backends.has(name)) throw new Error(`the back end ${name} is already there`);
-          backends.set(name, backend);
-        });
+        await runHooks(plugin, list, hookOptions);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         throw new VpnError('OCS_PLUGIN', { plugin, reason }, { cause: error });
       }
     }
   }
-  return backends;
+  return { auth, acct };
 }
 
-async function runHooks(
-  plugin: string,
-  list: string,
-  register: (backend: AuthBackendPlugin) => void,
-): Promise<void> {
+function addOnce<P extends { readonly manifest: { readonly name: string } }>(
+  backends: Map<string, P>,
+  backend: P,
+): void {
+  const { name } = backend.manifest;
+  if (backends.has(name)) throw new Error(`the back end ${name} is already there`);
+  backends.set(name, backend);
+}
+
+async function runHooks(plugin: string, list: string, hookOptions: AuthBackendsHookOptions): Promise<void> {
   const file = createRequire(list).resolve(`${plugin}/package.json`);
   for (const target of [readPackage(file).oclif?.hooks?.[HOOK] ?? []].flat()) {
     // Ours belongs to whoever installed the server, as the server itself.
     if (list !== OWN_PACKAGE) assertAllTrusted(list, plugin, join(dirname(file), target));
     const module = (await import(pathToFileURL(join(dirname(file), target)).href)) as { default?: unknown };
     if (typeof module.default !== 'function') throw new Error(`${target} has no function as default export`);
-    await (module.default as AuthBackendsHook)({ apiVersion: API_VERSION, register });
+    await (module.default as AuthBackendsHook)(hookOptions);
   }
 }
 

@@ -6,6 +6,7 @@ import type { ServerConfig } from '../config/schema.js';
 import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
+import type { AccountedSession } from '../plugin-api/index.js';
 import { mainHandlers } from './main-handlers.js';
 import { Sessions } from './sessions.js';
 import type { StateStore } from './state-store.js';
@@ -31,6 +32,8 @@ export type AnyChannelOptions = ChannelOptions<'secmod', 'main'> | ChannelOption
 
 /** How long a login waits for main's word on a ban. */
 const BAN_REPLY_MS = 2000;
+/** How long the end of a session waits for main. */
+const END_REPLY_MS = 5000;
 
 export class Secmod {
   readonly vhosts: Vhosts;
@@ -53,8 +56,22 @@ export class Secmod {
       store: options.store,
       now: () => Math.floor(options.nowMs() / 1000),
       vhost: (name) => this.vhosts.get(name)?.config,
+      accounting: (name) => this.vhosts.get(name)?.accounting ?? null,
       log: options.log,
     });
+    this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
+  }
+
+  /** For an accounting back end: ends its sessions, by main while their tunnels are open. */
+  async #endSessions(vhost: string, matches: (session: AccountedSession) => boolean): Promise<number> {
+    const doomed = await this.sessions.openOnes(vhost, matches);
+    for (const { safeId } of doomed) {
+      const asked = await this.#main?.call('SECM_END_SESSION', { safeId }, { timeoutMs: END_REPLY_MS });
+      const lingers = this.vhosts.get(vhost)?.config['persistent-cookies'] === true;
+      // The end of its last tunnel ends the session, with the final counts.
+      if (!asked?.body.count || lingers) await this.sessions.terminate((each) => each.safeId === safeId);
+    }
+    return doomed.length;
   }
 
   /** Who may connect: main as root or as our own user; workers as the user that main named, too. null refuses. */
@@ -64,16 +81,15 @@ export class Secmod {
     return trusted || uid === this.#workerUid ? this.#workerOptions(pid) : null;
   }
 
-  /** SECM_STARTUP. Another key means another main process, which does not know the tunnels of the one before. */
+  /** SECM_STARTUP. Whoever connects presents all tunnels anew, a main whose connection had broken too. */
   async startup(main: MainChannel, hmacKey: Uint8Array, workerUid: number): Promise<void> {
-    const sameMain = this.#hmacKey !== null && Buffer.from(this.#hmacKey).equals(hmacKey);
     this.#hmacKey = Uint8Array.from(hmacKey);
     this.#workerUid = workerUid;
     const previous = this.#main;
     this.#main = main;
     this.#reported = '';
     if (previous && previous !== main) previous.close();
-    if (!sameMain) await this.sessions.forgetTunnels();
+    await this.sessions.forgetTunnels();
     this.log.info({ mainPid: main.credentials.pid, vhosts: this.vhosts.names }, 'main connected');
   }
 

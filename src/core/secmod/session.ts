@@ -1,6 +1,7 @@
 /** One session, the entry behind a cookie, and the rules of its life (reference: protocol.md §14). Pure. */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { Body } from '../ipc/messages.js';
+import type { SessionSettings } from '../plugin-api/index.js';
 
 export type DiscReason = Body<'SEC_CLI_STATS'>['discReason'];
 /** States of the login table (secmod-login.machine.ts) that an entry can be in. */
@@ -8,14 +9,18 @@ export type SessionStatus = 'INIT' | 'CONT' | 'COMPLETED' | 'FAILED';
 
 /** Times are seconds since the epoch. Records are never changed in place. */
 export interface Session {
-  /** 32 random bytes: the cookie. */
-  readonly sid: Uint8Array;
+  /** keyOf the SID, which itself (the cookie) is kept nowhere. */
+  readonly key: string;
   readonly safeId: string;
   readonly status: SessionStatus;
   readonly vhost: string;
   readonly userName: string;
   readonly groupName: string;
+  /** What the back end returned about it. */
+  readonly settings: SessionSettings | null;
   readonly remoteIp: string;
+  /** Address of the server at the login. */
+  readonly ourIp: string;
   readonly userAgent: string;
   readonly devicePlatform: string;
   readonly deviceType: string;
@@ -28,6 +33,8 @@ export interface Session {
   readonly inUse: number;
   /** A tunnel was opened at least once. */
   readonly sessionIsOpen: boolean;
+  /** Accounting knows of it. */
+  readonly accounted: boolean;
   /** Counts of tunnels that have ended. */
   readonly saved: Traffic;
   /** Counts of the tunnel that is open, as far as they were reported. */
@@ -37,6 +44,8 @@ export interface Session {
   readonly disconnected: number | null;
   readonly ipv4: string;
   readonly ipv6: string;
+  /** main's own text of the last lease, '' before the first. */
+  readonly lease: string;
 }
 
 export interface Traffic {
@@ -54,6 +63,14 @@ export interface Lifetimes {
 /** Added to cookie-timeout, so that a client that comes back in the last moment still finds its session. */
 export const SLACK_SEC = 15;
 export const NO_TRAFFIC: Traffic = { bytesIn: 0, bytesOut: 0 };
+
+/**
+ * Under what a session is kept: base64 of the SHA-256 of its SID. A look-up then takes no time that depends on how
+ * much of a guessed SID is right, and whoever reads the state file has no cookie.
+ */
+export function keyOf(sid: Uint8Array): string {
+  return hash('sha256', sid, 'base64');
+}
 
 /** Name of a session that logs and control tools may show: base64 of the SHA-1 of the SID, 28 characters. */
 export function safeIdOf(sid: Uint8Array): string {
@@ -73,14 +90,29 @@ export function isOverSessionTimeout(session: Session, now: number, lifetimes: L
   return lifetimes.sessionTimeoutSec > 0 && now >= session.created + lifetimes.sessionTimeoutSec;
 }
 
-/** CONNECT was accepted. What a tunnel before it reported, and still runs or was lost, is kept. */
+/**
+ * CONNECT was accepted. What a tunnel that still runs has reported stays apart; what one that was lost and did not
+ * come back has reported is its last word.
+ */
 export function opened(session: Session, now: number, lifetimes: Lifetimes): Session {
+  const next = resumed(session, now, lifetimes);
+  return session.inUse > 0 ? next : { ...next, saved: totals(session), current: NO_TRAFFIC };
+}
+
+/** A tunnel that outlived main or secmod was presented again; it goes on counting where it was. */
+export function resumed(session: Session, now: number, lifetimes: Lifetimes): Session {
   return {
     ...session,
     inUse: session.inUse + 1,
     sessionIsOpen: true,
+    disconnected: null,
     expires: expiryFrom(now, lifetimes),
   };
+}
+
+/** Nobody knows whether its tunnels still run: it lives on like that of a client that lost its connection. */
+export function lost(session: Session, now: number, lifetimes: Lifetimes): Session {
+  return { ...session, inUse: 0, disconnected: now, expires: expiryFrom(now, lifetimes) };
 }
 
 /** Interim counters of the open tunnel: they only grow, smaller values are not believed. */

@@ -2,17 +2,25 @@
 import { createHash, randomInt } from 'node:crypto';
 import { sessionConfig } from '../config/group-config.js';
 import type { VhostConfig } from '../config/schema.js';
+import { withSessionSettings } from '../config/session-settings.js';
 import { withUserFiles } from '../config/user-files.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
+import type { AccountedSession, AccountingBackend } from '../plugin-api/index.js';
+import { Accounting, accounted } from './accounting.js';
 import {
   closed,
   isExpired,
   isOverSessionTimeout,
+  keyOf,
   type Lifetimes,
+  lost,
+  NO_TRAFFIC,
   opened,
   reported,
+  resumed,
   type Session,
+  safeIdOf,
   survivesClose,
   totals,
   uptimeSec,
@@ -25,6 +33,8 @@ export interface SessionsDeps {
   readonly now: () => number;
   /** The running configuration of a virtual host; undefined once it is gone. */
   readonly vhost: (name: string) => VhostConfig | undefined;
+  /** That of a virtual host; null without accounting. */
+  readonly accounting: (vhost: string) => AccountingBackend | null;
   readonly log: Logger;
 }
 
@@ -36,11 +46,18 @@ const COOKIE_STATUS = {
   FAILED: 'auth failed',
 } as const satisfies Record<Session['status'], Cookie['status']>;
 
+/** Terminated sessions that are remembered, so that no tunnel can bring one back. */
+const MAX_TERMINATED = 65_536;
+
 export class Sessions {
   readonly #deps: SessionsDeps;
+  /** Keys, oldest first. */
+  readonly #terminated = new Set<string>();
+  readonly #accounting: Accounting;
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps;
+    this.#accounting = new Accounting(deps.accounting);
   }
 
   get store(): StateStore {
@@ -50,21 +67,22 @@ export class Sessions {
   /** SECM_SESSION_OPEN: the cookie must be that of a completed login and still good. */
   async open({ sid }: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
     const now = this.#deps.now();
-    const session = await this.store.get(sid);
+    const key = keyOf(sid);
+    const session = await this.store.get(key);
     const vhost = session && this.#configOf(session);
     const reason = this.#refusal(session, vhost, now);
     if (!session || !vhost || reason) {
       this.#deps.log.info({ session: session?.safeId, reason }, 'cookie refused');
       return { reply: 'FAILED', reason, session: null };
     }
-    const before = await this.store.update(sid, (current) => opened(current, now, lifetimesOf(vhost)));
+    const before = await this.store.update(key, (current) => opened(current, now, lifetimesOf(vhost)));
     if (!before) return { reply: 'FAILED', reason: 'the session was terminated', session: null };
-    return { reply: 'OK', reason: '', session: describe(session, vhost) };
+    return { reply: 'OK', reason: '', session: describe(sid, session, vhost) };
   }
 
   /** SEC_CHECK_COOKIE: whether the cookie would open a session now. */
   async isGood(cookie: Uint8Array, vhostName: string): Promise<boolean> {
-    const session = await this.store.get(cookie);
+    const session = await this.store.get(keyOf(cookie));
     if (!session || session.vhost !== vhostName) return false;
     return this.#refusal(session, this.#configOf(session), this.#deps.now()) === '';
   }
@@ -73,7 +91,9 @@ export class Sessions {
   #configOf(session: Session): VhostConfig | undefined {
     const vhost = this.#deps.vhost(session.vhost);
     try {
-      return vhost && withUserFiles(vhost, session);
+      if (!vhost) return undefined;
+      const { settings } = session;
+      return settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
     } catch (error) {
       const { message } = error as Error;
       this.#deps.log.error(
@@ -96,26 +116,64 @@ export class Sessions {
   async close(body: Body<'SECM_SESSION_CLOSE'>): Promise<Body<'SECM_CLI_STATS'>> {
     const now = this.#deps.now();
     const { sid, bytesIn, bytesOut, discReason } = body;
-    const before = await this.store.update(sid, (session) => {
+    let survives = true;
+    const before = await this.store.update(keyOf(sid), (session) => {
       const lifetimes = this.#lifetimes(session);
       const remaining = closed(session, body, now, lifetimes);
-      return survivesClose(remaining, body, now, lifetimes) ? remaining : null;
+      survives = survivesClose(remaining, body, now, lifetimes);
+      return survives ? remaining : null;
     });
-    if (!before) return { bytesIn, bytesOut, discReason, uptimeSec: 0 };
+    if (!before) return { bytesIn, bytesOut, discReason, uptimeSec: 0, expires: 0 };
+    if (!survives) this.#bury(before.key);
     const after = closed(before, body, now, this.#lifetimes(before));
-    return { ...totals(after), discReason, uptimeSec: uptimeSec(after, now) };
+    const expires = survives ? after.expires : 0;
+    if (!survives)
+      this.#accounting.stop(after, now, body.serverDisconnected ? 'server-disconnect' : discReason);
+    return { ...totals(after), discReason, uptimeSec: uptimeSec(after, now), expires };
+  }
+
+  /** SECM_SESSION_RESUME: a tunnel that outlived main or this process. */
+  async resume(body: Body<'SECM_SESSION_RESUME'>): Promise<Body<'SECM_SESSION_REPLY'>> {
+    const now = this.#deps.now();
+    const key = keyOf(body.sid);
+    if (!(await this.store.get(key)) && this.store.lossy && !this.#terminated.has(key))
+      await this.store.insert(this.#rebuilt(body, now));
+    const session = await this.store.update(key, (current) =>
+      resumed(current, now, this.#lifetimes(current)),
+    );
+    if (session) return { reply: 'OK', reason: '', session: null };
+    return { reply: 'FAILED', reason: 'the session was terminated', session: null };
   }
 
   /** SEC_CLI_STATS, from a worker. */
   async report({ sid, bytesIn, bytesOut, discReason }: Body<'SEC_CLI_STATS'>): Promise<void> {
-    await this.store.update(sid, (session) =>
-      session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session,
-    );
+    const change = (session: Session): Session =>
+      session.inUse > 0 ? reported(session, { bytesIn, bytesOut }, discReason) : session;
+    const before = await this.store.update(keyOf(sid), change);
+    // The last report of a tunnel, which has a reason, is no interim one.
+    if (before && before.inUse > 0 && discReason === 'unspecified')
+      this.#accounting.interim(change(before), this.#deps.now());
   }
 
   /** SECM_SESSION_ADDRESSES. */
-  async setAddresses({ sid, ipv4, ipv6 }: Body<'SECM_SESSION_ADDRESSES'>): Promise<void> {
-    await this.store.update(sid, (session) => ({ ...session, ipv4, ipv6 }));
+  async setAddresses({ sid, ipv4, ipv6, lease }: Body<'SECM_SESSION_ADDRESSES'>): Promise<void> {
+    const change = (session: Session): Session => ({
+      ...session,
+      ipv4,
+      ipv6,
+      lease,
+      accounted: session.accounted || this.#accounting.isOn(session),
+    });
+    const before = await this.store.update(keyOf(sid), change);
+    if (before && !before.accounted) this.#accounting.start(change(before));
+  }
+
+  /** SECM_LIST_LEASES. */
+  async leases(): Promise<Body<'SECM_LIST_LEASES_REPLY'>> {
+    const held = (await this.store.list()).filter(({ lease }) => lease !== '');
+    return {
+      leases: held.map(({ safeId, userName, expires, lease }) => ({ safeId, userName, expires, lease })),
+    };
   }
 
   /** SECM_LIST_COOKIES. */
@@ -136,60 +194,108 @@ export class Sessions {
     }));
   }
 
-  /** Deletes the sessions that `matches`, persistent or not; logins under way fail at their next answer. */
-  async terminate(matches: (session: Session) => boolean): Promise<number> {
+  /** Deletes the sessions that `matches`, persistent or not (reason null: that of its last tunnel); logins under way fail at their next answer. */
+  async terminate(
+    matches: (session: Session) => boolean,
+    reason: Session['discReason'] | null = 'server-disconnect',
+  ): Promise<number> {
     const doomed = (await this.store.list()).filter(matches);
-    for (const { sid } of doomed) await this.store.update(sid, () => null);
+    for (const { key } of doomed) {
+      this.#bury(key);
+      const last = await this.store.update(key, () => null);
+      if (last) this.#accounting.stop(last, this.#deps.now(), reason ?? last.discReason);
+    }
     return doomed.length;
+  }
+
+  /** Open sessions of a virtual host that an accounting back end wants to end. */
+  async openOnes(vhost: string, matches: (session: AccountedSession) => boolean): Promise<Session[]> {
+    const all = await this.store.list();
+    return all.filter(
+      (session) => session.accounted && session.vhost === vhost && matches(accounted(session)),
+    );
   }
 
   /** Deletes what has expired. */
   async expire(): Promise<number> {
     const now = this.#deps.now();
-    return this.terminate((session) => isExpired(session, now));
+    return this.terminate((session) => isExpired(session, now), null);
   }
 
   /**
-   * A new main process has none of the tunnels that the old one counted: it opens again what its workers present.
-   * Until then the cookies live on like those of clients that lost their connection.
+   * A main that connects presents every tunnel that there is (SECM_SESSION_RESUME), one after the other. Until then
+   * the cookies live on like those of clients that lost their connection.
    */
   async forgetTunnels(): Promise<void> {
     const now = this.#deps.now();
-    for (const { sid, inUse } of await this.store.list()) {
+    for (const { key, inUse } of await this.store.list()) {
       if (inUse === 0) continue;
-      await this.store.update(sid, (session) =>
-        closed({ ...session, inUse: 1 }, LOST_TUNNEL, now, this.#lifetimes(session)),
-      );
+      await this.store.update(key, (session) => lost(session, now, this.#lifetimes(session)));
     }
+  }
+
+  /** Accounting began when the tunnel did, so the end of the session is all that is still to be told. */
+  #rebuilt(body: Body<'SECM_SESSION_RESUME'>, now: number): Session {
+    const session = rebuilt(body, now);
+    return { ...session, accounted: this.#accounting.isOn(session) };
+  }
+
+  #bury(key: string): void {
+    this.#terminated.add(key);
+    const [oldest] = this.#terminated;
+    if (this.#terminated.size > MAX_TERMINATED && oldest !== undefined) this.#terminated.delete(oldest);
   }
 
   #lifetimes(session: Session): Lifetimes {
     const vhost = this.#deps.vhost(session.vhost);
     // Without its virtual host a session cannot be opened again, so it need not linger.
     return vhost
-      ? lifetimesOf(vhost)
+      ? lifetimesOf(vhost, session)
       : { cookieTimeoutSec: 0, sessionTimeoutSec: 0, persistentCookies: false };
   }
 }
 
-const LOST_TUNNEL = {
-  bytesIn: 0,
-  bytesOut: 0,
-  discReason: 'unspecified',
-  serverDisconnected: false,
-} as const;
-
-export function lifetimesOf(vhost: VhostConfig): Lifetimes {
+/** `session`: with what its back end decided about it. */
+export function lifetimesOf(vhost: VhostConfig, session?: Pick<Session, 'settings'>): Lifetimes {
   return {
     cookieTimeoutSec: vhost['cookie-timeout'],
-    sessionTimeoutSec: vhost['session-timeout'],
+    sessionTimeoutSec: session?.settings?.sessionTimeoutSec ?? vhost['session-timeout'],
     persistentCookies: vhost['persistent-cookies'],
   };
 }
 
-function describe(session: Session, vhost: VhostConfig): NonNullable<Body<'SECM_SESSION_REPLY'>['session']> {
-  const { sid, safeId, userName, groupName, ipv4Seed, tlsAuthOk, userAgent, devicePlatform, deviceType } =
-    session;
+/** A session that was lost with the state file, from what main knows about its tunnel. */
+function rebuilt(body: Body<'SECM_SESSION_RESUME'>, now: number): Session {
+  const { userName, groupName, vhost, userAgent, devicePlatform, deviceType, tlsAuthOk, ipv4Seed } = body;
+  return {
+    key: keyOf(body.sid),
+    safeId: safeIdOf(body.sid),
+    status: 'COMPLETED',
+    ...{ userName, groupName, vhost, userAgent, devicePlatform, deviceType, tlsAuthOk, ipv4Seed },
+    remoteIp: body.ip,
+    created: body.sessionStartTime,
+    expires: now,
+    inUse: 0,
+    sessionIsOpen: true,
+    saved: NO_TRAFFIC,
+    current: NO_TRAFFIC,
+    discReason: 'unspecified',
+    disconnected: null,
+    ipv4: '',
+    ipv6: '',
+    lease: body.lease,
+    settings: null,
+    ourIp: '',
+    accounted: false,
+  };
+}
+
+function describe(
+  sid: Uint8Array,
+  session: Session,
+  vhost: VhostConfig,
+): NonNullable<Body<'SECM_SESSION_REPLY'>['session']> {
+  const { safeId, userName, groupName, ipv4Seed, tlsAuthOk, userAgent, devicePlatform, deviceType } = session;
   return {
     sid,
     safeId,

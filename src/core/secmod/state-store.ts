@@ -1,16 +1,17 @@
-/** Where sessions are kept. The engine in memory is `MemoryStore`; others keep them on disk or in a fleet store. */
-import { hash } from 'node:crypto';
+/** Where sessions are kept, under keyOf their SID. Engines: `MemoryStore`, and `FileStore` over it. */
 import type { Session } from './session.js';
 
 export interface StateStore {
-  /** false: the store is full or has an entry with this SID; nothing was changed. */
+  /** What there was has been lost: sessions that others still know may be entered again. */
+  readonly lossy: boolean;
+  /** false: the store is full or has an entry with this key; nothing was changed. */
   insert(session: Session): Promise<boolean>;
-  get(sid: Uint8Array): Promise<Session | undefined>;
+  get(key: string): Promise<Session | undefined>;
   /**
    * Replaces the entry by what `change` makes of it, atomically; null deletes it. `change` is pure: an engine may
    * call it again when somebody else was faster. Returns the entry before the change, undefined if there is none.
    */
-  update(sid: Uint8Array, change: (session: Session) => Session | null): Promise<Session | undefined>;
+  update(key: string, change: (session: Session) => Session | null): Promise<Session | undefined>;
   list(): Promise<Session[]>;
   size(): Promise<number>;
 }
@@ -18,6 +19,7 @@ export interface StateStore {
 /** Sessions in this process; lost when it ends. */
 export class MemoryStore implements StateStore {
   readonly #capacity: number;
+  readonly lossy = true;
   readonly #sessions = new Map<string, Session>();
 
   /** `capacity`: entries at most, so that logins cannot eat the memory. */
@@ -26,18 +28,16 @@ export class MemoryStore implements StateStore {
   }
 
   async insert(session: Session): Promise<boolean> {
-    const key = keyOf(session.sid);
-    if (this.#sessions.size >= this.#capacity || this.#sessions.has(key)) return false;
-    this.#sessions.set(key, session);
+    if (this.#sessions.size >= this.#capacity || this.#sessions.has(session.key)) return false;
+    this.#sessions.set(session.key, session);
     return true;
   }
 
-  async get(sid: Uint8Array): Promise<Session | undefined> {
-    return this.#sessions.get(keyOf(sid));
+  async get(key: string): Promise<Session | undefined> {
+    return this.#sessions.get(key);
   }
 
-  async update(sid: Uint8Array, change: (session: Session) => Session | null): Promise<Session | undefined> {
-    const key = keyOf(sid);
+  async update(key: string, change: (session: Session) => Session | null): Promise<Session | undefined> {
     const before = this.#sessions.get(key);
     if (!before) return undefined;
     const after = change(before);
@@ -53,9 +53,4 @@ export class MemoryStore implements StateStore {
   async size(): Promise<number> {
     return this.#sessions.size;
   }
-}
-
-/** Hash of the SID as key: a lookup then takes no time that depends on how much of a guessed SID is right. */
-function keyOf(sid: Uint8Array): string {
-  return hash('sha256', sid, 'base64');
 }

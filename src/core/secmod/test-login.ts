@@ -69,13 +69,14 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
     config: vhost,
     keys: [],
     profile: null,
+    accounting: null,
     backend,
     maxTries,
   });
   const expiry = setInterval(() => login.expire(), 1000);
   try {
     const { steps, sid } = await converse(login, request.answer);
-    const sessions = new Sessions({ store, now: nowSec, vhost: () => vhost, log });
+    const sessions = new Sessions({ store, now: nowSec, vhost: () => vhost, accounting: () => null, log });
     const opened = sid ? await sessions.open({ client: 1, sid, remoteIp: ADDRESS }) : null;
     const { reply, reason, session } = opened ?? NOT_OPENED;
     // The login was right, but the session cannot be made: the files of the user or the group, e.g.

@@ -1,10 +1,12 @@
 /** The virtual hosts as secmod runs them: configuration, keys and back end of each. */
+import { join } from 'node:path';
 import { needsRestart, reloaded } from '../config/reload.js';
 import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import type { Logger } from '../log.js';
-import type { AuthBackend, AuthBackendPlugin } from '../plugin-api/index.js';
-import { createBackend } from './backends.js';
+import type { AccountedSession, AccountingBackend, AuthBackend } from '../plugin-api/index.js';
+import { createAccounting, createBackend } from './backends.js';
 import { loadKeys, type ServerKey } from './keys.js';
+import type { AuthPlugins } from './plugins.js';
 import { loadProfile, type Profile } from './profile.js';
 
 export interface Vhost {
@@ -15,33 +17,36 @@ export interface Vhost {
   readonly backend: AuthBackend;
   /** Wrong answers allowed in one login, 0: no limit. */
   readonly maxTries: number;
+  /** null without `acct`. */
+  readonly accounting: AccountingBackend | null;
 }
 
-export class Vhosts {
-  readonly #plugins: ReadonlyMap<string, AuthBackendPlugin>;
-  readonly #log: Logger;
-  #config: ServerConfig;
-  #byName: ReadonlyMap<string, Vhost>;
+export interface VhostServices {
+  readonly plugins: AuthPlugins;
+  /** Directory of what must outlive the process. */
+  readonly stateDir: string;
+  readonly log: Logger;
+}
 
-  private constructor(
-    plugins: ReadonlyMap<string, AuthBackendPlugin>,
-    log: Logger,
-    config: ServerConfig,
-    byName: ReadonlyMap<string, Vhost>,
-  ) {
-    this.#plugins = plugins;
-    this.#log = log;
+type EndSessions = (vhost: string, matches: (session: AccountedSession) => boolean) => Promise<number>;
+
+export class Vhosts {
+  readonly #services: VhostServices;
+  #config: ServerConfig;
+  #byName: ReadonlyMap<string, Vhost> = new Map();
+  /** Ends sessions for an accounting back end; set by what has the sessions. */
+  endSessions: EndSessions = async () => 0;
+
+  private constructor(services: VhostServices, config: ServerConfig) {
+    this.#services = services;
     this.#config = config;
-    this.#byName = byName;
   }
 
   /** Reads all keys and makes all back ends. Throws errors of the catalogue. */
-  static async load(
-    config: ServerConfig,
-    plugins: ReadonlyMap<string, AuthBackendPlugin>,
-    log: Logger,
-  ): Promise<Vhosts> {
-    return new Vhosts(plugins, log, config, await build(config, plugins, log, new Map()));
+  static async load(config: ServerConfig, services: VhostServices): Promise<Vhosts> {
+    const vhosts = new Vhosts(services, config);
+    vhosts.#byName = await vhosts.#build(config);
+    return vhosts;
   }
 
   get config(): ServerConfig {
@@ -62,33 +67,48 @@ export class Vhosts {
    */
   async reload(fresh: ServerConfig): Promise<void> {
     const next = reloaded(this.#config, fresh);
-    const byName = await build(next, this.#plugins, this.#log, this.#byName);
+    const byName = await this.#build(next);
     const ignored = needsRestart(this.#config.default, fresh.default);
-    if (ignored.length > 0) this.#log.warn({ options: ignored }, 'changed options that need a restart');
+    if (ignored.length > 0)
+      this.#services.log.warn({ options: ignored }, 'changed options that need a restart');
     const gone = [...this.#byName].filter(([name]) => !byName.has(name));
     this.#config = next;
     this.#byName = byName;
-    for (const [, vhost] of gone) await vhost.backend.close?.();
+    for (const [, vhost] of gone) await closeBackends(vhost);
   }
 
   async close(): Promise<void> {
-    for (const vhost of this.#byName.values()) await vhost.backend.close?.();
+    await Promise.all([...this.#byName.values()].map(closeBackends));
+  }
+
+  async #build(config: ServerConfig): Promise<Map<string, Vhost>> {
+    const byName = new Map<string, Vhost>();
+    for (const vhost of [config.default, ...config.vhosts.values()]) {
+      const keys = loadKeys(vhost);
+      const profile = loadProfile(vhost['user-profile']);
+      const { backend, maxTries, accounting } = this.#byName.get(vhost.name) ?? (await this.#backends(vhost));
+      byName.set(vhost.name, { config: vhost, keys, profile, backend, maxTries, accounting });
+    }
+    return byName;
+  }
+
+  async #backends(vhost: VhostConfig): Promise<Pick<Vhost, 'backend' | 'maxTries' | 'accounting'>> {
+    const { plugins, stateDir, log } = this.#services;
+    const auth = await createBackend(vhost, plugins.auth, log);
+    const accounting = await createAccounting(
+      vhost,
+      plugins.acct,
+      {
+        stateDir: join(stateDir, 'accounting', encodeURIComponent(vhost.name)),
+        endSessions: (matches) => this.endSessions(vhost.name, matches),
+      },
+      log,
+    );
+    return { ...auth, accounting };
   }
 }
 
-async function build(
-  config: ServerConfig,
-  plugins: ReadonlyMap<string, AuthBackendPlugin>,
-  log: Logger,
-  running: ReadonlyMap<string, Vhost>,
-): Promise<Map<string, Vhost>> {
-  const byName = new Map<string, Vhost>();
-  for (const vhost of [config.default, ...config.vhosts.values()]) {
-    const keys = loadKeys(vhost);
-    const profile = loadProfile(vhost['user-profile']);
-    const old = running.get(vhost.name);
-    const { backend, maxTries } = old ?? (await createBackend(vhost, plugins, log));
-    byName.set(vhost.name, { config: vhost, keys, profile, backend, maxTries });
-  }
-  return byName;
+async function closeBackends({ backend, accounting }: Vhost): Promise<void> {
+  await backend.close?.();
+  await accounting?.close?.();
 }

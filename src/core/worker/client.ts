@@ -7,6 +7,7 @@
 import type { Duplex } from 'node:stream';
 import { VpnError } from '../errors.js';
 import type { Channel } from '../ipc/api.js';
+import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
@@ -24,6 +25,7 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
+import { detailOf, messageOf, NO_COUNTS } from './detail.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';
@@ -75,8 +77,6 @@ interface SignRequest {
 
 const ACCESS_DENIED = 49; // RFC 8446 §6.2
 const HANDSHAKE_TIMEOUT_MS = 30_000;
-const MAX_DETAIL = 256;
-const NO_COUNTS = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
 
 export class Client implements HttpHandler {
   readonly handle: number;
@@ -95,6 +95,12 @@ export class Client implements HttpHandler {
   #connect: { request: ConnectRequest; head: Buffer } | null = null;
   #granted: Pick<OpenTunnel, 'session' | 'tunFd' | 'plan'> | null = null;
   #tunnel: Tunnel | null = null;
+  /** Where main is told of this client: the channel of the main that knows it. */
+  #main: MainChannel;
+  /** For a main that is started again. */
+  #ticket: Uint8Array | null = null;
+  /** Last message about this client. */
+  #closing: Body<'CLIENT_CLOSED'> | null = null;
   /** Why the connection ended, if not because its client wanted so. */
   #failure: string | null = null;
   #gone = false;
@@ -103,6 +109,7 @@ export class Client implements HttpHandler {
   constructor(deps: ClientDeps, startup: Startup, fd: number) {
     this.handle = startup.client;
     this.#deps = deps;
+    this.#main = deps.main;
     this.#startup = startup;
     this.#fd = fd;
     this.#secmod = new SecmodCalls(deps.secmod, startup);
@@ -125,6 +132,33 @@ export class Client implements HttpHandler {
 
   get hasTunnel(): boolean {
     return this.#tunnel !== null;
+  }
+
+  get isGone(): boolean {
+    return this.#gone;
+  }
+
+  /** The tunnel ended while there was no main to tell. */
+  get isUnreported(): boolean {
+    return this.#gone && this.#tunnel !== null && this.#main.closed;
+  }
+
+  /**
+   * WORKER_RESUME: asks a main that was started again to take this client over. A tunnel that it refuses is dropped:
+   * its client comes back with its cookie, if that is still good. Rejects when this main is gone, too.
+   */
+  async resume(main: MainChannel): Promise<void> {
+    if (!this.#tunnel || !this.#ticket) return;
+    const body = { client: this.handle, open: !this.#gone, ticket: Uint8Array.from(this.#ticket) };
+    const { reply, reason } = (await main.call('WORKER_RESUME', body)).body;
+    if (reply === 'FAILED') {
+      this.#deps.log.warn({ client: this.handle, reason }, 'the new main does not take the tunnel over');
+      this.terminate('drop', 'server-disconnect');
+      return;
+    }
+    this.#main = main;
+    if (this.#closing) main.send('CLIENT_CLOSED', this.#closing);
+    else this.#tunnel.resume(main);
   }
 
   // ---------------------------------------------------------------- TLS
@@ -291,13 +325,13 @@ export class Client implements HttpHandler {
   /** AUTH_COOKIE_REQ: main opens the session or refuses. */
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
-    const { main, io, now } = this.#deps;
+    const { io, now } = this.#deps;
     const request = this.#connectRequest();
     const { hostname, ipv4 } = request;
     const ipv6 = wantsIpv6({ request, identity: this.#identity });
     const timeoutMs = Math.max(1, auth.remainingMs(now()));
     const body = { client: this.handle, cookie: Uint8Array.from(cookie), hostname, ipv4, ipv6 };
-    const answer = await main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
+    const answer = await this.#main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
     const [tunFd] = answer.fds;
     const { reply, reason, session } = answer.body;
     if (reply !== 'OK') return auth.sessionReply(false, reason);
@@ -307,6 +341,7 @@ export class Client implements HttpHandler {
       io.close(tunFd);
       return auth.failure(plan?.error ?? 'the client is gone');
     }
+    this.#ticket = Uint8Array.from(session.ticket);
     this.#granted = { session: { ...session, sid: Uint8Array.from(session.sid) }, tunFd, plan };
     return auth.sessionReply(true, '');
   }
@@ -365,6 +400,7 @@ export class Client implements HttpHandler {
 
   /** TERMINATE, or the end of this process. */
   terminate(how: 'disconnect' | 'drop', reason: CloseReason): void {
+    if (this.#gone) return;
     if (this.#tunnel) this.#tunnel.terminate(how, reason);
     else this.#fail(`ended by the server: ${reason}`);
   }
@@ -395,12 +431,8 @@ export class Client implements HttpHandler {
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
     this.#logEnd(reason, detail);
-    this.#deps.main.send('CLIENT_CLOSED', {
-      client: this.handle,
-      reason,
-      detail: truncate(detail),
-      ...counts,
-    });
+    this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
+    this.#main.send('CLIENT_CLOSED', this.#closing);
     this.#deps.onGone(this);
   }
 
@@ -416,12 +448,3 @@ export class Client implements HttpHandler {
 }
 
 type TunnelClosed = ConstructorParameters<typeof Tunnel>[0]['onClosed'];
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-function truncate(text: string): string {
-  return Buffer.from(text)
-    .subarray(0, MAX_DETAIL)
-    .toString('utf8')
-    .replace(/\ufffd$/, '');
-}

@@ -44,6 +44,8 @@ const REPORT_MS = 10_000;
 export class Tunnel {
   readonly id: number;
   readonly #deps: TunnelDeps;
+  #main: TunnelDeps['main'];
+  #mtu: number;
   readonly #sid: Uint8Array;
   readonly #netPriority: number;
   readonly #tlsSuite: string;
@@ -55,12 +57,14 @@ export class Tunnel {
   /** Moves the connection into the data plane, which answers CONNECT. Throws if it refuses. */
   constructor(deps: TunnelDeps, { connection, tls, tcpFd, tunFd, head, session, plan }: OpenTunnel) {
     this.#deps = deps;
+    this.#main = deps.main;
+    this.#mtu = plan.mtu.data;
     this.#sid = Uint8Array.from(session.sid);
     this.#netPriority = session.config.netPriority;
     this.#tlsSuite = suiteName(tls);
     const { cstpEncoding, dtlsEncoding } = plan.encodings;
     this.#compression = { cstpCompr: cstpEncoding ?? '', dtlsCompr: dtlsEncoding ?? '' };
-    deps.main.send('TUN_MTU', { client: deps.client, mtu: plan.mtu.data });
+    this.#sendMtu();
     this.#setPriority(tcpFd);
     this.id = deps.dataplane.open(connection, plan.reply, head, { ...plan.options, tunFd });
     this.#sendInfo();
@@ -73,12 +77,21 @@ export class Tunnel {
     this.#deps.dataplane.attachUdp(this.id, fd, hello, datagram);
   }
 
+  /** Another main has taken the client over: it is told what it cannot know. */
+  resume(main: TunnelDeps['main']): void {
+    this.#main = main;
+    this.#reported = '';
+    this.#sendMtu();
+    this.#sendInfo();
+    this.#reportToMain();
+  }
+
   terminate(how: 'disconnect' | 'drop', reason: CloseReason): void {
     this.#deps.dataplane.terminate(this.id, how, reason);
   }
 
   onEvent(event: Exclude<DataplaneEvent, { type: 'sign' }>): void {
-    const { main, client, log } = this.#deps;
+    const { client, log } = this.#deps;
     switch (event.type) {
       case 'dtls-up':
         this.#dtlsSuite = suiteName({ ...event, group: '', signatureScheme: 0 });
@@ -94,7 +107,8 @@ export class Tunnel {
         log.info({ client, accepted: event.accepted }, 'client address changed');
         break;
       case 'mtu':
-        main.send('TUN_MTU', { client, mtu: event.mtu });
+        this.#mtu = event.mtu;
+        this.#sendMtu();
         break;
       case 'closed':
         this.#closed(event);
@@ -113,8 +127,12 @@ export class Tunnel {
     this.#deps.onClosed(reason, detail, counters);
   }
 
+  #sendMtu(): void {
+    this.#main.send('TUN_MTU', { client: this.#deps.client, mtu: this.#mtu });
+  }
+
   #sendInfo(): void {
-    this.#deps.main.send('SESSION_INFO', {
+    this.#main.send('SESSION_INFO', {
       client: this.#deps.client,
       tlsCiphersuite: this.#tlsSuite,
       dtlsCiphersuite: this.#dtlsSuite,
@@ -141,7 +159,7 @@ export class Tunnel {
       dtlsActive: counters.dtlsActive === 1,
     };
     const text = JSON.stringify(body);
-    if (text !== this.#reported) this.#deps.main.send('CLI_STATS', body);
+    if (text !== this.#reported) this.#main.send('CLI_STATS', body);
     this.#reported = text;
   }
 

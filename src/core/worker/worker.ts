@@ -29,8 +29,12 @@ export interface WorkerDeps {
 }
 
 const STOP_TIMEOUT_MS = 2000;
-const RECONNECT_FIRST_MS = 500;
-const RECONNECT_MAX_MS = 30_000;
+const RECONNECT_FIRST_MS = 50;
+const RECONNECT_MAX_MS = 500;
+/** How long the end of a tunnel waits to be told to the next main. */
+const REPORT_PATIENCE_MS = 60_000;
+/** Within this time it is known whether main was there to hear of an end: a killed process dies thread by thread. */
+const NOTICE_MS = 200;
 
 export class Worker {
   /** Resolves when the process has nothing left to do; rejects when it cannot start. */
@@ -44,9 +48,13 @@ export class Worker {
   #main: MainChannel | null = null;
   #vhosts: Vhosts | null = null;
   #loading: Promise<void> = Promise.resolve();
+  /** JSON of the configuration that is loaded or being loaded. */
+  #configured = '';
   #inheritedFd: number | null;
   #served = 0;
   #stopping = false;
+  /** Serves another main than the one that started it: no new client comes. */
+  #resumed = false;
   #finished = false;
 
   constructor(deps: WorkerDeps) {
@@ -66,7 +74,10 @@ export class Worker {
   /** SIGTERM: tells the clients not to come back, waits a little for that, and ends. */
   stop(): void {
     this.#stopping = true;
-    for (const client of [...this.#clients.values()]) client.terminate('disconnect', 'server-disconnect');
+    for (const client of [...this.#clients.values()]) {
+      if (client.isGone) this.#forget(client);
+      else client.terminate('disconnect', 'server-disconnect');
+    }
     if (this.#clients.size === 0) this.#finish();
     else setTimeout(() => this.#finish(), STOP_TIMEOUT_MS).unref();
   }
@@ -103,6 +114,11 @@ export class Worker {
   #onConfig({ json, secmodPath }: Body<'WORKER_CONFIG'>, main: MainChannel): void {
     // It may come before start() has the channel.
     this.#main = main;
+    if (json === this.#configured) {
+      this.#deps.secmod.setPath(secmodPath);
+      return;
+    }
+    this.#configured = json;
     this.#loading = this.#loading
       .then(() => this.#load(json, secmodPath))
       .catch((error: unknown) => {
@@ -195,9 +211,20 @@ export class Worker {
   };
 
   #onGone = (client: Client): void => {
+    if (client.hasTunnel && !this.#stopping) setTimeout(() => this.#dismiss(client), NOTICE_MS);
+    else this.#forget(client);
+  };
+
+  /** Keeps a client whose end nobody was told of until there is a main, for a while. */
+  #dismiss(client: Client): void {
+    if (client.isUnreported) setTimeout(() => this.#forget(client), REPORT_PATIENCE_MS);
+    else this.#forget(client);
+  }
+
+  #forget(client: Client): void {
     if (this.#clients.get(client.handle) === client) this.#clients.delete(client.handle);
     this.#finishIfIdle();
-  };
+  }
 
   #onEvent(event: DataplaneEvent): void {
     const client = this.#tunnels.get(event.id);
@@ -228,23 +255,36 @@ export class Worker {
     this.#reconnect(RECONNECT_FIRST_MS);
   }
 
-  /** A later main finds this process on its socket again. Its handles are its own: see MainChannel in Client. */
+  /** Until a later main listens on the socket. */
   #reconnect(delayMs: number): void {
     setTimeout(() => {
       if (this.#finished) return;
       this.#connect().then(
-        (main) => {
-          this.#main = main;
-        },
+        (main) => this.#resume(main),
         () => this.#reconnect(Math.min(delayMs * 2, RECONNECT_MAX_MS)),
       );
     }, delayMs).unref();
   }
 
+  /** Presents the clients to a new main. */
+  #resume(main: MainChannel): void {
+    this.#main = main;
+    this.#resumed = true;
+    for (const client of [...this.#clients.values()]) {
+      client.resume(main).then(
+        () => {
+          if (client.isGone) this.#forget(client);
+        },
+        (error: unknown) => this.#deps.log.warn({ err: error, client: client.handle }, 'not resumed'),
+      );
+    }
+  }
+
   /** One client only, or nobody left who could send another. */
   #finishIfIdle(): void {
     if (this.#clients.size > 0) return;
-    const single = this.#deps.fd !== null || (this.#vhosts?.default.options['worker-clients'] ?? 1) === 1;
+    const single =
+      this.#resumed || this.#deps.fd !== null || (this.#vhosts?.default.options['worker-clients'] ?? 1) === 1;
     if (this.#stopping || this.#main === null || (single && this.#served > 0)) this.#finish();
   }
 

@@ -33,9 +33,8 @@ export const authenticationOptions = {
   acct: text('', {
     ...VN,
     ...secmod,
-    ...notYet,
     format: 'auth',
-    doc: 'Accounting: radius[config=FILE] or pam.',
+    doc: 'Accounting: radius[config=FILE].',
   }),
   'server-cert': many({
     ...VN,

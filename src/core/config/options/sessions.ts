@@ -113,6 +113,19 @@ export const sessionOptions = {
     doc: 'ssl: in place; new-tunnel: the client connects again.',
   }),
   'deny-roaming': flag(false, { ...U, ...secmod, doc: 'The cookie is bound to the address of the login.' }),
+  'history-file': text('', {
+    ...G,
+    ...main,
+    doc: 'SQLite file of who was connected when; empty: history.db in the data directory.',
+  }),
+  'history-days': num(90, {
+    ...G,
+    ...main,
+    min: 0,
+    max: 36_500,
+    unit: 'days',
+    doc: 'How long ended sessions stay in the history, 0: none is kept.',
+  }),
   'server-drain-ms': num(0, {
     ...G,
     ...main,

@@ -1,0 +1,149 @@
+/**
+ * Who was connected when, from where, and how much went through: one row for each tunnel, in SQLite. main alone
+ * writes; `vpn history` reads. A failing disk costs history, never a session.
+ */
+import { chmodSync, mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { VpnError } from '../errors.js';
+import type { Logger } from '../log.js';
+
+/** Times are seconds since the epoch; bytes and packets are those inside the tunnel, `in` from the client. */
+export interface HistoryRow {
+  readonly session: string;
+  /** Handle of the connection, unique with `connected`. */
+  readonly client: number;
+  readonly user: string;
+  readonly group: string;
+  readonly vhost: string;
+  readonly remoteIp: string;
+  readonly ipv4: string | null;
+  readonly ipv6: string | null;
+  readonly userAgent: string;
+  readonly connected: number;
+  /** null: still connected. */
+  readonly disconnected: number | null;
+  readonly reason: string | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly packetsIn: number;
+  readonly packetsOut: number;
+}
+
+export type HistoryKey = Pick<HistoryRow, 'client' | 'connected'>;
+
+/** Where it is when `history-file` is empty. */
+export const defaultHistoryFile = (dataDir: string): string => join(resolve(dataDir), 'history.db');
+
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS tunnels (
+    session TEXT NOT NULL, client INTEGER NOT NULL, user TEXT NOT NULL, "group" TEXT NOT NULL, vhost TEXT NOT NULL,
+    remoteIp TEXT NOT NULL, ipv4 TEXT, ipv6 TEXT, userAgent TEXT NOT NULL,
+    connected INTEGER NOT NULL, disconnected INTEGER, reason TEXT,
+    bytesIn INTEGER NOT NULL, bytesOut INTEGER NOT NULL, packetsIn INTEGER NOT NULL, packetsOut INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    PRIMARY KEY (connected, client)
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS tunnelsOfUser ON tunnels (user, connected);
+  CREATE INDEX IF NOT EXISTS openTunnels ON tunnels (disconnected) WHERE disconnected IS NULL;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+const DAY_SEC = 86_400;
+/** A tunnel whose end nobody reported ended when it was seen last. */
+const UNREPORTED = 'unspecified';
+
+export interface HistoryOptions {
+  readonly path: string;
+  /** Rows are deleted this long after the end of their tunnel. Days. */
+  readonly days: number;
+  readonly log: Logger;
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+}
+
+export class History {
+  readonly #options: HistoryOptions;
+  readonly #db: DatabaseSync;
+  readonly #put: StatementSync;
+  #failing = false;
+
+  /** Opens or creates the file, for root only. @throws VpnError OCS_HISTORY */
+  constructor(options: HistoryOptions) {
+    const { path } = options;
+    this.#options = options;
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      this.#db = new DatabaseSync(path, { timeout: 1000 });
+      chmodSync(path, 0o600);
+      // A commit is written, not waited for: a power failure may cost the last rows, a killed process none.
+      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+      this.#db.exec(SCHEMA);
+      this.#put = this.#db.prepare(`
+        INSERT INTO tunnels (session, client, user, "group", vhost, remoteIp, ipv4, ipv6, userAgent, connected,
+          disconnected, reason, bytesIn, bytesOut, packetsIn, packetsOut, seen)
+        VALUES (:session, :client, :user, :group, :vhost, :remoteIp, :ipv4, :ipv6, :userAgent, :connected,
+          :disconnected, :reason, :bytesIn, :bytesOut, :packetsIn, :packetsOut, :seen)
+        ON CONFLICT (connected, client) DO UPDATE SET disconnected = :disconnected, reason = :reason,
+          bytesIn = max(bytesIn, :bytesIn), bytesOut = max(bytesOut, :bytesOut),
+          packetsIn = max(packetsIn, :packetsIn), packetsOut = max(packetsOut, :packetsOut), seen = :seen`);
+    } catch (error) {
+      throw new VpnError('OCS_HISTORY', { path, reason: (error as Error).message }, { cause: error });
+    }
+  }
+
+  /** Enters a tunnel, or what has changed about it. */
+  put(row: HistoryRow): void {
+    this.#guard(() => {
+      this.#put.run({ ...row, seen: this.#options.now() });
+    });
+  }
+
+  /**
+   * From time to time, with all tunnels that are open: writes their counters, ends those that nobody knows any more
+   * (their worker died while no main was there), and deletes what is too old.
+   */
+  maintain(open: readonly HistoryRow[]): void {
+    const { now, days } = this.#options;
+    this.#guard(() => {
+      this.#db.exec('BEGIN IMMEDIATE');
+      try {
+        for (const row of open) this.#put.run({ ...row, seen: now() });
+        this.#endUnknown(open);
+        const ended = this.#db.prepare('DELETE FROM tunnels WHERE disconnected < ?');
+        ended.run(now() - days * DAY_SEC);
+        this.#db.exec('COMMIT');
+      } catch (error) {
+        this.#db.exec('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  close(): void {
+    this.#guard(() => this.#db.close());
+  }
+
+  #endUnknown(open: readonly HistoryKey[]): void {
+    const known = new Set(open.map(keyText));
+    const rows = this.#db.prepare('SELECT client, connected FROM tunnels WHERE disconnected IS NULL').all();
+    const end = this.#db.prepare(
+      'UPDATE tunnels SET disconnected = seen, reason = ? WHERE connected = ? AND client = ?',
+    );
+    for (const row of rows as unknown as HistoryKey[])
+      if (!known.has(keyText(row))) end.run(UNREPORTED, row.connected, row.client);
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work();
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing)
+        this.#options.log.error({ path: this.#options.path, err: error }, 'the history cannot be written');
+      this.#failing = true;
+    }
+  }
+}
+
+const keyText = ({ client, connected }: HistoryKey): string => `${connected} ${client}`;
