@@ -19,6 +19,7 @@ export async function checkBoundaries(root: string): Promise<BoundaryReport> {
     validate: true,
     ruleSet: { forbidden },
     doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^src/plugins/[^/]+/(dist|native)/' },
     tsPreCompilationDeps: false,
     externalModuleResolutionStrategy: 'node_modules',
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },

@@ -11,11 +11,10 @@
  * fd10::/64 behind the server, 10.99.0.0/24 and fd99::/64 for the tunnels. The router forwards; faults are made there.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { onTestFailed, onTestFinished } from 'vitest';
 import { Companion, must, type RunOptions, type RunResult, run } from './process.ts';
-import { namespaceName, removeNamespace } from './sweep.ts';
+import { folderPrefix, namespaceName, removeNamespace } from './sweep.ts';
 
 export const outside = {
   server4: '10.80.0.2',
@@ -92,7 +91,7 @@ export class Lab {
   readonly #companions: Companion[] = [];
 
   constructor(id: string, clients: number) {
-    this.folder = mkdtempSync(join(tmpdir(), `ocv-${id}-`), 'utf8');
+    this.folder = mkdtempSync(folderPrefix(runId, id), 'utf8');
     const host = (role: string): Host => {
       const made = new Host(this, role, namespaceName(runId, id, role));
       this.#hosts.push(made);

@@ -1,11 +1,18 @@
 /**
- * Removal of what a test run left behind. Everything that outlives a process is a network namespace named
- * `ocv-<run>-<n>-<role>`; processes that still run inside one end with it.
+ * Removal of what a test run left behind. What outlives a process that was killed is a network namespace named
+ * `ocv-<run>-<lab>-<role>`, with the processes that still run inside, and a folder `ocv-<run>-<lab>-…` for temporary files.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 const FOLDER = '/run/netns';
+
+/** Beginning of the name of a lab's temporary folder; `run` is the pid of the test run. */
+export function folderPrefix(run: string, lab: string): string {
+  return join(tmpdir(), `ocv-${run}-${lab}-`);
+}
 
 /** Name of a namespace; `run` is the pid of the test run. */
 export function namespaceName(run: string, lab: string, role: string): string {
@@ -30,20 +37,28 @@ function killQuietly(pid: number): void {
   }
 }
 
-function ours(): { name: string; run: string }[] {
-  if (!existsSync(FOLDER)) return [];
-  return readdirSync(FOLDER).flatMap((name) => {
+/** Entries of a folder that are ours, with the run that they belong to. */
+function ours(folder: string): { name: string; run: string }[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((name) => {
     const found = /^ocv-(\d+)-/.exec(name);
     return found?.[1] ? [{ name, run: found[1] }] : [];
   });
 }
 
-/** Removes the namespaces of one run. */
-export function sweepRun(run: string): void {
-  for (const found of ours()) if (found.run === run) removeNamespace(found.name);
+function sweep(isOver: (run: string) => boolean): void {
+  for (const { name, run } of ours(FOLDER)) if (isOver(run)) removeNamespace(name);
+  for (const { name, run } of ours(tmpdir())) {
+    if (isOver(run)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
 }
 
-/** Removes the namespaces of runs whose process is gone. */
+/** Removes what one run left. */
+export function sweepRun(run: string): void {
+  sweep((other) => other === run);
+}
+
+/** Removes what runs left whose process is gone. */
 export function sweepStale(): void {
-  for (const found of ours()) if (!existsSync(`/proc/${found.run}`)) removeNamespace(found.name);
+  sweep((run) => !existsSync(`/proc/${run}`));
 }
