@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { killIfThere, openFiles, Process, TestBed, until } from '../support/main-server.js';
@@ -61,7 +62,11 @@ describe('start and stop', LONG, () => {
 
   it('needs root and says so', async () => {
     const launcher = join(import.meta.dirname, '../../bin/run.js');
-    const server = new Process(process.execPath, [launcher, 'serve'], '', 65_534);
+    // May read everywhere, so that it does not matter where the checkout lies.
+    const caps = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', ...caps];
+    const command = ['env', `HOME=${tmpdir()}`, process.execPath, launcher, 'serve'];
+    const server = new Process('setpriv', [...nobody, ...command]);
     expect(await server.exited).toBe(1);
     expect(server.output).toMatch(/^vpn: The server needs root .*sudo.*\n$/);
   });

@@ -50,13 +50,8 @@ export class Process {
   output = '';
   readonly exited: Promise<number | null>;
 
-  constructor(command: string, args: readonly string[], input = '', uid?: number) {
-    const env = uid === undefined ? process.env : { ...process.env, HOME: tmpdir() };
-    this.child = spawn(command, args, {
-      env,
-      stdio: ['pipe', 'pipe', 'pipe'],
-      ...(uid !== undefined && { uid, gid: uid }),
-    });
+  constructor(command: string, args: readonly string[], input = '') {
+    this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     // It may end without reading; what it says then tells why.
     this.child.stdin?.on('error', () => {});
     this.child.stdin?.end(input);

@@ -12,6 +12,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <string>
 
@@ -63,7 +64,7 @@ Status set_no_new_privs() {
 bool thread_is_bare(const char* tid) {
   const std::string path = std::string("/proc/self/task/") + tid + "/status";
   const std::unique_ptr<FILE, int (*)(FILE*)> file(fopen(path.c_str(), "re"), fclose);
-  if (file == nullptr) return errno == ENOENT;
+  if (file == nullptr) return errno == ENOENT || errno == ESRCH;
   char line[256];
   while (fgets(line, sizeof line, file.get()) != nullptr) {
     uint64_t set = 0;
@@ -73,12 +74,23 @@ bool thread_is_bare(const char* tid) {
   return true;
 }
 
+// setresuid(2)'s wrapper passes over a thread that is about to end, and /proc still shows it for a moment.
+bool thread_ends_or_is_bare(const char* tid) {
+  constexpr int kLooks = 200;
+  constexpr timespec kPause{0, 1000000};
+  for (int look = 0; look < kLooks; ++look) {
+    if (thread_is_bare(tid)) return true;
+    nanosleep(&kPause, nullptr);
+  }
+  return false;
+}
+
 Status verify_threads() {
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/proc/self/task"), closedir);
   if (directory == nullptr) return last_error("opendir", "/proc/self/task");
   while (const dirent* entry = readdir(directory.get())) {
     if (entry->d_name[0] == '.') continue;
-    if (!thread_is_bare(entry->d_name)) return SysError{"capset", EPERM, std::string("thread ") + entry->d_name};
+    if (!thread_ends_or_is_bare(entry->d_name)) return SysError{"capset", EPERM, std::string("thread ") + entry->d_name};
   }
   return Done{};
 }
