@@ -52,8 +52,10 @@ export function readDocument(path: string): Document {
   return format === 'conf' ? parseConf(text, { isVerbatim }) : parseData(text, format);
 }
 
+export type FileFormat = 'yaml' | 'json' | 'conf';
+
 /** By the name's ending. ocserv takes files of any name, so what has none of ours is in its format. */
-export function formatOf(path: string): 'yaml' | 'json' | 'conf' {
+export function formatOf(path: string): FileFormat {
   if (path.endsWith('.vpnrc')) return 'yaml';
   switch (extname(path).toLowerCase()) {
     case '.yaml':
