@@ -17,6 +17,11 @@ const matches =
   (text: string): string | null =>
     test(text) ? null : `"${text}" ${what}`;
 
+const path = (text: string): string | null =>
+  /^(?:pkcs11|tpmkey):/i.test(text)
+    ? `"${text}" is a key in a token, which cannot be used; give a file`
+    : null;
+
 export const formats: Readonly<Record<Format, (text: string) => string | null>> = {
   address: matches('is not an IP address', isIp),
   ipv4: matches('is not an IPv4 address', (text) => isIp(text) && !text.includes(':')),
@@ -51,10 +56,10 @@ export const formats: Readonly<Record<Format, (text: string) => string | null>> 
   ),
   header: matches('is not of the form "Name: value"', (text) => HEADER.test(text)),
   kkdcp: matches('is not of the form "/path REALM udp|tcp@host:port"', (text) => KKDCP.test(text)),
-  path: (text) =>
-    /^(?:pkcs11|tpmkey):/i.test(text)
-      ? `"${text}" is a key in a token, which cannot be used; give a file`
-      : null,
+  directory: path,
+  file: path,
+  path,
+  program: path,
   ports: matches(
     'is not of the form "tcp(443), udp(53), icmp()" or "!(tcp(25))"',
     (text) => parsePorts(text) !== null,
