@@ -1,6 +1,7 @@
 /** A private MIT KDC with realms of its own, and what its clients and services need. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inside, type Lab, outside } from './lab.ts';
 import { type Companion, must } from './process.ts';
 
 export interface KdcRequest {
@@ -82,7 +83,7 @@ export async function startKdc({ folder, realm, address, port, start }: KdcReque
     conf,
     process: await launch(),
     addUser: async (principal, password) => {
-      await admin(`addprinc -pw ${password} ${principal}`);
+      await admin(`addprinc +requires_preauth -pw ${password} ${principal}`);
     },
     addService: async (principal, keytab) => {
       await admin(`addprinc -randkey ${principal}`);
@@ -93,4 +94,29 @@ export async function startKdc({ folder, realm, address, port, start }: KdcReque
     },
   };
   return kdc;
+}
+
+/** A KDC on the inner host, which clients do not reach. Its user is alice with the password "secret". */
+export async function labKdc(lab: Lab): Promise<Kdc> {
+  const kdc = await startKdc({
+    folder: lab.folder,
+    realm: 'LAB.TEST',
+    address: inside.host4,
+    port: 88,
+    start: (name, command, env) => lab.inner.start(name, command, { env }),
+  });
+  await kdc.addUser('alice', 'secret');
+  return kdc;
+}
+
+/** The environment of a client whose KDC is a page of the server; `certificate` is the server's. */
+export function proxiedClient(lab: Lab, certificate: string, path = '/KdcProxy'): Record<string, string> {
+  const place = `https://${outside.server4}${path}`;
+  const text = krb5Conf({ 'LAB.TEST': place }).replace(
+    `kdc = ${place}`,
+    `kdc = ${place}\n    http_anchors = FILE:${certificate}`,
+  );
+  const conf = join(lab.folder, `client${path.replaceAll('/', '-')}.conf`);
+  writeFileSync(conf, text);
+  return { KRB5_CONFIG: conf, KRB5CCNAME: `FILE:${join(lab.folder, 'cc')}` };
 }
