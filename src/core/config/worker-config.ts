@@ -4,6 +4,7 @@
  * file or a key, and no other user's settings, ever reach the process that talks to strangers.
  */
 import { VpnError } from '../errors.js';
+import { parseKkdcp } from './kkdcp.js';
 import { type OptionName, type OptionValue, options, type ServerConfig, type VhostConfig } from './schema.js';
 
 /** The options that the schema marks for workers. */
@@ -34,7 +35,8 @@ export function workerConfig(config: ServerConfig, identity: Pick<WorkerConfig, 
 function project(vhost: VhostConfig): Record<string, unknown> {
   const pairs = workerOptionNames.map((name) => [name, vhost[name]]);
   const methods = { auth: vhost.auth.map(methodName), 'enable-auth': vhost['enable-auth'].map(methodName) };
-  return { name: vhost.name, ...Object.fromEntries(pairs), ...methods };
+  const kkdcp = vhost.kkdcp.map((text) => parseKkdcp(text)?.path);
+  return { name: vhost.name, ...Object.fromEntries(pairs), ...methods, kkdcp };
 }
 
 /** `plain[passwd=/etc/ocserv/ocpasswd]` is `plain` for a worker. */

@@ -207,7 +207,9 @@ export class Client implements HttpHandler {
   }
 
   #pagesOf(vhost: Vhost): Pages {
-    return new Pages(vhost, (cookie) => this.#secmod.isGoodCookie(vhost.name, cookie));
+    const ban = async (score: number): Promise<boolean> =>
+      (await this.#main.call('BAN_IP', { client: this.handle, score })).body.allowed;
+    return new Pages(vhost, { secmod: this.#secmod, ban });
   }
 
   #certificateSha1(): string {
