@@ -79,6 +79,7 @@ export class Resumption {
       { client: id, user: session.userName, worker: worker.pid },
       'tunnel of an earlier server adopted',
     );
+    sessions.adopted(client, session);
     this.#present(client, session);
     return client;
   }

@@ -16,7 +16,7 @@ import type { IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
 import { Acceptor } from './acceptor.js';
-import { BanTable } from './bans.js';
+import type { BanTable } from './bans.js';
 import { startRole } from './child.js';
 import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
@@ -32,12 +32,13 @@ import { Nat } from './nat-service.js';
 import { socketsIn } from './netns.js';
 import type { RunPaths } from './paths.js';
 import { PidFile } from './pid-file.js';
-import { type Identity, localAddressCheck } from './preflight.js';
+import type { Identity } from './preflight.js';
 import { ProxyReader } from './proxy-reader.js';
 import { Reloader, type ReloadResult } from './reloader.js';
 import { Reservations } from './reservations.js';
 import { Resumption } from './resume.js';
 import { refuseIfLive } from './run-dir.js';
+import { runningBans } from './running-bans.js';
 import { RunningConfig } from './running-config.js';
 import { SecmodLink } from './secmod-link.js';
 import { ServerStats } from './server-stats.js';
@@ -118,19 +119,7 @@ export class Server {
     this.#stats = new ServerStats(nowSec(), this.#state.savedStats);
     const common = { log, clients: this.#clients, now: nowSec };
     // Options that a reload may change are read anew at each use.
-    this.#bans = new BanTable({
-      get maxScore() {
-        return running.main['max-ban-score'];
-      },
-      get banTimeSec() {
-        return running.main['ban-time'];
-      },
-      get resetTimeSec() {
-        return running.main['ban-reset-time'];
-      },
-      now: nowSec,
-      isLocal: localAddressCheck(nowMs),
-    });
+    this.#bans = runningBans({ running, state: this.#state, log, now: nowSec, nowMs });
     this.#secmod = new SecmodLink({
       path: paths.secmod,
       command: options.secmodCommand,
@@ -353,7 +342,7 @@ export class Server {
   #claimRunDir(): void {
     const { io, ipc, log, paths, identity } = this.#options;
     refuseIfLive(io, paths);
-    this.#state.open(() => this.#stats.snapshot());
+    this.#state.open({ stats: () => this.#stats.snapshot(), bans: () => this.#bans.snapshot() });
     this.#ipcListener = ipc.listen({
       path: paths.main,
       mode: this.#options.startWorkers ? 0o600 : 0o666,

@@ -65,9 +65,9 @@ export interface SessionsOptions {
   readonly onClosed: () => void;
 }
 
-/** A tunnel came up, or ended for a reason. */
+/** A tunnel came up, was taken over from an earlier main, or ended for a reason. */
 export interface SessionEvent {
-  readonly type: 'connected' | 'disconnected';
+  readonly type: 'connected' | 'adopted' | 'disconnected';
   readonly client: Client;
   readonly session: Session;
   readonly reason: CloseReason | null;
@@ -119,6 +119,11 @@ export class Sessions {
         log.error({ client: client.id, err: error }, 'the tunnel cannot be set up');
       return this.#refuse(client, error instanceof Refused ? error.message : 'the tunnel cannot be set up');
     }
+  }
+
+  /** A tunnel of an earlier main is in the table again. */
+  adopted(client: Client, session: Session): void {
+    this.#options.onEvent?.({ type: 'adopted', client, session, reason: null, time: this.#options.now() });
   }
 
   /** The client is gone, whoever says so; undoes everything once. */
