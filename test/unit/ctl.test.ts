@@ -263,7 +263,7 @@ describe('text for people', () => {
 
   it('shortens the DTLS cipher to what differs', async () => {
     const { handlers, sessions, client } = await populated();
-    sessions.update(client, { dtlsCipher: '(DTLS1.2)-(PSK)-(AES-256-GCM)', dtlsActive: true });
+    sessions.reports.update(client, { dtlsCipher: '(DTLS1.2)-(PSK)-(AES-256-GCM)', dtlsActive: true });
     expect(usersText(handlers.users())).toContain(' (AES-256-GCM) connected');
   });
 

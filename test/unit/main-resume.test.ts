@@ -36,6 +36,7 @@ describe('a main that starts again', () => {
     expect(resumed).toMatchObject({ id: client.id, state: 'COMPLETED', remote: client.remote });
     expect(resumed?.session).toEqual({
       ...client.session,
+      awaitsBaseline: true,
       sid: Buffer.from(SID),
       dtlsSessionId: expect.anything(),
     });

@@ -1,6 +1,7 @@
 /** The syntax of texts, by the names that the schema uses. Each check returns what is wrong, or null. */
 import { parseAuthMethod } from './auth-method.js';
 import { parsePorts } from './fw-ports.js';
+import { parseListenAddress } from './listen-address.js';
 import { isDefaultRoute, isIp, parseNetwork } from './networks.js';
 import type { Format } from './option-spec.js';
 
@@ -51,6 +52,10 @@ export const formats: Readonly<Record<Format, (text: string) => string | null>> 
   ),
   header: matches('is not of the form "Name: value"', (text) => HEADER.test(text)),
   kkdcp: matches('is not of the form "/path REALM udp|tcp@host:port"', (text) => KKDCP.test(text)),
+  'listen-address': matches(
+    'is neither "address:port" nor the path of a socket',
+    (text) => parseListenAddress(text) !== null,
+  ),
   path: (text) =>
     /^(?:pkcs11|tpmkey):/i.test(text)
       ? `"${text}" is a key in a token, which cannot be used; give a file`

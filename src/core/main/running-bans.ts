@@ -4,9 +4,11 @@ import { type BanEntry, BanTable } from './bans.js';
 import type { MainState } from './main-state.js';
 import { localAddressCheck } from './preflight.js';
 import type { RunningConfig } from './running-config.js';
+import type { ServerStats } from './server-stats.js';
 
 export interface RunningBansOptions {
   readonly running: RunningConfig;
+  readonly stats: Pick<ServerStats, 'banned'>;
   readonly state: Pick<MainState, 'savedBans' | 'touch'>;
   readonly log: Logger;
   /** Seconds since the epoch. */
@@ -15,7 +17,7 @@ export interface RunningBansOptions {
 }
 
 /** The table with the bans of the main before. */
-export function runningBans({ running, state, log, now, nowMs }: RunningBansOptions): BanTable {
+export function runningBans({ running, stats, state, log, now, nowMs }: RunningBansOptions): BanTable {
   const bans = new BanTable({
     // Read anew at each use.
     get maxScore() {
@@ -31,6 +33,7 @@ export function runningBans({ running, state, log, now, nowMs }: RunningBansOpti
     isLocal: localAddressCheck(nowMs),
     onChange: (entry) => {
       logChange(log, entry);
+      if (entry.expires !== 0) stats.banned();
       state.touch();
     },
   });

@@ -28,6 +28,8 @@ import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
+import type { MetricsEndpoint } from './metrics/endpoint.js';
+import { serveMetrics } from './metrics/serve.js';
 import { Nat } from './nat-service.js';
 import { socketsIn } from './netns.js';
 import type { RunPaths } from './paths.js';
@@ -101,6 +103,7 @@ export class Server {
   readonly #udpListeners: UdpListener[] = [];
   #ipcListener: IpcListener | null = null;
   #control: ControlSockets | null = null;
+  #metrics: MetricsEndpoint | null = null;
   readonly #pidFile: PidFile;
   #history: History | null = null;
   #maintenance: NodeJS.Timeout | null = null;
@@ -117,9 +120,9 @@ export class Server {
     this.#state = new MainState(paths.state, log);
     this.#clients = new ClientTable(this.#state.nextHandle);
     this.#stats = new ServerStats(nowSec(), this.#state.savedStats);
-    const common = { log, clients: this.#clients, now: nowSec };
+    const common = { log, clients: this.#clients, stats: this.#stats, now: nowSec };
     // Options that a reload may change are read anew at each use.
-    this.#bans = runningBans({ running, state: this.#state, log, now: nowSec, nowMs });
+    this.#bans = runningBans({ running, stats: this.#stats, state: this.#state, log, now: nowSec, nowMs });
     this.#secmod = new SecmodLink({
       path: paths.secmod,
       command: options.secmodCommand,
@@ -152,7 +155,6 @@ export class Server {
       record: (client, reason) => this.#history?.put(historyRow(client, reason, nowSec())),
       bans: this.#bans,
       secmod: this.#secmod,
-      stats: this.#stats,
       hooks: this.#hooks,
       get ping() {
         return running.main['ping-leases'] ? ping : null;
@@ -191,9 +193,7 @@ export class Server {
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
       closeFd: (fd) => io.close(fd),
-      onViolation: () => {
-        this.#stats.violations++;
-      },
+      stats: this.#stats,
     });
     this.#proxy = new ProxyReader({ io, log, onConnection: (accepted) => this.#acceptor.admit(accepted) });
     this.#acceptor = new Acceptor({
@@ -256,22 +256,26 @@ export class Server {
     this.#reservations.restoreAll(await this.#secmod.leases());
     await this.#nat.start();
     await this.#pool.start();
+    const parts = {
+      clients: this.#clients,
+      bans: this.#bans,
+      stats: this.#stats,
+      secmod: this.#secmod,
+      pool: this.#pool,
+    };
     this.#control = new ControlSockets({
       ...this.#options,
       events: this.#events,
       deps: {
-        clients: this.#clients,
+        ...parts,
         sessions: this.#sessions,
-        bans: this.#bans,
-        stats: this.#stats,
-        secmod: this.#secmod,
-        pool: this.#pool,
         now: nowSec,
         reload: () => this.reload(),
         stop: this.#options.onStopRequest,
       },
     });
     this.#control.useOcctl(this.#running.main['use-occtl']);
+    this.#metrics = await serveMetrics(this.#running, this.#options.log, parts);
     this.#reloader.watchKeys();
     this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS);
     this.#pauseAccepting(false);
@@ -333,6 +337,8 @@ export class Server {
     for (const listener of listeners) listener.close();
     this.#control?.close();
     this.#control = null;
+    this.#metrics?.close();
+    this.#metrics = null;
     this.#pidFile.remove();
     this.#ipcListener?.close();
     this.#ipcListener = null;
