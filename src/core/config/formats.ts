@@ -2,6 +2,7 @@
 import { parseAuthMethod } from './auth-method.js';
 import { parsePorts } from './fw-ports.js';
 import { parseKkdcp } from './kkdcp.js';
+import { parseListenAddress } from './listen-address.js';
 import { isDefaultRoute, isIp, parseNetwork } from './networks.js';
 import type { Format } from './option-spec.js';
 
@@ -56,6 +57,10 @@ export const formats: Readonly<Record<Format, (text: string) => string | null>> 
   ),
   header: matches('is not of the form "Name: value"', (text) => HEADER.test(text)),
   kkdcp: matches('is not of the form "/path REALM udp|tcp@host:port"', (text) => parseKkdcp(text) !== null),
+  'listen-address': matches(
+    'is neither "address:port" nor the path of a socket',
+    (text) => parseListenAddress(text) !== null,
+  ),
   directory: path,
   file: path,
   path,

@@ -63,6 +63,7 @@ export class Secmod {
       accounting: (name) => this.vhosts.get(name)?.accounting ?? null,
       log: options.log,
     });
+    this.statistics.onStep = (step) => this.#main?.send('SECM_LOGIN_STEP', step);
     this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
   }
 

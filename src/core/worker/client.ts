@@ -25,7 +25,7 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
-import { detailOf, messageOf, NO_COUNTS } from './detail.js';
+import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';
@@ -85,6 +85,8 @@ export class Client implements HttpHandler {
   readonly #fd: number;
   readonly #secmod: SecmodCalls;
   readonly #stream: SecureStream;
+  /** Milliseconds since the epoch. */
+  readonly #acceptedMs: number;
   readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
   #tls: TlsInfo | null = null;
   #vhost: Vhost;
@@ -111,6 +113,7 @@ export class Client implements HttpHandler {
     this.#deps = deps;
     this.#main = deps.main;
     this.#startup = startup;
+    this.#acceptedMs = deps.now();
     this.#fd = fd;
     this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
@@ -197,6 +200,8 @@ export class Client implements HttpHandler {
   #onSecure(info: TlsInfo): void {
     clearTimeout(this.#timer.handshake);
     const { vhosts, front, now } = this.#deps;
+    const milliseconds = Math.max(0, Math.round(now() - this.#acceptedMs));
+    this.#main.send('HANDSHAKE', { client: this.handle, channel: 'tls', milliseconds });
     this.#tls = info;
     this.#vhost = vhosts.find(info.vhost);
     this.#pages = this.#pagesOf(this.#vhost);
@@ -408,12 +413,7 @@ export class Client implements HttpHandler {
   }
 
   #onTunnelClosed: TunnelClosed = (reason, detail, counters) =>
-    this.#finish(reason, detail, {
-      bytesIn: counters.rxBytes,
-      bytesOut: counters.txBytes,
-      packetsIn: counters.rxPackets,
-      packetsOut: counters.txPackets,
-    });
+    this.#finish(reason, detail, reportOf(counters));
 
   // ---------------------------------------------------------------- end
 

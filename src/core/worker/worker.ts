@@ -10,6 +10,7 @@ import type { Body } from '../ipc/messages.js';
 import { type Logger, pinoLevel } from '../log.js';
 import type { Dataplane, DataplaneEvent, NativeBinding } from '../native/types.js';
 import { Client, type ClientDeps, type MainChannel } from './client.js';
+import { NO_COUNTS } from './detail.js';
 import { HttpFront } from './http-front.js';
 import type { Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
@@ -201,8 +202,7 @@ export class Worker {
   }
 
   #refuse({ client }: Startup, main: MainChannel, detail: string): void {
-    const counts = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
-    main.send('CLIENT_CLOSED', { client, reason: 'error', detail, ...counts });
+    main.send('CLIENT_CLOSED', { client, reason: 'error', detail, ...NO_COUNTS });
     this.#finishIfIdle();
   }
 
