@@ -39,9 +39,11 @@ void Loop::run() {
 
 void Loop::turn() {
   epoll_event events[kEventsPerTurn];
+  workspace_.clock.sleep(workspace_.pace.pause_ns(workspace_.clock.now_ns()));
   int64_t wait_ms = workspace_.clock.to_real_ms(workspace_.timers.next_ms(workspace_.clock.now_ms()));
   int count = workspace_.epoll.wait(events, kEventsPerTurn, static_cast<int>(std::min<int64_t>(wait_ms, 60000)));
   workspace_.now_ns = workspace_.clock.now_ns();
+  workspace_.pace.begin_turn(workspace_.now_ns);
   // A negative count is EINTR only: a debugger or a stray signal.
   for (int i = 0; i < count; ++i) {
     auto* watch = static_cast<Watch*>(events[i].data.ptr);
