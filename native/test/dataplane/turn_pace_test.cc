@@ -54,6 +54,31 @@ TEST(a_turn_and_its_pause_are_one_period) {
   CHECK_EQ(pace.pause_ns(kStart + 10 * TurnPace::kPeriodNs), 0u);
 }
 
+TEST(a_full_turn_is_followed_by_the_next_at_once) {
+  TurnPace pace;
+  pace.begin_turn(kStart);
+  packets(pace, TurnPace::kFullTurn - 1);
+  CHECK_EQ(pace.pause_ns(kStart), TurnPace::kPeriodNs);
+  packets(pace, 1);
+  CHECK_EQ(pace.pause_ns(kStart), 0u);
+  pace.begin_turn(kStart + kMicrosecond);
+  CHECK_EQ(pace.pause_ns(kStart + kMicrosecond), TurnPace::kPeriodNs);
+}
+
+TEST(a_late_end_of_a_pause_stops_pausing_for_a_while) {
+  TurnPace pace;
+  pace.begin_turn(kStart);
+  packets(pace, TurnPace::kBusyPackets);
+  pace.end_pause(kStart, kStart + TurnPace::kLateNs);
+  CHECK_EQ(pace.pause_ns(kStart), TurnPace::kPeriodNs);
+  pace.end_pause(kStart, kStart + TurnPace::kLateNs + 1);
+  CHECK_EQ(pace.pause_ns(kStart), 0u);
+  uint64_t later = kStart + TurnPace::kLateNs + 1 + TurnPace::kBackOffNs;
+  pace.begin_turn(later);
+  packets(pace, TurnPace::kBusyPackets);
+  CHECK_EQ(pace.pause_ns(later), TurnPace::kPeriodNs);
+}
+
 TEST(the_window_before_counts_too) {
   TurnPace pace;
   pace.begin_turn(kStart);
