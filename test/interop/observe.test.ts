@@ -92,7 +92,9 @@ test('each connection that fails has a line that says why', async () => {
   await server.process.waitFor(/connection failed: .*(TLS|SSL|http request)/i, { from });
   await speak(`printf '' | timeout 20 openssl s_client -connect ${outside.server4}:443 -tls1_1`);
   await server.process.waitFor(/connection failed: .*(version|protocol)/i, { from });
-  await speak(`printf 'NONSENSE\\r\\n\\r\\n' | timeout 20 openssl s_client -quiet -connect ${outside.server4}:443`);
+  await speak(
+    `printf 'NONSENSE\\r\\n\\r\\n' | timeout 20 openssl s_client -quiet -connect ${outside.server4}:443`,
+  );
   const banned = await server.process.waitFor(/.*"address banned"/, { from });
   expect(JSON.parse(`${banned[0]}}`)).toMatchObject({ ip: outside.client4(0), score: 3 });
   await server.process.waitFor(/"reason":"banned","msg":"connection refused"/, { from });
