@@ -13,7 +13,10 @@ interface Started {
   readonly logIn: (name: string, more?: readonly string[]) => Promise<number>;
 }
 
-async function start(options: ServerOptions = {}, auth: readonly string[] = ['certificate']): Promise<Started> {
+async function start(
+  options: ServerOptions = {},
+  auth: readonly string[] = ['certificate'],
+): Promise<Started> {
   const lab = await openLab();
   const pki = new ClientPki(lab.folder);
   const trust = { 'ca-cert': pki.path('ca.crt'), 'cert-user-oid': '0.9.2342.19200300.100.1.1' };

@@ -85,7 +85,12 @@ export class SecmodLab {
   static async start({ plugin, auth, config = {}, acct = new Map() }: LabOptions): Promise<SecmodLab> {
     const directory = mkdtempSync(join(tmpdir(), 'ocvpn-secmod-'));
     const day = { notBefore: new Date(Date.now() - 1000), notAfter: new Date(Date.now() + 86_400_000) };
-    const server = await issueServer(await issueCa(null, day), null, { dns: ['localhost'], ip: [] }, day);
+    const server = await issueServer(
+      await issueCa({ key: null }, day),
+      null,
+      { dns: ['localhost'], ip: [] },
+      day,
+    );
     const [cert, key] = [join(directory, 'server.crt'), join(directory, 'server.key')];
     writeFileSync(cert, server.certificate);
     writeFileSync(key, server.key);

@@ -43,7 +43,10 @@ describe('worker config', () => {
     ['a missing option', '{"vhosts":[{"name":"default"}]}'],
     [
       'a wrong type',
-      workerConfig(config, { uid: 0, gid: 0, generation: 0 }).replace('"rekey-time":172800', '"rekey-time":"1"'),
+      workerConfig(config, { uid: 0, gid: 0, generation: 0 }).replace(
+        '"rekey-time":172800',
+        '"rekey-time":"1"',
+      ),
     ],
   ])('refuses %s', (_, json) =>
     expect(() => parseWorkerConfig(json)).toThrow(/OCS_CONFIG|Option|virtual host/),
