@@ -16,7 +16,10 @@ export default class CertP12 extends CertCommand {
   static override flags = {
     ...folderFlags,
     'password-stdin': Flags.boolean({ summary: 'Read the password from standard input, without asking.' }),
-    legacy: Flags.boolean({ summary: 'Triple DES and SHA-1, for systems that know nothing newer.' }),
+    legacy: Flags.boolean({
+      default: false,
+      summary: 'Triple DES and SHA-1, for systems that know nothing newer.',
+    }),
     force: forceFlag,
   };
 

@@ -15,7 +15,7 @@ export const folderFlags = {
   json: Flags.boolean({ summary: 'Print JSON.' }),
 };
 
-export const forceFlag = Flags.boolean({ summary: 'Overwrite what is there.' });
+export const forceFlag = Flags.boolean({ default: false, summary: 'Overwrite what is there.' });
 export const daysFlag = (days: number) =>
   Flags.integer({ summary: 'Days of validity.', default: days, min: 1, max: 36_500 });
 export const keyTypeFlag = Flags.option({

@@ -73,7 +73,13 @@ export async function issueCrl(
       new Extension(CRL_NUMBER, false, derInteger((old ? numberOf(old) : 0) + 1)),
     ],
   });
-  return `${list.toString('pem')}\n`;
+  return pemOf(Buffer.from(list.rawData));
+}
+
+/** RFC 7468 section 6. */
+function pemOf(der: Buffer): string {
+  const lines = der.toString('base64').replaceAll(/(.{64})(?=.)/g, '$1\n');
+  return `-----BEGIN X509 CRL-----\n${lines}\n-----END X509 CRL-----\n`;
 }
 
 export interface CrlSummary {
