@@ -210,6 +210,8 @@ export type Step =
       readonly groups: readonly string[];
       /** Configuration of the session, in place of the files of user and group; absent: those files count. */
       readonly session?: SessionSettings;
+      /** Last token for the client, with the credential 'negotiate'. */
+      readonly token?: Uint8Array;
     }
   | {
       readonly result: 'prompt';
@@ -217,6 +219,8 @@ export type Step =
       readonly message: string;
       /** 0: the password; n: the nth further factor. */
       readonly counter: number;
+      /** For the client, with the credential 'negotiate'; absent or empty before its first one. */
+      readonly token?: Uint8Array;
     }
   | {
       readonly result: 'fail';

@@ -1,6 +1,7 @@
 /** What one client asks of secmod. Secrets are wiped here as soon as they are sent. */
 import type { Body } from '../ipc/messages.js';
 import type { ClientIdentity } from '../wire/connect-request.js';
+import type { KdcProxyMessage } from '../wire/kkdcp.js';
 import { messageOf } from './detail.js';
 import type { SecmodLink } from './secmod-link.js';
 
@@ -14,6 +15,9 @@ export interface SignRequest {
   readonly scheme: number;
   readonly data: Buffer;
 }
+
+/** secmod gives up a KDC before that. */
+const KDC_MS = 30_000;
 
 export class SecmodCalls {
   readonly #link: SecmodLink;
@@ -52,6 +56,17 @@ export class SecmodCalls {
     const channel = await this.#link.channel();
     const body = { client: this.#startup.client, vhost, handshake };
     return (await channel.call('SEC_CLIENT_CERT', body)).body;
+  }
+
+  /** A client's question to a KDC, and the answer. */
+  async askKdc(
+    vhost: string,
+    path: string,
+    { realm, message }: KdcProxyMessage,
+  ): Promise<Body<'SEC_KDC_REPLY'>> {
+    const channel = await this.#link.channel();
+    const body = { vhost, path, realm, message: Uint8Array.from(message) };
+    return (await channel.call('SEC_KDC_REQUEST', body, { timeoutMs: KDC_MS })).body;
   }
 
   /** Starts a login. */
