@@ -36,6 +36,7 @@ const ZERO_COUNTERS: TunnelCounters = {
   rxCompressed: 0,
   txCompressed: 0,
   txCompressionSaved: 0,
+  acksFiltered: 0,
   idleMs: 0,
   dtlsActive: 0,
 };

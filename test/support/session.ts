@@ -8,6 +8,7 @@ export const tunnelSettings: TunnelSettings = {
   'rekey-method': 'ssl',
   'switch-to-tcp-timeout': 25,
   offload: true,
+  'ack-filter': true,
   'match-tls-dtls-ciphers': false,
   'tls-priorities': 'NORMAL:%SERVER_PRECEDENCE:%COMPAT',
   'cisco-client-compat': false,

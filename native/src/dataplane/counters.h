@@ -20,7 +20,8 @@ namespace ocvpn::dataplane {
   X(dropsTooBig) X(dropsMalformed) X(dropsSource) X(dropsRateLimit) X(dropsTunFull) X(dropsReplay)           \
   X(tunReads) X(tunSuperPackets) X(tunWrites) X(tunCoalesced)                                                \
   X(udpSends) X(udpSegmented) X(udpReceives) X(udpGroReceives) X(tlsWrites)                                 \
-  X(rxCompressed) X(txCompressed) X(txCompressionSaved)
+  X(rxCompressed) X(txCompressed) X(txCompressionSaved)                                                      \
+  X(acksFiltered)
 
 class Counter {
  public:

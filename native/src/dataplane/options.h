@@ -26,6 +26,7 @@ struct Offloads {
   bool tun_coalesce = true;
   bool tls_batch = true;
   bool turn_pace = true;
+  bool ack_filter = true;
 };
 
 struct ClientIpv6 {

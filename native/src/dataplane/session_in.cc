@@ -208,13 +208,14 @@ void Session::inject(Channel channel, pkt::ConstView packet) {
   auto sink = [this](pkt::ConstView frame) { tun_.write(frame); };
   pkt::Coalesce result = ws_->coalescer.push({start, pkt::kVnetHeaderSize + ip.total_length}, ip, sink);
   if (result == pkt::Coalesce::kAppended) counters_->tunCoalesced.add();
+  if (result == pkt::Coalesce::kSuperseding) counters_->acksFiltered.add();
 }
 
 void Session::configure_coalescer() {
   if (coalescer_in_use_) return;
   coalescer_in_use_ = true;
   bool on = options_.offloads.tun_coalesce && options_.tun_vnet_hdr;
-  ws_->coalescer.configure(on && options_.tun_tso, on && options_.tun_uso);
+  ws_->coalescer.configure(on && options_.tun_tso, on && options_.tun_uso, on && options_.offloads.ack_filter);
 }
 
 // Ends the session's turn with the coalescer, which holds nothing between turns.

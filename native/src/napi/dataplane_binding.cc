@@ -113,6 +113,7 @@ bool read_offloads(Options& options, dataplane::Offloads* out) {
   out->tun_coalesce = switches.flag("tunCoalesce");
   out->tls_batch = switches.flag("tlsBatch");
   out->turn_pace = switches.flag("turnPace");
+  out->ack_filter = switches.flag("ackFilter");
   return switches.ok();
 }
 

@@ -25,6 +25,7 @@ struct Coalescer::Slot {
   size_t segment = 0;         // payload bytes of the first packet
   size_t length = 0;          // of the packet so far
   size_t count = 0;           // packets in it
+  size_t acks = 0;            // pure ACKs that it stands for, 0: it is a segment with payload
 
   MutView packet() const { return {memory + kVnetHeaderSize, length}; }
   /** The first packet as it came; its headers are not touched before release. */
@@ -39,10 +40,11 @@ Coalescer::Coalescer(bool tcp, bool udp)
 
 Coalescer::~Coalescer() = default;
 
-void Coalescer::configure(bool tcp, bool udp) {
+void Coalescer::configure(bool tcp, bool udp, bool acks) {
   detail::require(empty());
   tcp_ = tcp;
   udp_ = udp;
+  acks_ = acks;
 }
 
 Coalesce Coalescer::push(MutView frame, const IpPacket& ip, FrameSink sink) {
@@ -54,6 +56,7 @@ Coalesce Coalescer::push(MutView frame, const IpPacket& ip, FrameSink sink) {
     return pass(segment, reason, sink);
   }
   Slot* slot = held_ == 0 ? nullptr : find(segment);
+  if (reason == Coalesce::kNoPayload && acks_ && plain_ack(segment)) return push_ack(slot, segment, sink);
   if (reason == Coalesce::kHeld && segment.packet.size() > kMaxSuperPacket) reason = Coalesce::kTooLarge;
   if (reason != Coalesce::kHeld) {
     if (slot != nullptr) release(*slot, FlushCause::kPassThrough, sink);
@@ -108,8 +111,24 @@ Coalescer::Slot& Coalescer::take_slot(FrameSink sink) {
   return slots_[i];
 }
 
+Coalesce Coalescer::push_ack(Slot* slot, const FlowSegment& segment, FrameSink sink) {
+  if (slot != nullptr && slot->acks > 0 && slot->acks < kMaxAcks && supersedes(slot->packet(), segment) &&
+      checksums_right(segment.packet, segment.ip)) {
+    MutView(slot->memory, kSlotSize).put(kVnetHeaderSize, segment.packet);
+    ++slot->acks;
+    ++counters_.superseded;
+    return Coalesce::kSuperseding;
+  }
+  if (slot != nullptr) release(*slot, slot->acks > 0 ? FlushCause::kAck : FlushCause::kPassThrough, sink);
+  Slot& free = slot != nullptr ? *slot : take_slot(sink);
+  hold(free, segment);
+  free.acks = 1;
+  return Coalesce::kHeld;
+}
+
 /** Appends the segment and gives kCount, or leaves the slot alone and says why it must be released first. */
 FlushCause Coalescer::append(Slot& slot, const FlowSegment& segment) {
+  if (slot.acks > 0) return FlushCause::kAck;
   // Cheap tests first; the checksums read every byte.
   const FlushCause cause = follows(slot.head(), segment, slot.count, slot.length - slot.header_length);
   if (cause != FlushCause::kCount) return cause;
@@ -142,6 +161,7 @@ void Coalescer::hold(Slot& slot, const FlowSegment& segment) {
   slot.segment = segment.payload_length;
   slot.length = segment.packet.size();
   slot.count = 1;
+  slot.acks = 0;
   MutView(slot.memory, kSlotSize).put(kVnetHeaderSize, segment.packet);
   ++held_;
 }

@@ -6,6 +6,10 @@
 // goes straight through, after what is held for its flow, so that packets of one flow never change order. flush() ends
 // the burst; a Coalescer holds nothing between bursts, so one per thread serves all clients.
 //
+// Pure ACKs of a burst may be thinned (configure()): while one is held, a later one that says more takes its place, as
+// DOCSIS modems and CAKE's ack-filter do it; see supersedes() in flow_segment.h for what never is dropped. Each ACK costs
+// a write and the sender's whole receive path, and a receiver with GRO sends as few.
+//
 // What is appended has its checksum verified first: the kernel writes a new one over the super-packet, and a damaged
 // packet would leave with a good checksum. A packet that stays alone keeps its own checksum, so that the receiver
 // finds the damage.
@@ -40,12 +44,13 @@ class FrameSink {
 enum class Coalesce : uint8_t {
   kAppended,         // part of a super-packet now
   kHeld,             // first of its flow, waits for more
+  kSuperseding,      // took the place of the pure ACK that was held
   // Passed through at once:
   kNotTcpUdp,        // other protocols have no rule
   kFragment,         // part of a packet; ports may be missing
   kIpOptions,        // IPv4 options or IPv6 extension headers: not all may be repeated on every segment
   kBadL4Header,      // truncated or inconsistent: not ours to repair
-  kNoPayload,        // pure ACK: each one counts for the sender's congestion control
+  kNoPayload,        // pure ACK that is not thinned
   kTcpFlags,         // SYN, FIN, RST, URG, CWR or no ACK: they mark one packet, not a stretch of the stream
   kPush,             // PSH on a segment that starts a flow: sender wants it delivered, nothing may follow
   kUdpNoChecksum,    // 0: nothing to verify
@@ -68,12 +73,14 @@ enum class FlushCause : uint8_t {
   kPassThrough,      // a packet of the flow that cannot be appended must stay behind it
   kBadChecksum,      // the packet that would follow is damaged
   kEvicted,          // another flow needed the slot
+  kAck,              // the pure ACK that was held says something that the next one does not
   kCount,            // number of causes; not a cause
 };
 
 struct CoalesceCounters {
   uint64_t appended = 0;        // packets that saved a write
   uint64_t super_packets = 0;   // writes with more than one packet
+  uint64_t superseded = 0;      // pure ACKs that were dropped for a later one
   uint64_t flushes[static_cast<size_t>(FlushCause::kCount)] = {};
 };
 
@@ -85,6 +92,8 @@ class Coalescer {
   static constexpr size_t kSlots = 8;
   /** Segments per UDP super-packet: UDP_MAX_SEGMENTS of kernels before 6.10 (linux/udp.h). */
   static constexpr size_t kMaxUdpSegments = 64;
+  /** Pure ACKs of which one goes on at least: with one per two segments 23 KB, less than a GRO super-packet's. */
+  static constexpr size_t kMaxAcks = 8;
 
   /** The only allocation. `tcp`/`udp`: what the tun takes (TUN_F_TSO4|6, TUN_F_USO4|6). */
   Coalescer(bool tcp, bool udp);
@@ -92,8 +101,8 @@ class Coalescer {
   Coalescer(const Coalescer&) = delete;
   Coalescer& operator=(const Coalescer&) = delete;
 
-  /** Changes what the next burst may coalesce (per client); only while nothing is held. */
-  void configure(bool tcp, bool udp);
+  /** Changes what the next burst may coalesce (per client), `acks`: thin pure ACKs; only while nothing is held. */
+  void configure(bool tcp, bool udp, bool acks = false);
 
   /**
    * `frame`: kVnetHeaderSize bytes of scratch, then the packet. `ip`: parse_ip() of the packet, which must have
@@ -114,6 +123,7 @@ class Coalescer {
   Slot& oldest();
   Slot& take_slot(FrameSink sink);
   FlushCause append(Slot& slot, const FlowSegment& segment);
+  Coalesce push_ack(Slot* slot, const FlowSegment& segment, FrameSink sink);
   void hold(Slot& slot, const FlowSegment& segment);
   void release(Slot& slot, FlushCause cause, FrameSink sink);
   void release_pair(const FlowSegment& segment, FrameSink sink);
@@ -125,6 +135,7 @@ class Coalescer {
   uint64_t clock_ = 0;
   bool tcp_;
   bool udp_;
+  bool acks_ = false;
   CoalesceCounters counters_;
 };
 

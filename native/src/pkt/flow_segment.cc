@@ -32,8 +32,8 @@ Coalesce classify_tcp(FlowSegment* segment) {
   const size_t length = static_cast<size_t>(tcp.u8(kTcpDataOffset) >> 4) * 4;
   if (length < kTcpMinHeader || length > tcp.size()) return Coalesce::kBadL4Header;
   if ((tcp.u8(kTcpFlags) & static_cast<uint8_t>(~(kTcpPsh | kTcpEce))) != kTcpAckFlag) return Coalesce::kTcpFlags;
-  if (length == tcp.size()) return Coalesce::kNoPayload;
   segment->header_length = segment->ip.l4_offset + length;
+  if (length == tcp.size()) return Coalesce::kNoPayload;
   segment->payload_length = tcp.size() - length;
   return Coalesce::kHeld;
 }
@@ -106,6 +106,26 @@ FlushCause follows(ConstView head, const FlowSegment& next, size_t count, size_t
     if (next.packet.be16(4) != expected) return FlushCause::kIpId;
   }
   return FlushCause::kCount;
+}
+
+bool plain_ack(const FlowSegment& segment) {
+  constexpr uint32_t kTimestampsOnly = 0x0101080a;  // as every sender lays them out (RFC 7323 appendix A)
+  constexpr size_t kTimestampsSize = 12;
+  if (segment.ip.protocol != kProtoTcp || segment.header_length != segment.packet.size()) return false;
+  const ConstView tcp = segment.packet.from(segment.ip.l4_offset);
+  // The reserved bits too: one of them counts congestion marks (AccECN).
+  if ((tcp.u8(kTcpDataOffset) & 0x0f) != 0 || tcp.u8(kTcpFlags) != kTcpAckFlag) return false;
+  const size_t options = tcp.size() - kTcpMinHeader;
+  return options == 0 || (options == kTimestampsSize && tcp.be32(kTcpMinHeader) == kTimestampsOnly);
+}
+
+bool supersedes(ConstView held, const FlowSegment& next) {
+  const IpPacket& ip = next.ip;
+  if (held.size() != next.packet.size() || !same_ip_fields(held, next.packet, ip.version)) return false;
+  const ConstView a = held.from(ip.l4_offset);
+  const ConstView b = next.packet.from(ip.l4_offset);
+  const uint32_t more = b.be32(kTcpAck) - a.be32(kTcpAck);
+  return more != 0 && more < 0x80000000 && a.be32(kTcpSequence) == b.be32(kTcpSequence);
 }
 
 bool checksums_right(ConstView packet, const IpPacket& ip) {

@@ -36,6 +36,16 @@ bool same_flow(ConstView a, const IpPacket& a_ip, ConstView b, const IpPacket& b
  */
 FlushCause follows(ConstView head, const FlowSegment& next, size_t count, size_t head_payload);
 
+/** Whether the TCP segment without payload only acknowledges: no flag but ACK, no option but timestamps (so no SACK). */
+bool plain_ack(const FlowSegment& segment);
+
+/**
+ * Whether the plain ACK `next` tells the sender all that the plain ACK `held` of its flow does: it acknowledges more (so
+ * that duplicate ACKs, window updates and keepalives all stay), from the same place of the stream, and its IP header,
+ * ECN included, differs in nothing but the id.
+ */
+bool supersedes(ConstView held, const FlowSegment& next);
+
 /** IPv4 header checksum and upper-layer checksum. */
 bool checksums_right(ConstView packet, const IpPacket& ip);
 

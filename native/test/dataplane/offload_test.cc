@@ -124,6 +124,30 @@ TEST(a_burst_of_segments_becomes_one_tun_write) {
   CHECK_EQ(tunnel.counters().tunCoalesced.get(), 14u);
 }
 
+TEST(acks_of_a_burst_are_thinned_only_when_asked_for) {
+  for (const bool on : {true, false}) {
+    Server server;
+    Model ack = inner(0, true);
+    ack.flags = 0x10;
+    ack.tcp_options.clear();
+    ack.reserved = 0;
+    Bytes head;
+    for (int i = 0; i < 6; ++i) {
+      ack.ack += 2800;
+      head = concat(head, cstp(kData, build(ack)));
+    }
+    TunnelOptions options = plain_options();
+    options.offloads.ack_filter = on;
+    Tunnel tunnel(server, options, head);
+    CHECK(eventually([&] { return tunnel.counters().rxPackets.get() == 6; }));
+    std::vector<Bytes> packets = expand(tunnel.tun.pop()).packets;
+    for (int i = 1; i < 6 && !on; ++i) packets = expand(tunnel.tun.pop()).packets;
+    CHECK(packets == std::vector<Bytes>({build(ack)}));
+    CHECK_EQ(tunnel.counters().tunWrites.get(), on ? 1u : 6u);
+    CHECK_EQ(tunnel.counters().acksFiltered.get(), on ? 5u : 0u);
+  }
+}
+
 TEST(udp_super_packets_are_cut_too) {
   Server server;
   Tunnel tunnel(server);

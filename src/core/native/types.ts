@@ -269,6 +269,8 @@ export interface OffloadSwitches {
   tlsBatch: boolean;
   /** While many packets come, wait up to 0.15 ms for more of them before a turn of the packet loop. */
   turnPace: boolean;
+  /** Drop pure TCP ACKs that a later one of the same burst repeats (needs tunCoalesce). */
+  ackFilter: boolean;
 }
 
 export interface DtlsOptions {
@@ -371,6 +373,8 @@ export interface TunnelCounters {
   rxCompressed: number;
   txCompressed: number;
   txCompressionSaved: number;
+  /** Pure ACKs of the client that were dropped for a later one (OffloadSwitches.ackFilter). */
+  acksFiltered: number;
   /** Milliseconds since the last data packet either way (ICMP and IGMP not counted). */
   idleMs: number;
   /** 1 while DTLS carries the data to the client. */

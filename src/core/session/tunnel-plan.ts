@@ -22,6 +22,7 @@ export interface TunnelSettings extends TlsPolicySettings {
   readonly 'rekey-method': string;
   readonly 'switch-to-tcp-timeout': number;
   readonly offload: boolean;
+  readonly 'ack-filter': boolean;
   readonly 'match-tls-dtls-ciphers': boolean;
   readonly 'try-mtu-discovery': boolean;
   readonly 'output-buffer': number;
@@ -219,7 +220,7 @@ function optionsOf(
     rekeySec: timers.rekey?.timeSec ?? 0,
     rxBytesPerSec: session.config.rxBytesPerSec,
     txBytesPerSec: session.config.txBytesPerSec,
-    offloads: offloads(settings.offload),
+    offloads: offloads(settings),
     clientIpv4: anySource ? null : (ipv4?.address ?? null),
     clientIpv6: anySource ? null : ipv6 && { address: ipv6.address, prefix: ipv6.prefix },
     localIpv4: session.ipv4Local,
@@ -231,12 +232,13 @@ function optionsOf(
 const sendBuffer = (packets: number, linkMtu: number): number =>
   packets === 0 ? 0 : Math.max(MIN_SEND_BUFFER, packets * linkMtu);
 
-const offloads = (on: boolean): OffloadSwitches => ({
+const offloads = ({ offload: on, 'ack-filter': ackFilter }: TunnelSettings): OffloadSwitches => ({
   udpSegment: on,
   udpGro: on,
   tunCoalesce: on,
   tlsBatch: on,
   turnPace: on,
+  ackFilter: on && ackFilter,
 });
 
 function dtlsOptions(dtls: DtlsChoice, sessionId: Uint8Array): NonNullable<TunnelOptions['dtls']> {

@@ -63,4 +63,10 @@ export const channelOptions = {
     since: 'ocvpn',
     doc: 'Use tun and UDP offloads where the kernel has them.',
   }),
+  'ack-filter': flag(true, {
+    ...G,
+    ...worker,
+    since: 'ocvpn',
+    doc: 'Drop TCP acknowledgements of a client that a later one of the same burst repeats; needs offload.',
+  }),
 } as const;
