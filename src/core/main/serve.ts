@@ -73,6 +73,7 @@ async function serve(options: ServeOptions): Promise<number> {
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));
+  forbidRings(log);
   const paths = runPaths(options.runDir, config.default);
   const hidden = identity.uid === 0 ? null : hiddenDirectory(paths.runDir);
   if (hidden !== null) notice(new VpnError('OCS_RUN_DIR_HIDDEN', { path: hidden }));
@@ -112,6 +113,15 @@ async function serve(options: ServeOptions): Promise<number> {
   if (end.isForced) return end.forced;
   log.info(end.leaving ? 'left; the tunnels go on and wait for the next server' : 'stopped');
   return 0;
+}
+
+/** For secmod and workers. Where it cannot be done they see to it themselves, which makes their start slower. */
+function forbidRings(log: Logger): void {
+  try {
+    native.io.forbidRings(true);
+  } catch (error) {
+    log.debug({ err: error }, 'io_uring cannot be forbidden to children');
+  }
 }
 
 /** SIGHUP: reload. A failure has been logged with all its details, and the old configuration stays in force. */

@@ -13,6 +13,7 @@ import { VpnError } from '../errors.js';
 import { listenIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
+import { leaveRings } from '../native/rings.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { FileStore } from './file-store.js';
@@ -39,6 +40,7 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
   let log = createLogger('secmod', 2);
   try {
     const given = parseArguments(argv);
+    leaveRings();
     const args = { ...given, config: configFile(given.config) };
     // Before the first secret is read.
     native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
