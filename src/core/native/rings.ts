@@ -3,7 +3,7 @@
  * of its loops when Node starts, before any JavaScript. So the ban must come from the process before: main forbids
  * rings to its children; a role that somebody else started executes itself anew.
  */
-import { readdirSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { native } from './index.js';
 
 const FOLDER = '/proc/self/fd';
@@ -15,8 +15,9 @@ export function leaveRings(keepFd: number | null = null): void {
   if (!hasRing()) return;
   native.io.forbidRings(process.getuid?.() === 0);
   if (keepFd !== null) native.io.keepOnExec(keepFd);
-  const flags = new Set([...process.execArgv, ...NODE_FLAGS]);
-  process.execve?.(process.execPath, [process.execPath, ...flags, ...process.argv.slice(1)], process.env);
+  const [, ...args] = readFileSync('/proc/self/cmdline', 'utf8').split('\0').slice(0, -1);
+  const flags = NODE_FLAGS.filter((flag) => !args.includes(flag));
+  process.execve?.(process.execPath, [process.execPath, ...flags, ...args], process.env);
 }
 
 function hasRing(): boolean {

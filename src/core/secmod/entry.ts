@@ -73,6 +73,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
     mode: SOCKET_MODE,
     self: 'secmod',
     log,
+    knows: (credentials) => secmod.knows(credentials),
     accept: (role, credentials) => secmod.accept(role, credentials),
     onChannel: () => {},
   });
