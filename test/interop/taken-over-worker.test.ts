@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { embeddedPaths } from '../../src/core/config/embedded.js';
+import { mainCapabilities } from '../../src/core/main/lockdown.js';
 import { openFiles, TestBed, until } from '../support/main-server.ts';
 import type { TakeoverPlan } from '../support/takeover-peer.ts';
 
@@ -81,6 +83,47 @@ describe('a taken-over worker', { timeout: 120_000 }, () => {
     expect(results['socket TCP']).toBeGreaterThan(0);
     expect(results['fs: read']).toBe(0);
     expect(results.stat).toBe(0);
+  });
+});
+
+/** A line of the status file of every thread but Node's SIGUSR1 watchdog, which takes no signal and so keeps what it has. */
+function ofThreads(pid: number, key: string): (string | undefined)[] {
+  const files = readdirSync(`/proc/${pid}/task`).map((tid) =>
+    readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8'),
+  );
+  return files
+    .filter((text) => !text.startsWith('Name:\tSignalInspector'))
+    .map((text) => new RegExp(`^${key}:\\s*(\\S+)`, 'm').exec(text)?.[1]);
+}
+
+describe('after the start', { timeout: 60_000 }, () => {
+  it('main has the capabilities that it needs, secmod those about files, and both still work', async () => {
+    const server = await bed.serveReady({});
+    const { secmodPid } = await bed.ctl('status', {});
+    const mask = mainCapabilities.reduce((sum, { number }) => sum + 2 ** number, 0);
+    const hex = mask.toString(16).padStart(16, '0');
+    const main = await until('main has given the others up', () => {
+      const sets = ofThreads(server.child.pid ?? 0, 'CapEff');
+      return sets.every((set) => set === hex) && sets;
+    });
+    expect(main.length).toBeGreaterThan(4);
+    for (const set of ofThreads(secmodPid ?? 0, 'CapEff')) expect(set).toBe('000000000000000f');
+    for (const mode of ofThreads(secmodPid ?? 0, 'Seccomp')) expect(mode).toBe('2');
+    await bed.connect();
+    await bed.ctl('reload', {});
+    await bed.ctl('disconnect-user', { name: 'user' });
+    await until('its device is gone', () => bed.devices().length === 0);
+  });
+
+  it('secmod takes no virtual host whose back end needs what it gave up', async () => {
+    const server = await bed.serveReady({});
+    const { secmodPid } = await bed.ctl('status', {});
+    const { serverCert, serverKey } = embeddedPaths(bed.dataDir);
+    const vhost = { 'server-cert': [serverCert], 'server-key': [serverKey], auth: ['pam'] };
+    bed.configure({ vhosts: { 'pam.test': vhost } });
+    await expect(bed.ctl('reload', {})).rejects.toThrow('needs programs and network, which secmod gave up');
+    expect((await bed.ctl('status', {})).secmodPid).toBe(secmodPid);
+    expect(server.child.exitCode).toBeNull();
   });
 });
 

@@ -14,6 +14,7 @@ import { certificatePin } from '../pki/pin.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { announce, type FirstLogin } from './announce.js';
 import type { Ipc } from './ipc.js';
+import { keepMainCapabilities } from './lockdown.js';
 import { runPaths } from './paths.js';
 import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveIdentity } from './preflight.js';
 import { Server } from './server.js';
@@ -99,6 +100,7 @@ async function serve(options: ServeOptions): Promise<number> {
   try {
     await Promise.race([server.start(), end.requested]);
     if (!end.isRequested) {
+      keepMainCapabilities(native.io);
       const login: FirstLogin | null = user && { ...user, pin: embeddedPin(dataDir) };
       const { tcp, udp } = server.bound;
       process.stdout.write(
