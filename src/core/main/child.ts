@@ -49,9 +49,9 @@ export function startRole(args: readonly string[], env: NodeJS.ProcessEnv = proc
   });
 }
 
-/** Starts a worker that connects to main's socket at `mainPath`. */
-export const startWorker = (mainPath: string): Promise<Child> =>
-  startRole(['worker', '--main', mainPath], workerEnvironment());
+/** Starts a worker of the main that listens at `mainSocket`. */
+export const startWorker = (mainSocket: string, logLevel: number): Promise<Child> =>
+  startRole(['worker', '--main', mainSocket, '--log-level', String(logLevel)], workerEnvironment());
 
 function wrap(child: ChildProcess): Child {
   const exited = new Promise<Exit>((resolve) => {
