@@ -81,7 +81,8 @@ describe('in a network of its own', () => {
 
   it('names a port that somebody else has, and a firewall that drops what is forwarded', async () => {
     const script = 'require("net").createServer().listen(4443, "0.0.0.0", () => console.log("up"))';
-    const rules = 'table inet other { chain transit { type filter hook forward priority 0; policy drop; } }';
+    const hook = 'type filter hook forward priority 0; policy drop;';
+    const rules = `table inet other {\nchain transit {\n${hook}\n}\n}\n`;
     execFileSync('ip', ['netns', 'exec', namespace, 'nft', '-f', '-'], { input: rules });
     const shell = `exec 3< <(exec "${process.execPath}" -e '${script}'); pid=$!; read -u 3 up; "$@"; status=$?; kill $pid; exit $status`;
     const command = [process.execPath, launcher, 'doctor', '-c', join(folder, 'doctor.config.json')];

@@ -5,6 +5,7 @@
  */
 import { VpnError } from '../errors.js';
 import { methodName } from './auth-method.js';
+import { parseKkdcp } from './kkdcp.js';
 import { type OptionName, type OptionValue, options, type ServerConfig, type VhostConfig } from './schema.js';
 
 /** The options that the schema marks for workers. */
@@ -35,7 +36,8 @@ export function workerConfig(config: ServerConfig, identity: Pick<WorkerConfig, 
 function project(vhost: VhostConfig): Record<string, unknown> {
   const pairs = workerOptionNames.map((name) => [name, vhost[name]]);
   const methods = { auth: vhost.auth.map(methodName), 'enable-auth': vhost['enable-auth'].map(methodName) };
-  return { name: vhost.name, ...Object.fromEntries(pairs), ...methods };
+  const kkdcp = vhost.kkdcp.map((text) => parseKkdcp(text)?.path);
+  return { name: vhost.name, ...Object.fromEntries(pairs), ...methods, kkdcp };
 }
 
 /** Reads WORKER_CONFIG's JSON. @throws VpnError OCS_CONFIG when an option is missing or of the wrong type. */

@@ -46,7 +46,9 @@ export async function examine(request: DoctorRequest): Promise<Finding[]> {
     const { config, notices } = loadDetailed({ file: configFile(request.config), dataDir });
     findings.push(ok('configuration', `${config.source ?? 'The embedded default'} has no mistakes.`));
     for (const notice of notices)
-      findings.push(warning('configuration', `${notice}.`, 'Nothing if that is meant; vpn.conf(5) describes the option.'));
+      findings.push(
+        warning('configuration', `${notice}.`, 'Nothing if that is meant; vpn.conf(5) describes the option.'),
+      );
     for (const check of CHECKS) findings.push(...(await check({ config, dataDir, runDir, running })));
   } catch (error) {
     findings.push(caught('configuration', error));

@@ -346,6 +346,25 @@ export const messages = {
     doc: 'Whether CONNECT with this cookie would be allowed; nothing changes.',
   }),
 
+  SEC_KDC_REQUEST: message({
+    id: 141,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_KDC_REPLY',
+    maxBytes: 128 * 1024,
+    body: { vhost: str(255), path: str(255), realm: str(510), message: bytes(1, 64 * 1024) },
+    doc: 'A client asks the KDC that kkdcp has for this path (of several the one of the realm). message: as on UDP.',
+  }),
+  SEC_KDC_REPLY: message({
+    id: 142,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    maxBytes: 128 * 1024,
+    body: { reply: opt(bytes(0, 64 * 1024)), reason: str(256) },
+    doc: 'What the KDC says, or why nothing came.',
+  }),
+
   // ------------------------------------------------------------ open session
   AUTH_COOKIE_REQ: message({
     id: 4,

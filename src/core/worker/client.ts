@@ -4,13 +4,9 @@
  *
  *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
  */
-import type { Duplex } from 'node:stream';
 import { VpnError } from '../errors.js';
-import type { Channel } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
-import type { Logger } from '../log.js';
-import type { TlsDuplex } from '../native/tls-duplex.js';
-import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
+import type { CloseReason, DataplaneEvent, TlsInfo } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
 import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
 import { isIPv6 } from '../util/ip-text.js';
@@ -25,49 +21,14 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
+import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
 import { ClientLog } from './client-log.js';
 import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
-import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
+import type { HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';
-import type { SecmodLink } from './secmod-link.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
-import type { Vhost, Vhosts } from './vhosts.js';
-
-export type MainChannel = Channel<'worker', 'main'>;
-
-/** What of TlsDuplex a client uses. */
-export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'info' | 'endWithAlert' | 'detach'>;
-
-export interface StreamHandlers {
-  onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;
-  onSecure(info: TlsInfo): void;
-  onClose(error: Error | null, bytesRead: number): void;
-}
-
-export interface ClientDeps {
-  readonly io: Pick<NativeIo, 'setNetPriority' | 'close' | 'tcpPathMtu'>;
-  readonly dataplane: Dataplane;
-  readonly main: MainChannel;
-  readonly secmod: SecmodLink;
-  readonly front: HttpFront;
-  readonly vhosts: Vhosts;
-  readonly log: Logger;
-  /** Starts TLS on a descriptor and owns it from then on. */
-  readonly openStream: (
-    vhosts: Vhosts,
-    fd: number,
-    startup: Startup,
-    handlers: StreamHandlers,
-  ) => SecureStream;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-  readonly random: () => number;
-  /** A tunnel was opened under this data plane id. */
-  readonly onTunnel: (id: number, client: Client) => void;
-  /** Called once: the client is gone and main knows. */
-  readonly onGone: (client: Client) => void;
-}
+import type { Vhost } from './vhosts.js';
 
 interface SignRequest {
   readonly requestId: number;
@@ -215,7 +176,9 @@ export class Client implements HttpHandler {
   }
 
   #pagesOf(vhost: Vhost): Pages {
-    return new Pages(vhost, (cookie) => this.#secmod.isGoodCookie(vhost.name, cookie));
+    const ban = async (score: number): Promise<boolean> =>
+      (await this.#main.call('BAN_IP', { client: this.handle, score })).body.allowed;
+    return new Pages(vhost, { secmod: this.#secmod, ban });
   }
 
   #certificateSha1(): string {

@@ -143,7 +143,7 @@ export const serverOptions = {
     ...GN,
     ...mainWorker,
     ...notYet,
-    format: 'path',
+    format: 'directory',
     doc: 'Root directory of workers.',
   }),
   'isolate-workers': flag(false, {
