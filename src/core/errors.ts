@@ -277,6 +277,16 @@ export class VpnError extends Error {
     this.details = details;
   }
 
+  /** What happened. */
+  get say(): string {
+    return fill(catalogue[this.code].say, this.details);
+  }
+
+  /** What to do. */
+  get mend(): string {
+    return fill(catalogue[this.code].mend, this.details);
+  }
+
   get fatalFor(): FatalFor {
     return catalogue[this.code].fatalFor;
   }

@@ -1,8 +1,10 @@
 /**
- * Structured log of every process: JSON lines on stderr, or a human format when stderr is a terminal
- * (VPN_LOG_FORMAT=json|human overrides; main passes its choice on to its children).
+ * Structured log of every process: JSON lines on stderr, a human format when stderr is a terminal, and JSON lines with
+ * the priority in front when stderr is the journal (VPN_LOG_FORMAT=json|human|journal overrides; main passes its choice
+ * on to its children).
  */
-import { type Logger, pino } from 'pino';
+import { fstatSync } from 'node:fs';
+import { type DestinationStream, type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 
 export type { Logger };
@@ -13,17 +15,51 @@ export function pinoLevel(logLevel: number): string {
   return logLevel === 3 ? 'debug' : 'info';
 }
 
-/** True when lines for people are wanted. */
-export function humanFormat(): boolean {
-  const wanted = process.env.VPN_LOG_FORMAT;
-  return wanted ? wanted === 'human' : process.stderr.isTTY === true;
+const FORMATS = ['json', 'human', 'journal'] as const;
+type Format = (typeof FORMATS)[number];
+
+/** The format that is asked for, or that fits what stderr is. */
+function logFormat(): Format {
+  const wanted = FORMATS.find((format) => format === process.env.VPN_LOG_FORMAT);
+  if (wanted) return wanted;
+  if (process.stderr.isTTY === true) return 'human';
+  return isJournal(process.env.JOURNAL_STREAM) ? 'journal' : 'json';
+}
+
+/** systemd tells device and inode of the stream that it gave the service (systemd.exec(5)); a redirection has others. */
+function isJournal(stream: string | undefined): boolean {
+  if (!stream) return false;
+  const { dev, ino } = fstatSync(2);
+  return stream === `${dev}:${ino}`;
+}
+
+/** sd-daemon(3): priority of the journal and of syslog for a level of pino. */
+function priorityOf(level: number): number {
+  if (level >= 60) return 2;
+  if (level >= 50) return 3;
+  if (level >= 40) return 4;
+  return level >= 30 ? 6 : 7;
+}
+
+/** Lines as the journal takes them. */
+function journalStream(): DestinationStream & { lastLevel: number } {
+  const stderr = pino.destination({ dest: 2, sync: true });
+  return {
+    [pino.symbols.needsMetadataGsym as never]: true,
+    lastLevel: 0,
+    write(line: string): void {
+      stderr.write(`<${priorityOf(this.lastLevel)}>${line}`);
+    },
+  };
 }
 
 /** Root logger of one process; synchronous, so that nothing is lost at a crash. */
 export function createLogger(role: string, logLevel: number): Logger {
   const base = { role, pid: process.pid };
   const options = { level: pinoLevel(logLevel), base, timestamp: pino.stdTimeFunctions.isoTime };
-  if (!humanFormat()) return pino(options, pino.destination({ dest: 2, sync: true }));
+  const format = logFormat();
+  if (format === 'journal') return pino(options, journalStream());
+  if (format === 'json') return pino(options, pino.destination({ dest: 2, sync: true }));
   const stream = pretty({
     destination: 2,
     sync: true,

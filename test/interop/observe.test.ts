@@ -86,9 +86,11 @@ test('each connection that fails has a line that says why', async () => {
   const server = await startServer(lab, 'ocvpn', {
     options: { 'max-ban-score': 3, 'ban-points-connection': 1, 'ban-points-wrong-password': 0 },
   });
-  const speak = (script: string) => lab.client().run(['sh', '-c', script]);
+  const speak = (script: string) => lab.client().run(['bash', '-c', script]);
   const from = server.process.output.length;
-  await speak(`printf 'GET / HTTP/1.0\\r\\n\\r\\n' | timeout 5 nc -q 2 ${outside.server4} 443`);
+  await speak(
+    `exec 3<>/dev/tcp/${outside.server4}/443; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 20 cat <&3`,
+  );
   await server.process.waitFor(/connection failed: .*(TLS|SSL|http request)/i, { from });
   await speak(`printf '' | timeout 20 openssl s_client -connect ${outside.server4}:443 -tls1_1`);
   await server.process.waitFor(/connection failed: .*(version|protocol)/i, { from });
@@ -110,7 +112,8 @@ test('metrics count what happens; a ban and the stream of events outlive main', 
       'ban-points-wrong-password': 30,
     },
   });
-  const scrape = () => lab.server.must(['curl', '-sf', 'http://127.0.0.1:9467/metrics']);
+  const ask = "fetch('http://127.0.0.1:9467/metrics').then((it) => it.text()).then(console.log)";
+  const scrape = () => lab.server.must([process.execPath, '-e', ask]);
   const figure = async (series: string): Promise<number | undefined> => {
     const line = (await scrape()).split('\n').find((each) => each.startsWith(`${series} `));
     return line === undefined ? undefined : Number(line.split(' ').at(-1));

@@ -164,7 +164,7 @@ With the ending .yaml, .yml or .json it is in that format.
 Values of the user win over those of the group, and those over the server's; lists of both are joined and replace the server's.
 A file with a mistake rejects the session.
 .SH SEE ALSO
-.BR vpn (1)`;
+.BR vpn (8)`;
   return `${[head, ...parts, files].join('\n').replaceAll('**', '')}\n`;
 }
 

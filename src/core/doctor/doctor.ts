@@ -1,0 +1,82 @@
+/** `vpn doctor`: looks at everything that a server needs, before it runs or beside one that does. */
+
+import { join } from 'node:path';
+import { configFile } from '../config/find.js';
+import { loadDetailed } from '../config/load.js';
+import { callControl } from '../control/client.js';
+import { CONTROL_SOCKET } from '../control/command.js';
+import { VpnError } from '../errors.js';
+import { certificates } from './certificates.js';
+import { type Check, caught, type Finding, ok, warning } from './finding.js';
+import { clock, mtu, offloads, rights, tun } from './machine.js';
+import { dns, forwarding, nat, ports } from './network.js';
+
+export interface DoctorRequest {
+  readonly config?: string | undefined;
+  readonly dataDir: string;
+  readonly runDir: string;
+}
+
+const CHECKS: readonly Check[] = [
+  rights,
+  tun,
+  offloads,
+  clock,
+  mtu,
+  ports,
+  forwarding,
+  nat,
+  dns,
+  certificates,
+];
+
+/** All findings, in the order of the checks. A configuration that cannot be read is one, and the end. */
+export async function examine(request: DoctorRequest): Promise<Finding[]> {
+  const { dataDir, runDir } = request;
+  const running = await runningServer(runDir);
+  const findings = [
+    ok(
+      'server',
+      running === null
+        ? `No server answers in ${runDir}.`
+        : `A server runs in ${runDir} (process ${running}).`,
+    ),
+  ];
+  try {
+    const { config, notices } = loadDetailed({ file: configFile(request.config), dataDir });
+    findings.push(ok('configuration', `${config.source ?? 'The embedded default'} has no mistakes.`));
+    for (const notice of notices)
+      findings.push(
+        warning('configuration', `${notice}.`, 'Nothing if that is meant; vpn.conf(5) describes the option.'),
+      );
+    for (const check of CHECKS) findings.push(...(await check({ config, dataDir, runDir, running })));
+  } catch (error) {
+    findings.push(caught('configuration', error));
+  }
+  return findings;
+}
+
+async function runningServer(runDir: string): Promise<number | null> {
+  try {
+    return (await callControl(join(runDir, CONTROL_SOCKET), 'status', {})).pid;
+  } catch (error) {
+    if (error instanceof VpnError) return null;
+    throw error;
+  }
+}
+
+const SIGNS = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
+
+/** For people: a line for each finding, and what to do below it. */
+export function findingsText(findings: readonly Finding[]): string {
+  const lines = findings.flatMap(({ level, check, say, mend }) => [
+    `${SIGNS[level]}  ${check.padEnd(13)} ${say}`,
+    ...(mend === '' ? [] : [`${' '.repeat(23)} → ${mend}`]),
+  ]);
+  const count = (level: Finding['level']) => findings.filter((finding) => finding.level === level).length;
+  return [...lines, '', `${count('error')} errors, ${count('warning')} warnings`].join('\n');
+}
+
+/** 1 when something will not work. */
+export const exitStatus = (findings: readonly Finding[]): number =>
+  findings.some(({ level }) => level === 'error') ? 1 : 0;

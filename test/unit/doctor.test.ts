@@ -1,0 +1,201 @@
+/** `vpn doctor`: each thing that can be wrong is found and comes with a remedy; what is right is said to be right. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { buildConfig } from '../../src/core/config/load.js';
+import { certificates } from '../../src/core/doctor/certificates.js';
+import { examine, exitStatus, findingsText } from '../../src/core/doctor/doctor.js';
+import type { Finding, Patient } from '../../src/core/doctor/finding.js';
+import { folderPrefix, namespaceName, removeNamespace } from '../support/sweep.ts';
+
+const launcher = join(import.meta.dirname, '../../bin/run.js');
+const namespace = namespaceName(String(process.pid), 'doctor', 'host');
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(folderPrefix(String(process.pid), 'doctor'));
+  mkdirSync(join(folder, 'pki'));
+  execFileSync('ip', ['netns', 'add', namespace]);
+  execFileSync('ip', ['-n', namespace, 'link', 'set', 'lo', 'up']);
+});
+afterAll(() => {
+  removeNamespace(namespace);
+  rmSync(folder, { recursive: true });
+});
+
+/** `vpn doctor` in a network of its own. */
+function doctor(config: object, ...words: string[]) {
+  const file = join(folder, 'doctor.config.json');
+  writeFileSync(file, JSON.stringify(config));
+  const command = [
+    process.execPath,
+    launcher,
+    'doctor',
+    '-c',
+    file,
+    '--data-dir',
+    folder,
+    '--run-dir',
+    folder,
+  ];
+  const { status, stdout, stderr } = spawnSync('ip', ['netns', 'exec', namespace, ...command, ...words], {
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+const base = {
+  auth: ['plain[passwd=/dev/null]'],
+  'tcp-port': 4443,
+  'udp-port': 4443,
+  'ipv4-network': '10.9.0.0/24',
+  dns: ['127.0.0.9'],
+};
+
+describe('in a network of its own', () => {
+  it('finds what is broken, with a remedy for each, and ends with 1', () => {
+    const { status, stdout } = doctor({ ...base, nat: false, 'udp-port': 0 }, '--json');
+    const findings = JSON.parse(stdout) as Finding[];
+    const levelOf = (check: string) =>
+      findings.filter((one) => one.check === check).map(({ level }) => level);
+    expect(status).toBe(1);
+    expect(findings.filter(({ level, mend }) => (level === 'ok') !== (mend === ''))).toEqual([]);
+    expect(levelOf('tun')).toEqual(['ok']);
+    expect(levelOf('rights')).toEqual(['ok']);
+    expect(levelOf('forwarding')).toEqual(['error']);
+    expect(findings.find(({ check }) => check === 'forwarding')?.mend).toContain(
+      'sysctl -w net.ipv4.ip_forward=1',
+    );
+    expect(levelOf('ports')).toEqual(['ok', 'warning']);
+    expect(levelOf('dns')).toEqual(['warning']);
+    expect(levelOf('mtu')).toEqual(['warning']);
+  });
+
+  it('ends with 0 when nothing is broken; warnings do not count', () => {
+    const { status, stdout } = doctor({ ...base, nat: true });
+    expect(stdout).toMatch(/^ok {7}forwarding .*the server turns it on/m);
+    expect(stdout).toMatch(/\n0 errors, \d+ warnings\n$/);
+    expect(status).toBe(0);
+  });
+
+  it('names a port that somebody else has, and a firewall that drops what is forwarded', async () => {
+    const script = 'require("net").createServer().listen(4443, "0.0.0.0", () => console.log("up"))';
+    const hook = 'type filter hook forward priority 0; policy drop;';
+    const rules = `table inet other {\nchain transit {\n${hook}\n}\n}\n`;
+    execFileSync('ip', ['netns', 'exec', namespace, 'nft', '-f', '-'], { input: rules });
+    const shell = `exec 3< <(exec "${process.execPath}" -e '${script}'); pid=$!; read -u 3 up; "$@"; status=$?; kill $pid; exit $status`;
+    const command = [process.execPath, launcher, 'doctor', '-c', join(folder, 'doctor.config.json')];
+    const { status, stdout } = spawnSync(
+      'ip',
+      [
+        'netns',
+        'exec',
+        namespace,
+        'bash',
+        '-c',
+        shell,
+        'sh',
+        ...command,
+        '--data-dir',
+        folder,
+        '--run-dir',
+        folder,
+      ],
+      { encoding: 'utf8' },
+    );
+    expect(stdout).toMatch(/^ERROR +ports +TCP port 4443 on 0\.0\.0\.0 is already in use/m);
+    expect(stdout).toMatch(/^warning +nat +.*drops forwarded packets \(inet other transit\)/m);
+    expect(status).toBe(1);
+  });
+
+  it('stops at a configuration with mistakes', () => {
+    const { status, stdout } = doctor({ ...base, 'tcp-prot': 1 });
+    expect(stdout).toMatch(/^ERROR +configuration .*tcp-prot/m);
+    expect(status).toBe(1);
+  });
+});
+
+it('says of a server that runs nothing about free ports', async () => {
+  const findings = await examine({ dataDir: folder, runDir: join(folder, 'none') });
+  expect(findings[0]).toMatchObject({ check: 'server', level: 'ok' });
+  expect(findingsText(findings)).toContain('No server answers in');
+  expect(exitStatus([{ check: 'x', level: 'warning', say: '', mend: '' }])).toBe(0);
+});
+
+describe('certificates', () => {
+  const path = () => join(folder, 'server.pem');
+  const openssl = (...words: string[]) => execFileSync('openssl', words, { cwd: folder, stdio: 'pipe' });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  const selfSigned = (days: string, ...more: string[]) =>
+    openssl(
+      'req',
+      '-x509',
+      ...key,
+      '-keyout',
+      'k',
+      '-out',
+      'server.pem',
+      '-subj',
+      '/CN=vpn.test',
+      '-days',
+      days,
+      ...more,
+    );
+  const names = ['-addext', 'subjectAltName=DNS:vpn.test'];
+
+  const look = async (vhost?: string): Promise<Finding[]> => {
+    const options = {
+      auth: base.auth,
+      'server-cert': [path()],
+      'server-key': ['k'],
+      'ipv4-network': '10.0.0.0/8',
+    };
+    const vhosts = vhost === undefined ? {} : { vhosts: { [vhost]: options } };
+    const config = buildConfig({ ...options, ...vhosts }, {}, 'test');
+    const patient: Patient = { config, dataDir: folder, runDir: folder, running: null };
+    return (await certificates(patient)).filter(({ level }) => level !== 'ok');
+  };
+
+  beforeEach(() => selfSigned('90', ...names));
+
+  it('is content with a good one', async () => {
+    expect(await look()).toEqual([]);
+    expect(await look('vpn.test')).toEqual([]);
+  });
+
+  it.each<[string, () => void, RegExp, string?]>([
+    ['that ends soon', () => selfSigned('3', ...names), /ends in [23] days/],
+    ['without names', () => selfSigned('90'), /names no host/],
+    ['for another name', () => {}, /is not for other\.test, but for DNS:vpn\.test/, 'other.test'],
+    ['that is no certificate', () => writeFileSync(path(), 'hello'), /There is no certificate in/],
+    [
+      'that is damaged',
+      () => writeFileSync(path(), readFileSync(path(), 'utf8').replace(/\n.{40}/, '\n')),
+      /cannot be read/,
+    ],
+    ['that is not there', () => rmSync(path()), /does not exist/],
+    [
+      'in the wrong order',
+      () => {
+        const one = readFileSync(path(), 'utf8');
+        selfSigned('90', ...names);
+        writeFileSync(path(), readFileSync(path(), 'utf8') + one);
+      },
+      /certificate 1 is not signed by certificate 2/,
+    ],
+    [
+      'without the one in between',
+      () => {
+        openssl('req', '-x509', ...key, '-keyout', 'cak', '-out', 'ca', '-subj', '/CN=ca', '-days', '90');
+        selfSigned('90', ...names, '-CA', 'ca', '-CAkey', 'cak');
+      },
+      /has no certificate of the authority/,
+    ],
+  ])('names one %s', async (_what, arrange, pattern, vhost) => {
+    arrange();
+    const found = await look(vhost);
+    expect(found.map(({ say }) => say).join('\n')).toMatch(pattern);
+    for (const { mend } of found) expect(mend).not.toBe('');
+  });
+});

@@ -1,0 +1,53 @@
+/** The formats of the log, each in a process of its own. */
+import { spawnSync } from 'node:child_process';
+import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const module = join(import.meta.dirname, '../../dist/core/log.js');
+const script = `const { createLogger } = await import(${JSON.stringify(module)});
+const log = createLogger('main', 3);
+for (const level of ['fatal', 'error', 'warn', 'info', 'debug']) log[level]({ client: 7 }, 'of ' + level);
+log.child({ session: 'x' }).info('of a child');`;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'log-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What such a process writes to stderr, which is a file; `journal`: its device and inode are in JOURNAL_STREAM. */
+function lines(env: Record<string, string>, journal = false): string[] {
+  const path = join(folder, 'stderr');
+  const fd = openSync(path, 'w');
+  const { dev, ino } = fstatSync(fd);
+  const stream = journal ? { JOURNAL_STREAM: `${dev}:${ino}` } : {};
+  const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'ignore', fd],
+    env: { PATH: process.env.PATH, ...env, ...stream },
+  });
+  closeSync(fd);
+  expect(status).toBe(0);
+  return readFileSync(path, 'utf8').trim().split('\n');
+}
+
+const json = (line: string): unknown => JSON.parse(line.slice(line.indexOf('{')));
+
+test('JSON lines when stderr is no terminal', () => {
+  const found = lines({});
+  expect(found).toHaveLength(6);
+  expect(json(found[0] ?? '')).toMatchObject({ level: 60, role: 'main', client: 7, msg: 'of fatal' });
+  for (const line of lines({ JOURNAL_STREAM: '1:2' })) expect(line).toMatch(/^\{/);
+});
+
+test('with the priority in front when stderr is the journal', () => {
+  const found = lines({}, true);
+  expect(found.map((line) => line.slice(0, 4))).toEqual(['<2>{', '<3>{', '<4>{', '<6>{', '<7>{', '<6>{']);
+  expect(json(found[5] ?? '')).toMatchObject({ session: 'x', msg: 'of a child' });
+  for (const line of lines({ VPN_LOG_FORMAT: 'json' }, true)) expect(line).toMatch(/^\{/);
+});
+
+test('for people when it is asked for', () => {
+  expect(lines({ VPN_LOG_FORMAT: 'human' }, true).join('\n')).toMatch(/ERROR.*main: of error\n +client: 7/);
+});
