@@ -21,10 +21,7 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
-<<<<<<< HEAD
 import { certificateHolder } from './client-certificate.js';
-=======
->>>>>>> w-observe
 import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
 import { ClientLog } from './client-log.js';
 import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
