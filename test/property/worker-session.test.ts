@@ -5,6 +5,8 @@ import { type AuthReply, type Effect, HttpAuth } from '../../src/core/session/ht
 import { clientIdentity } from '../../src/core/wire/connect-request.js';
 
 const settings = {
+  auth: ['plain'],
+  'enable-auth': [],
   'select-group': ['a', 'b[B]'],
   'default-select-group': 'none',
   'pre-login-banner': '',
@@ -23,6 +25,7 @@ const authReply: fc.Arbitrary<AuthReply> = fc.record({
   message: fc.string(),
   passwdCounter: fc.integer({ min: 0, max: 255 }),
   banner: fc.string(),
+  token: fc.option(fc.uint8Array({ maxLength: 8 }), { nil: null }),
 });
 
 type Act = (auth: HttpAuth) => Effect;
@@ -53,7 +56,7 @@ describe('HttpAuth', () => {
   it('never throws, ends for good in FAILED, and opens a tunnel only after main granted a session', () => {
     fc.assert(
       fc.property(fc.array(act, { maxLength: 30 }), (acts) => {
-        const auth = new HttpAuth(settings, { certificateSha1: () => '', profile: null }, 0);
+        const auth = new HttpAuth(settings, { certificateSha1: () => '', profile: null, holder: null }, 0);
         let failed = false;
         for (const { name, run } of acts) {
           const effect = run(auth);

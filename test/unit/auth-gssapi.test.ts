@@ -71,6 +71,7 @@ const place = { groupName: '', remoteIp: '192.0.2.7', ourIp: '', vhost: '', user
 const begin = (options: Record<string, string | number | boolean> = {}, nowMs?: () => number) =>
   createGssapiBackend({ keytab, ...options }, host, nowMs).begin({
     userName: '',
+    certificate: null,
     ...place,
     signal: new AbortController().signal,
     deadline: 0,

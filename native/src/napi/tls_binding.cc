@@ -120,6 +120,8 @@ bool read_options(Napi::Env env, Napi::Value value, TlsContextOptions* out) {
   out->signature_algorithms = options.optional_text("signatureAlgorithms").value_or("");
   if (options.has("serverPreference")) out->server_preference = options.flag("serverPreference");
   if (const auto ca = options.optional_bytes("ca")) out->ca.assign(reinterpret_cast<const char*>(ca->data), ca->size);
+  if (const auto response = options.optional_bytes("ocspResponse"))
+    out->ocsp_response.assign(reinterpret_cast<const char*>(response->data), response->size);
   return options.ok();
 }
 

@@ -167,6 +167,17 @@ export interface TlsContextOptions {
   clientCertificate: 'none' | 'request' | 'require';
   /** PEM bundle to verify client certificates, with `clientCertificate` other than none. */
   ca?: Uint8Array;
+  /** OCSP response in DER; it is stapled to the certificate that it is about while it is valid. Absent or empty: none. */
+  ocspResponse?: Uint8Array;
+}
+
+/** Verifies client certificates outside of a handshake. */
+export interface CertificateVerifier {
+  /**
+   * Verifies a chain (DER, leaf first) against ca and crl as they were given: signatures, times, purpose clientAuth,
+   * revocation. '' when it is good, else why not. A CA without a list in crl revokes nothing.
+   */
+  verify(chain: readonly Uint8Array[]): string;
 }
 
 export interface TlsServerContext {
@@ -224,6 +235,11 @@ export interface TlsConnection {
   /** Closes at once. */
   destroy(): void;
   info(): TlsInfo;
+  /**
+   * The handshake messages from ClientHello to the client's CertificateVerify; null when the client has shown no
+   * certificate. Once: the copy is given away.
+   */
+  takeClientHandshake(): Buffer | null;
 }
 
 // ---------------------------------------------------------------- data plane
@@ -364,6 +380,8 @@ export interface Dataplane {
 
 export interface NativeBinding {
   io: NativeIo;
+  /** `ca`: PEM bundle; `crl`: one list in DER, or any number in PEM. Throws when one of them holds nothing usable. */
+  createCertificateVerifier(options: { ca: Uint8Array; crl?: Uint8Array }): CertificateVerifier;
   createTlsContext(options: TlsContextOptions): TlsServerContext;
   /** Takes ownership of `fd`. */
   acceptTls(context: TlsServerContext, fd: number, handlers: TlsHandlers): TlsConnection;

@@ -5,13 +5,14 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import type { Conversation, SessionSettings, Step } from '../plugin-api/index.js';
+import type { ClientCertificate, Conversation, SessionSettings, Step } from '../plugin-api/index.js';
 import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
 import { expiryFrom, keyOf, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
 import { ipv4Seed, lifetimesOf } from './sessions.js';
 import type { StateStore } from './state-store.js';
 import type { LoginStatistics } from './statistics.js';
 import type { Vhost } from './vhosts.js';
+import type { LoginWay } from './ways.js';
 
 type Init = Body<'SEC_AUTH_INIT'>;
 type Reply = Body<'SEC_AUTH_REPLY'>;
@@ -27,8 +28,20 @@ export interface LoginDeps {
 }
 
 const WRONG_PASSWORD = 'Login failed.\nPlease enter your password.';
+
+/** What a login is about, verified: its origin is true, the virtual host has this way, the client this certificate. */
+export interface LoginRequest {
+  readonly init: Init;
+  readonly vhost: Vhost;
+  readonly way: LoginWay;
+  readonly certificate: ClientCertificate | null;
+}
+
 /** Bounds of SEC_AUTH_REPLY and SECM_SESSION_REPLY (ipc/messages.ts). */
 const MAX_MESSAGE_BYTES = 1024;
+const MAX_TOKEN_BYTES = 16 * 1024;
+/** Of an answer that is no token: hashing takes time. */
+const MAX_PASSWORD_BYTES = 4096;
 const MAX_NAME_BYTES = 64;
 
 export const FAILED: Reply = {
@@ -38,6 +51,7 @@ export const FAILED: Reply = {
   message: '',
   passwdCounter: 0,
   banner: '',
+  token: null,
 };
 
 export class LoginAttempt {
@@ -46,6 +60,8 @@ export class LoginAttempt {
   readonly #deps: LoginDeps;
   readonly #init: Init;
   readonly #vhost: Vhost;
+  readonly #way: LoginWay;
+  readonly #tlsAuthOk: boolean;
   readonly #abort = new AbortController();
   readonly #conversation: Conversation;
   readonly #startedMs: number;
@@ -55,23 +71,27 @@ export class LoginAttempt {
   #groupName: string;
   #settings: SessionSettings | null = null;
   #prompt = { message: '', counter: 0 };
+  /** For the client, while Negotiate goes on and when it has succeeded. */
+  #token: Uint8Array | null = null;
   #tries = 0;
   /** The back end has not made its step yet. */
   #busy = false;
 
-  /** `init` is verified: its origin is true, its virtual host is `vhost`. */
-  constructor(deps: LoginDeps, init: Init, vhost: Vhost) {
+  constructor(deps: LoginDeps, { init, vhost, way, certificate }: LoginRequest) {
     this.#deps = deps;
     this.#init = init;
     this.#vhost = vhost;
+    this.#way = way;
+    this.#tlsAuthOk = certificate !== null;
     this.#userName = init.userName;
     this.#groupName = init.groupName;
     this.#startedMs = deps.nowMs();
     this.#deadlineMs = (init.sessionStartTime + vhost.config['auth-timeout']) * 1000;
     const { userName, groupName, remoteIp, ourIp, userAgent } = init;
-    this.#conversation = vhost.backend.begin({
+    this.#conversation = way.backend.begin({
       userName,
       groupName,
+      certificate,
       remoteIp,
       ourIp,
       vhost: init.vhost,
@@ -102,6 +122,7 @@ export class LoginAttempt {
     if (this.#busy || !timingSafeEqual(this.sid, sid))
       return this.#reject('answer that does not fit the login');
     if (this.#deps.nowMs() >= this.#deadlineMs) return this.#reject('auth-timeout has passed');
+    if (!this.#token && secret.length > MAX_PASSWORD_BYTES) return this.#reject('the password is too long');
     this.#move('answer');
     if (!(await this.#updateEntry())) return this.#reject('the session was terminated');
     return this.#advance(() => this.#conversation.answer(secret));
@@ -142,6 +163,8 @@ export class LoginAttempt {
   }
 
   async #eventOf(step: Step): Promise<LoginEvent> {
+    this.#token = step.result === 'fail' ? null : (step.token ?? null);
+    if (this.#token && this.#token.length > MAX_TOKEN_BYTES) throw new Error('a token that is too long');
     switch (step.result) {
       case 'ok':
         this.#settings = step.session ?? null;
@@ -160,7 +183,7 @@ export class LoginAttempt {
     this.#prompt = { ...this.#prompt, message: shorten(step.message) || WRONG_PASSWORD };
     this.#deps.log.info({ client, user: this.#userName, ip, tries: this.#tries }, 'wrong password');
     const allowed = await this.#deps.ban(ip);
-    const triesLeft = this.#vhost.maxTries === 0 || this.#tries < this.#vhost.maxTries;
+    const triesLeft = this.#way.maxTries === 0 || this.#tries < this.#way.maxTries;
     // A back end that refuses at its first step has asked for nothing that could be tried again.
     if (this.#state === 'INIT') return 'reject';
     return step.retry && allowed && triesLeft ? 'wrong' : 'exhaust';
@@ -205,7 +228,7 @@ export class LoginAttempt {
     const entry = await this.#updateEntry();
     if (effects.includes('ask')) {
       const { message, counter } = this.#prompt;
-      return { ...FAILED, reply: 'MSG', sid: this.sid, message, passwdCounter: counter };
+      return { ...FAILED, reply: 'MSG', sid: this.sid, message, passwdCounter: counter, token: this.#token };
     }
     return effects.includes('complete') && entry ? this.#completed(entry) : FAILED;
   }
@@ -214,7 +237,8 @@ export class LoginAttempt {
     this.#deps.statistics.completed(this.#deps.nowMs() - this.#startedMs);
     const user = this.#userName;
     this.#deps.log.info({ user, group: groupName, ip: remoteIp, session: safeId }, 'user logged in');
-    return { ...FAILED, reply: 'OK', sid: this.sid, userName: user, banner: this.#vhost.config.banner };
+    const { banner } = this.#vhost.config;
+    return { ...FAILED, reply: 'OK', sid: this.sid, userName: user, banner, token: this.#token };
   }
 
   /** Brings the entry to this login's state. undefined: there is none (any more). */
@@ -239,10 +263,9 @@ export class LoginAttempt {
   }
 
   #newSession(): Session {
-    const { vhost, userName, groupName, remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk } =
-      this.#init;
+    const { vhost, userName, groupName, remoteIp, userAgent, devicePlatform, deviceType } = this.#init;
     const now = this.#nowSec();
-    const client = { remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk };
+    const client = { remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk: this.#tlsAuthOk };
     return {
       key: this.#key,
       safeId: safeIdOf(this.sid),

@@ -9,15 +9,19 @@ export type AuthState = (typeof states)[number];
 
 export const events = [
   'form', // GET, or POST without credentials
-  'login', // POST with a user name: a new login
+  'login', // POST with a user name, or with a certificate that has one: a new login
   'password', // POST with the password of the login in progress
   'other-login', // POST with a user name while a login is in progress or done
+  'challenge', // without a token where one is wanted
   'prompt', // back end: one more password, which the client has not sent yet
   'prompt-at-hand', // back end: a password, and it came with the user name
+  'next-token', // back end: one more token of Negotiate
+  'fall-back', // back end: no, but there is another way
   'granted', // back end: logged in
   'denied', // back end: no, finally
   'connect', // CONNECT with a well-formed cookie
   'connect-without-cookie',
+  'connect-without-certificate', // where nobody logs in without one
   'session', // main: the session is open
   'no-session', // main: the cookie is not acceptable
   'failure', // another process did not answer
@@ -28,6 +32,7 @@ export type AuthEvent = (typeof events)[number];
 export const actions = [
   'send-form',
   'send-password-form',
+  'send-challenge',
   'send-success',
   'auth-init',
   'auth-cont',
@@ -35,7 +40,7 @@ export const actions = [
   'open-tunnel',
   'deny',
   'deny-cookie',
-  'no-cookie',
+  'unavailable',
   'internal-error',
   'drop',
 ] as const;
@@ -69,7 +74,32 @@ export const rows: readonly Row[] = [
     story: 'It starts over with the form; the login goes on.',
   },
   { in: 'COOKIE', on: 'form', to: 'COOKIE', do: 'send-form', story: 'It looks at the form once more.' },
-  { in: 'INACTIVE', on: 'login', to: 'INIT', do: 'auth-init', story: 'A user name: secmod starts a login.' },
+  {
+    in: 'INACTIVE',
+    on: 'login',
+    to: 'INIT',
+    do: 'auth-init',
+    story: 'Who it is is known: secmod starts a login.',
+  },
+  {
+    in: 'INACTIVE',
+    on: 'challenge',
+    to: 'INACTIVE',
+    do: 'send-challenge',
+    story: 'The client can do Negotiate: it is asked for its token.',
+  },
+  ...inEach(['INIT', 'REQ'], {
+    on: 'next-token',
+    to: 'REQ',
+    do: 'send-challenge',
+    story: 'Another leg of Negotiate.',
+  }),
+  ...inEach(['INIT', 'REQ'], {
+    on: 'fall-back',
+    to: 'INACTIVE',
+    do: 'send-form',
+    story: 'Negotiate has failed: the next way, on the same connection.',
+  }),
   {
     in: 'INIT',
     on: 'prompt-at-hand',
@@ -107,8 +137,14 @@ export const rows: readonly Row[] = [
   ...inEach(before, {
     on: 'connect-without-cookie',
     to: 'FAILED',
-    do: 'no-cookie',
+    do: 'unavailable',
     story: 'Nothing to open.',
+  }),
+  ...inEach(before, {
+    on: 'connect-without-certificate',
+    to: 'FAILED',
+    do: 'unavailable',
+    story: 'A cookie alone does not open a tunnel there.',
   }),
   {
     in: 'COOKIE',

@@ -14,12 +14,14 @@ import {
 } from '../wire/auth-xml.js';
 import type { ClientIdentity } from '../wire/connect-request.js';
 import type { Cookies } from '../wire/cookies.js';
-import { type GroupMenu, groupMenu, resolveGroup } from '../wire/groups.js';
-import { type HttpReply, serviceUnavailable, unauthorized } from '../wire/http-reply.js';
+import { type GroupMenu, groupMenu, resolveGroup, withGroups } from '../wire/groups.js';
+import { type DenyReason, type HttpReply, serviceUnavailable, unauthorized } from '../wire/http-reply.js';
+import { type Negotiation, NO_NEGOTIATION, negotiateChallenge, negotiateHeader } from '../wire/negotiate.js';
 import { type AuthEvent, type AuthState, type Row, START, step, validate } from './http-auth.machine.js';
+import { certificateOnly, chooseWay, type LoginWay, loginWays, type MethodSettings } from './login-ways.js';
 
 /** What of a vhost's options the login needs. */
-export interface LoginSettings {
+export interface LoginSettings extends MethodSettings {
   readonly 'select-group': readonly string[];
   readonly 'default-select-group': string;
   readonly 'pre-login-banner': string;
@@ -34,6 +36,13 @@ export interface LoginPages {
   /** Asked when the login has succeeded. */
   readonly certificateSha1: () => string;
   readonly profile: ProfileLink | null;
+  /** Whose certificate the client has shown, as secmod says; null without a good one. */
+  readonly holder: CertificateHolder | null;
+}
+
+export interface CertificateHolder {
+  readonly userName: string;
+  readonly groups: readonly string[];
 }
 
 export type Effect =
@@ -42,7 +51,12 @@ export type Effect =
       readonly reply: HttpReply /** Why the connection ends with it; null: it goes on. */;
       readonly failure: string | null;
     }
-  | { readonly do: 'auth-init'; readonly userName: string; readonly groupName: string }
+  | {
+      readonly do: 'auth-init';
+      readonly userName: string;
+      readonly groupName: string /** As SEC_AUTH_INIT has it. */;
+      readonly way: number;
+    }
   | { readonly do: 'auth-cont'; readonly sid: Uint8Array; readonly password: Uint8Array }
   | { readonly do: 'open-session'; readonly cookie: Uint8Array }
   | { readonly do: 'open-tunnel' }
@@ -56,6 +70,9 @@ const MAX_PASSWORD = 4096;
 const NO_GROUPS: GroupMenu = { options: [], defaultOption: '' };
 const FIRST_MESSAGE = 'Please enter your username and password.';
 const PASSWORD_MESSAGE = 'Please enter your password.';
+const GROUP_MESSAGE = 'Please select your group.';
+
+const NO_WAY = 'the client has no good certificate or ticket, and there is no other way to log in';
 
 const faults = validate();
 if (faults.length > 0) throw new Error(`http-auth table: ${faults.join('; ')}`);
@@ -64,8 +81,10 @@ export class HttpAuth {
   readonly #settings: LoginSettings;
   readonly #pages: LoginPages;
   readonly #deadlineMs: number;
+  readonly #ways: readonly LoginWay[];
+  #way: LoginWay | null = null;
   #state: AuthState = START;
-  #menu: GroupMenu = NO_GROUPS;
+  #menu: GroupMenu;
   #style: XmlStyle = 'aggregate';
   #userName = '';
   #group = '';
@@ -73,7 +92,12 @@ export class HttpAuth {
   #phone = false;
   /** The URL selected the group. */
   #forced = false;
+  /** The next password, or token of Negotiate. */
   #password: Buffer | null = null;
+  #negotiation = NO_NEGOTIATION;
+  /** Of secmod for the client; null when none is expected in return. */
+  #token: Uint8Array | null = null;
+  #negotiateFailed = false;
   #sid: Uint8Array | null = null;
   #cookie: Uint8Array | null = null;
   #prompt: { message: string; counter: number } = { message: '', counter: 0 };
@@ -85,7 +109,9 @@ export class HttpAuth {
     this.#settings = settings;
     this.#pages = pages;
     this.#deadlineMs = nowMs + settings['auth-timeout'] * 1000;
-    this.#menu = groupMenu(settings['select-group'], settings['default-select-group']);
+    this.#ways = loginWays(settings);
+    const menu = groupMenu(settings['select-group'], settings['default-select-group']);
+    this.#menu = withGroups(menu, pages.holder?.groups ?? []);
   }
 
   get state(): AuthState {
@@ -108,8 +134,11 @@ export class HttpAuth {
   }
 
   /** GET of a login path. */
-  get(identity: ClientIdentity): Effect {
+  get(identity: ClientIdentity, negotiation: Negotiation = NO_NEGOTIATION): Effect {
     this.#setStyle(identity);
+    const way = this.#chooseWay(negotiation);
+    if (!way) return this.#refuse(NO_WAY, 'No certificate');
+    if (this.#isNegotiating(way)) return this.#negotiate(this.#group);
     return this.#on('form', 'the form was asked for');
   }
 
@@ -131,7 +160,7 @@ export class HttpAuth {
   }
 
   /** POST of a login path. */
-  post(body: AuthBody, identity: ClientIdentity): Effect {
+  post(body: AuthBody, identity: ClientIdentity, negotiation: Negotiation = NO_NEGOTIATION): Effect {
     this.#setStyle(identity);
     const tooLong =
       Math.max(Buffer.byteLength(body.username ?? ''), Buffer.byteLength(body.group ?? '')) > MAX_NAME;
@@ -139,10 +168,74 @@ export class HttpAuth {
       return this.#refuse('user name, group or password is too long');
     const keep = body.group === null || this.#forced;
     const group = keep ? this.#group : resolveGroup(this.#menu, body.group);
+    const way = this.#chooseWay(negotiation);
+    if (!way) return this.#refuse(NO_WAY, 'No certificate');
+    if (this.#isNegotiating(way)) return this.#negotiate(group);
+    if (!way.needs.has('password')) return this.#withoutPassword(group, body.group === null);
     if (body.username !== null) return this.#login(body.username, group, body.password);
     if (body.password !== null && this.#state !== 'INACTIVE') return this.#givePassword(body.password);
     if (this.#state === 'INACTIVE') this.#group = group;
     return this.#on('form', 'the form was asked for');
+  }
+
+  /** Chosen anew with each request until a login begins: a client may say later what it can do. */
+  #chooseWay(negotiation: Negotiation): LoginWay | null {
+    this.#negotiation = negotiation;
+    if (this.#state !== 'INACTIVE') return this.#way;
+    const certificate = this.#pages.holder !== null;
+    const others = chooseWay(this.#ways, { certificate, negotiate: false });
+    // Where nothing else is left, the client is asked even if it has not offered it.
+    const negotiate = !this.#negotiateFailed && (negotiation.offered || !others);
+    this.#way = chooseWay(this.#ways, { certificate, negotiate });
+    return this.#way;
+  }
+
+  /** The next thing that is wanted of the client is a token. */
+  #isNegotiating(way: LoginWay): boolean {
+    if (this.#state === 'INACTIVE') return way.needs.has('negotiate');
+    return this.#state === 'REQ' && this.#token !== null;
+  }
+
+  #negotiate(group: string): Effect {
+    const { token } = this.#negotiation;
+    this.#group = group;
+    if (this.#state === 'INACTIVE' && !token) return this.#on('challenge', 'a token is wanted');
+    if (!token) return this.#refuse('the client has given Negotiate up');
+    this.#password = token;
+    return this.#state === 'INACTIVE' ? this.#on('login', 'login') : this.#on('password', 'the next token');
+  }
+
+  /** Another way than by Negotiate. */
+  #hasFallback(): boolean {
+    return chooseWay(this.#ways, { certificate: this.#pages.holder !== null, negotiate: false }) !== null;
+  }
+
+  /** secmod refuses tokens: the next way, from the beginning. */
+  #fallBack(): Effect {
+    this.#negotiateFailed = true;
+    this.#sid = null;
+    this.#userName = '';
+    this.#way = chooseWay(this.#ways, { certificate: this.#pages.holder !== null, negotiate: false });
+    return this.#on('fall-back', 'Negotiate has failed');
+  }
+
+  /** The certificate says who it is. `unasked`: the client has not been able to select a group. */
+  #withoutPassword(group: string, unasked: boolean): Effect {
+    if (this.#state !== 'INACTIVE') return this.#on('form', 'the form was asked for');
+    const groups = this.#eligibleGroups();
+    const [only = ''] = groups;
+    if (group === '' && unasked && groups.length > 1)
+      return this.#on('form', 'which group is to be selected');
+    this.#userName = this.#pages.holder?.userName ?? '';
+    this.#group = group === '' && groups.length === 1 ? only : group;
+    return this.#on('login', 'login');
+  }
+
+  /** Groups of the certificate that the virtual host offers. */
+  #eligibleGroups(): readonly string[] {
+    const groups = this.#pages.holder?.groups ?? [];
+    const offered = groupMenu(this.#settings['select-group'], '').options.map(({ value }) => value);
+    return offered.length === 0 ? groups : groups.filter((group) => offered.includes(group));
   }
 
   #login(userName: string, group: string, password: Buffer | null): Effect {
@@ -166,12 +259,16 @@ export class HttpAuth {
   /** Answer to `auth-init` or `auth-cont`. */
   authReply(reply: AuthReply): Effect {
     this.#sid = reply.sid ?? this.#sid;
+    const negotiated = this.#token !== null || (this.#state === 'INIT' && this.#negotiation.token !== null);
+    this.#token = reply.token && Uint8Array.from(reply.token);
+    if (reply.reply === 'FAILED' && negotiated && this.#hasFallback()) return this.#fallBack();
     if (reply.reply === 'FAILED')
       return this.#on('denied', reply.message || 'wrong user name, password or group');
     if (!this.#sid) return this.#on('failure', 'secmod gave no session id');
     if (reply.reply === 'OK') return this.#granted(reply);
     this.#prompt = { message: promptText(reply.message), counter: reply.passwdCounter };
     const atHand = this.#state === 'INIT' && this.#password !== null;
+    if (this.#token && !atHand) return this.#on('next-token', 'secmod wants another token');
     return this.#on(atHand ? 'prompt-at-hand' : 'prompt', 'secmod asks for a password');
   }
 
@@ -184,6 +281,9 @@ export class HttpAuth {
   /** CONNECT to the tunnel's path. */
   connect(cookies: Cookies): Effect {
     this.#cookie = cookies.webvpn;
+    const { 'cisco-client-compat': once } = this.#settings;
+    if (certificateOnly(this.#ways) && !once && !this.#pages.holder)
+      return this.#on('connect-without-certificate', 'CONNECT without a client certificate');
     return this.#on(cookies.webvpn ? 'connect' : 'connect-without-cookie', 'CONNECT without a valid cookie');
   }
 
@@ -209,9 +309,9 @@ export class HttpAuth {
     return this.#effect(row);
   }
 
-  #refuse(failure: string): Effect {
+  #refuse(failure: string, reason: DenyReason = 'Authentication failed'): Effect {
     this.#state = 'FAILED';
-    return { do: 'reply', reply: unauthorized('Authentication failed'), failure };
+    return { do: 'reply', reply: unauthorized(reason), failure };
   }
 
   #effect(row: Row): Effect {
@@ -222,10 +322,12 @@ export class HttpAuth {
       case 'send-password-form':
         if (this.#phone) return this.#refuse('login refused: an IP phone has one try');
         return { do: 'reply', reply: formReply(this.#form('password')), failure: null };
+      case 'send-challenge':
+        return { do: 'reply', reply: negotiateChallenge(this.#token, this.#hasFallback()), failure: null };
       case 'send-success':
         return { do: 'reply', reply: this.#success(), failure: null };
       case 'auth-init':
-        return { do: 'auth-init', userName: this.#userName, groupName: this.#group };
+        return this.#authInit();
       case 'auth-cont':
         return { do: 'auth-cont', sid: this.#heldSid(), password: this.#takePassword() };
       case 'open-session':
@@ -240,13 +342,21 @@ export class HttpAuth {
         };
       case 'deny-cookie':
         return { do: 'reply', reply: unauthorized('Cookie is not acceptable'), failure: this.#why };
-      case 'no-cookie':
+      case 'unavailable':
         return { do: 'reply', reply: serviceUnavailable(), failure: this.#why };
       case 'internal-error':
         return { do: 'reply', reply: this.#internalError(row), failure: this.#why };
       case 'drop':
         return { do: 'drop', failure: this.#why };
     }
+  }
+
+  /** Only a name that was typed is sent: whose the certificate is secmod knows better. */
+  #authInit(): Effect {
+    const needs = this.#way?.needs;
+    const typed = needs?.has('password') === true && !needs.has('negotiate');
+    const way = this.#way?.index ?? 0;
+    return { do: 'auth-init', userName: typed ? this.#userName : '', groupName: this.#group, way };
   }
 
   /** At CONNECT a 401 would make openconnect give the cookie up; a 503 lets it try again. */
@@ -256,28 +366,36 @@ export class HttpAuth {
 
   #success(): HttpReply {
     if (this.#phone) return phoneSuccess(this.#heldSid());
-    return successReply({
+    const reply = successReply({
       style: this.#style,
       sid: this.#heldSid(),
       banner: this.#banner,
       certificateSha1: this.#pages.certificateSha1(),
       profile: this.#pages.profile,
     });
+    if (!this.#token) return reply;
+    const [connection, ...headers] = reply.headers;
+    const all = [...(connection ? [connection] : []), negotiateHeader(this.#token), ...headers];
+    return { ...reply, headers: all };
   }
 
-  #form(kind: AuthForm['kind']): AuthForm {
+  #form(kind: 'main' | 'password'): AuthForm {
     const first = kind === 'main';
     return {
       style: this.#style,
-      kind,
+      kind: first && !this.#way?.needs.has('password') ? 'group' : kind,
       banner: first ? this.#settings['pre-login-banner'] : '',
-      message: first ? FIRST_MESSAGE : this.#prompt.message,
+      message: first ? this.#firstMessage() : this.#prompt.message,
       menu: first ? this.#menu : NO_GROUPS,
       group: this.#group,
       passwordCounter: this.#prompt.counter,
       sid: this.#sid,
       cookieTimeoutSec: this.#settings['cookie-timeout'],
     };
+  }
+
+  #firstMessage(): string {
+    return this.#way?.needs.has('password') ? FIRST_MESSAGE : GROUP_MESSAGE;
   }
 
   #setStyle(identity: ClientIdentity): void {

@@ -24,11 +24,13 @@ import {
 } from '../wire/connect-request.js';
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
+import { parseNegotiation } from '../wire/negotiate.js';
 import { route } from '../wire/urls.js';
+import { certificateHolder } from './client-certificate.js';
 import { detailOf, messageOf, NO_COUNTS } from './detail.js';
 import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
-import { SecmodCalls, type Startup } from './secmod-calls.js';
+import { SecmodCalls, type SignRequest, type Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
 import type { Vhost, Vhosts } from './vhosts.js';
@@ -66,13 +68,6 @@ export interface ClientDeps {
   readonly onTunnel: (id: number, client: Client) => void;
   /** Called once: the client is gone and main knows. */
   readonly onGone: (client: Client) => void;
-}
-
-interface SignRequest {
-  readonly requestId: number;
-  readonly keyIndex: number;
-  readonly scheme: number;
-  readonly data: Buffer;
 }
 
 const ACCESS_DENIED = 49; // RFC 8446 §6.2
@@ -165,7 +160,7 @@ export class Client implements HttpHandler {
 
   async #signHandshake(vhost: string, request: SignRequest): Promise<void> {
     this.#keyIndex = request.keyIndex;
-    const signature = await this.#signature(this.#deps.vhosts.find(vhost), request, (why) => {
+    const signature = await this.#secmod.signature(this.#deps.vhosts.find(vhost).name, request, (why) => {
       this.#failure ??= why;
     });
     if (!this.#gone) this.#stream.connection.completeSign(request.requestId, signature);
@@ -173,35 +168,29 @@ export class Client implements HttpHandler {
 
   /** The client renegotiates TLS 1.2 inside its tunnel. */
   async #signRekey(id: number, request: SignRequest): Promise<void> {
-    const signature = await this.#signature(this.#vhost, request, (why) => {
+    const signature = await this.#secmod.signature(this.#vhost.name, request, (why) => {
       this.#deps.log.warn({ client: this.handle }, why);
     });
     if (!this.#gone) this.#deps.dataplane.completeSign(id, request.requestId, signature);
   }
 
-  async #signature(
-    vhost: Vhost,
-    { keyIndex, scheme, data }: SignRequest,
-    complain: (why: string) => void,
-  ): Promise<Uint8Array | null> {
-    try {
-      const signature = await this.#secmod.sign({ vhost: vhost.name, keyIndex, scheme, data });
-      if (!signature) complain('secmod refused to sign the TLS handshake');
-      return signature;
-    } catch (error) {
-      complain(`secmod did not sign the TLS handshake: ${messageOf(error)}`);
-      return null;
-    }
-  }
-
   #onSecure(info: TlsInfo): void {
     clearTimeout(this.#timer.handshake);
-    const { vhosts, front, now } = this.#deps;
     this.#tls = info;
-    this.#vhost = vhosts.find(info.vhost);
+    this.#vhost = this.#deps.vhosts.find(info.vhost);
     this.#pages = this.#pagesOf(this.#vhost);
+    void this.#serve({ vhost: this.#vhost.name, verifyError: info.verifyError });
+  }
+
+  /** HTTP begins when it is known whether the client has a good certificate. */
+  async #serve(info: Pick<TlsInfo, 'vhost' | 'verifyError'>): Promise<void> {
+    const { front, now, log } = this.#deps;
+    const { remoteIp: ip } = this.#startup;
+    const child = log.child({ client: this.handle, ip });
+    const holder = await certificateHolder(this.#stream.connection, info, this.#secmod, child);
+    if (this.#gone) return;
     const profile = this.#vhost.profile?.link ?? null;
-    const pages = { certificateSha1: () => this.#certificateSha1(), profile };
+    const pages = { certificateSha1: () => this.#certificateSha1(), profile, holder };
     this.#auth = new HttpAuth(this.#vhost.options, pages, now());
     front.serve(this.#stream, this);
   }
@@ -251,11 +240,12 @@ export class Client implements HttpHandler {
 
   #loginEffect(request: HttpRequest, answer: Exclude<Answer, { kind: 'reply' }>): Effect {
     const auth = this.#session();
-    if (request.method === 'GET') return auth.get(this.#identity);
+    const negotiation = parseNegotiation(request.headers);
+    if (request.method === 'GET') return auth.get(this.#identity, negotiation);
     const body = parseAuthBody(request.body);
     if (answer.kind === 'phone') return auth.postPhone(body, this.#identity);
     auth.selectByUrl(answer.group);
-    return auth.post(body, this.#identity);
+    return auth.post(body, this.#identity, negotiation);
   }
 
   onConnect(request: HttpRequest, head: Buffer, reply: (reply: HttpReply) => void): void {
@@ -302,9 +292,7 @@ export class Client implements HttpHandler {
           reply(effect.reply);
           return null;
         case 'auth-init':
-          return auth.authReply(
-            await this.#secmod.authInit(this.#vhost.name, effect.userName, effect.groupName, this.#identity),
-          );
+          return auth.authReply(await this.#secmod.authInit(this.#vhost.name, effect, this.#identity));
         case 'auth-cont':
           return auth.authReply(await this.#secmod.authCont(effect.sid, effect.password));
         case 'open-session':
