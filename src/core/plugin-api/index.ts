@@ -92,8 +92,10 @@ export interface AccountingPlugin {
   create(options: BackendOptions, host: AccountingHost): Promise<AccountingBackend>;
 }
 
-/** Must not block a session: the methods take the record and return, delivery is the back end's care. */
+/** Must not block a session: the methods but `admit` take the record and return, delivery is the back end's care. */
 export interface AccountingBackend {
+  /** Before a session begins: false refuses it. Absent: all may. Should answer within 10 s. */
+  admit?(session: AccountedSession): Promise<boolean>;
   /** Once per session, however often its client connects again. */
   start(session: AccountedSession): void;
   interim(session: AccountedSession, usage: SessionUsage): void;
