@@ -60,6 +60,20 @@ test('with a ticket: no password, the local name and its Unix group; without one
   expect(server.process.output).toContain('alice@LAB.TEST');
 });
 
+test('while the KDC is dead tickets for the service are good, and nobody gets a new one until it is back', async () => {
+  const { lab, kdc, server, env, request } = await start('');
+  await kinit(lab, env);
+  await lab.client().must(['kvno', `HTTP/${NAME}`], { env });
+  await kdc.process.stop('SIGKILL');
+  expect((await authenticate(lab, server, request)).code).toBe(0);
+  await lab.client().must(['kdestroy'], { env });
+  expect((await lab.client().run(['kinit', 'alice'], { env, input: 'secret\n' })).code).toBe(1);
+  expect((await authenticate(lab, server, request)).code).not.toBe(0);
+  await kdc.restart();
+  await kinit(lab, env);
+  expect((await authenticate(lab, server, request)).code).toBe(0);
+});
+
 test('a ticket that is too old by tgt-freshness-time, and one that has expired', async () => {
   const { lab, server, env, request } = await start(',tgt-freshness-time=1');
   await kinit(lab, env);
