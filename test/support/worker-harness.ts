@@ -228,6 +228,7 @@ export class WorkerHarness {
       },
       AUTH_COOKIE_REQ: (body) => this.#answerCookie(body),
       SESSION_INFO: note('SESSION_INFO'),
+      HANDSHAKE: note('HANDSHAKE'),
       TUN_MTU: note('TUN_MTU'),
       CLI_STATS: note('CLI_STATS'),
       BAN_IP: (body) => {

@@ -40,6 +40,7 @@ beforeEach(() => {
     store,
     now: () => now,
     vhost: (name) => (name === 'default' ? config : undefined),
+    iroutes: () => new Map(),
     accounting: () => null,
     log: pino({ level: 'silent' }),
   });

@@ -2,6 +2,7 @@
 import { parseAuthMethod } from './auth-method.js';
 import { parsePorts } from './fw-ports.js';
 import { parseKkdcp } from './kkdcp.js';
+import { parseListenAddress } from './listen-address.js';
 import { isDefaultRoute, isIp, parseNetwork } from './networks.js';
 import type { Format } from './option-spec.js';
 
@@ -16,6 +17,11 @@ const matches =
   (what: string, test: (text: string) => boolean) =>
   (text: string): string | null =>
     test(text) ? null : `"${text}" ${what}`;
+
+const path = (text: string): string | null =>
+  /^(?:pkcs11|tpmkey):/i.test(text)
+    ? `"${text}" is a key in a token, which cannot be used; give a file`
+    : null;
 
 export const formats: Readonly<Record<Format, (text: string) => string | null>> = {
   address: matches('is not an IP address', isIp),
@@ -51,10 +57,14 @@ export const formats: Readonly<Record<Format, (text: string) => string | null>> 
   ),
   header: matches('is not of the form "Name: value"', (text) => HEADER.test(text)),
   kkdcp: matches('is not of the form "/path REALM udp|tcp@host:port"', (text) => parseKkdcp(text) !== null),
-  path: (text) =>
-    /^(?:pkcs11|tpmkey):/i.test(text)
-      ? `"${text}" is a key in a token, which cannot be used; give a file`
-      : null,
+  'listen-address': matches(
+    'is neither "address:port" nor the path of a socket',
+    (text) => parseListenAddress(text) !== null,
+  ),
+  directory: path,
+  file: path,
+  path,
+  program: path,
   ports: matches(
     'is not of the form "tcp(443), udp(53), icmp()" or "!(tcp(25))"',
     (text) => parsePorts(text) !== null,

@@ -63,18 +63,29 @@ const leaseText = () => str(512);
 const byteCounts = { bytesIn: u64(), bytesOut: u64() };
 
 /** Disconnect reasons with ocserv's numbers as order (1-based). */
-export const discReason = () =>
-  oneOf(
-    'unspecified',
-    'user-disconnect',
-    'server-disconnect',
-    'idle-timeout',
-    'dpd-timeout',
-    'error',
-    'session-timeout',
-    'temporary-disconnect',
-    'health-probe',
-  );
+export const discReasons = [
+  'unspecified',
+  'user-disconnect',
+  'server-disconnect',
+  'idle-timeout',
+  'dpd-timeout',
+  'error',
+  'session-timeout',
+  'temporary-disconnect',
+  'health-probe',
+] as const;
+export const discReason = () => oneOf(...discReasons);
+
+/** Packets of one tunnel that were dropped; only grow. */
+const drops = () =>
+  struct({
+    tooBig: u64(),
+    malformed: u64(),
+    source: u64(),
+    rateLimit: u64(),
+    tunFull: u64(),
+    replay: u64(),
+  });
 
 /** group_cfg: per-session configuration, vhost defaults already merged with group and user. null: not set. */
 export const groupConfig = () =>
@@ -551,6 +562,13 @@ export const messages = {
     },
     doc: 'What was negotiated; again whenever DTLS comes up or goes down.',
   }),
+  HANDSHAKE: message({
+    id: 28,
+    from: 'worker',
+    to: 'main',
+    body: { client: client(), channel: oneOf('tls', 'dtls'), milliseconds: u32() },
+    doc: 'A handshake is complete, and how long it took; for the metrics.',
+  }),
   TUN_MTU: message({
     id: 11,
     from: 'worker',
@@ -573,7 +591,14 @@ export const messages = {
     from: 'worker',
     to: 'main',
     when: ['COMPLETED'],
-    body: { client: client(), ...byteCounts, packetsIn: u64(), packetsOut: u64(), dtlsActive: bool() },
+    body: {
+      client: client(),
+      ...byteCounts,
+      packetsIn: u64(),
+      packetsOut: u64(),
+      drops: drops(),
+      dtlsActive: bool(),
+    },
     doc: 'Interim counters (only grow).',
   }),
   SEC_CLI_STATS: message({
@@ -620,6 +645,7 @@ export const messages = {
       ...byteCounts,
       packetsIn: u64(),
       packetsOut: u64(),
+      drops: drops(),
     },
     doc: 'Last message about a client; its handle is dead.',
   }),
@@ -670,6 +696,17 @@ export const messages = {
       maxAuthTimeMs: u32(),
     },
     doc: 'Periodic figures for show status.',
+  }),
+  SECM_LOGIN_STEP: message({
+    id: 235,
+    from: 'secmod',
+    to: 'main',
+    body: {
+      method: str(32),
+      result: oneOf('accepted', 'prompted', 'wrong', 'rejected', 'failed'),
+      milliseconds: u32(),
+    },
+    doc: 'A back end has made a step of a login, and how long it took; for the metrics.',
   }),
   SECM_LIST_COOKIES: message({
     id: 246,

@@ -151,9 +151,7 @@ export interface NativeIo {
 
 // ---------------------------------------------------------------- TLS
 
-export interface TlsContextOptions {
-  /** Certificate chains in PEM (leaf first), one per key; index = `keyIndex` of onSign. RSA and EC (and Ed25519). */
-  certificateChains: readonly Uint8Array[];
+export interface TlsSuites {
   /** e.g. 'TLSv1.2'. */
   minVersion: 'TLSv1.2' | 'TLSv1.3';
   maxVersion: 'TLSv1.2' | 'TLSv1.3';
@@ -162,6 +160,11 @@ export interface TlsContextOptions {
   cipherSuites?: string;
   groups?: string;
   signatureAlgorithms?: string;
+}
+
+export interface TlsContextOptions extends TlsSuites {
+  /** Certificate chains in PEM (leaf first), one per key; index = `keyIndex` of onSign. RSA and EC (and Ed25519). */
+  certificateChains: readonly Uint8Array[];
   /** The server's order of suites decides; undefined: yes. */
   serverPreference?: boolean;
   clientCertificate: 'none' | 'request' | 'require';
@@ -383,6 +386,8 @@ export interface NativeBinding {
   /** `ca`: PEM bundle; `crl`: one list in DER, or any number in PEM. Throws when one of them holds nothing usable. */
   createCertificateVerifier(options: { ca: Uint8Array; crl?: Uint8Array }): CertificateVerifier;
   createTlsContext(options: TlsContextOptions): TlsServerContext;
+  /** What OpenSSL does not take of versions, suites, groups or signature algorithms; null: a context can have them. */
+  checkTlsSuites(options: TlsSuites): string | null;
   /** Takes ownership of `fd`. */
   acceptTls(context: TlsServerContext, fd: number, handlers: TlsHandlers): TlsConnection;
   createDataplane(onEvent: (event: DataplaneEvent) => void): Dataplane;

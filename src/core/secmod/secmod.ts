@@ -59,9 +59,11 @@ export class Secmod {
       store: options.store,
       now: () => Math.floor(options.nowMs() / 1000),
       vhost: (name) => this.vhosts.get(name)?.config,
+      iroutes: (name) => this.vhosts.get(name)?.iroutes ?? new Map(),
       accounting: (name) => this.vhosts.get(name)?.accounting ?? null,
       log: options.log,
     });
+    this.statistics.onStep = (step) => this.#main?.send('SECM_LOGIN_STEP', step);
     this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
   }
 

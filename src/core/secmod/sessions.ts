@@ -1,5 +1,6 @@
 /** The sessions that secmod knows: what main asks about cookies, and their expiry. */
 import { createHash, randomInt } from 'node:crypto';
+import { type Iroutes, withIroutes } from '../config/exposed-iroutes.js';
 import { sessionConfig } from '../config/group-config.js';
 import type { VhostConfig } from '../config/schema.js';
 import { withSessionSettings } from '../config/session-settings.js';
@@ -33,6 +34,8 @@ export interface SessionsDeps {
   readonly now: () => number;
   /** The running configuration of a virtual host; undefined once it is gone. */
   readonly vhost: (name: string) => VhostConfig | undefined;
+  /** expose-iroutes of a virtual host. */
+  readonly iroutes: (vhost: string) => Iroutes;
   /** That of a virtual host; null without accounting. */
   readonly accounting: (vhost: string) => AccountingBackend | null;
   readonly log: Logger;
@@ -94,8 +97,9 @@ export class Sessions {
     const vhost = this.#deps.vhost(session.vhost);
     try {
       if (!vhost) return undefined;
-      const { settings } = session;
-      return settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
+      const { settings, userName } = session;
+      const config = settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
+      return withIroutes(config, this.#deps.iroutes(session.vhost), userName);
     } catch (error) {
       const { message } = error as Error;
       this.#deps.log.error(

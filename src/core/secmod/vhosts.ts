@@ -1,5 +1,6 @@
 /** The virtual hosts as secmod runs them: configuration, keys and back end of each. */
 import { join } from 'node:path';
+import { type Iroutes, readIroutes } from '../config/exposed-iroutes.js';
 import { needsRestart, reloaded } from '../config/reload.js';
 import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import type { Logger } from '../log.js';
@@ -20,6 +21,8 @@ export interface Vhost {
   readonly ocspResponse: Buffer;
   /** The file of user-profile. */
   readonly profile: Profile | null;
+  /** Networks behind the clients, for expose-iroutes. */
+  readonly iroutes: Iroutes;
   /** By `way` of SEC_AUTH_INIT. */
   readonly ways: readonly LoginWay[];
   /** null without `acct`. */
@@ -93,8 +96,12 @@ export class Vhosts {
       const clientTrust = loadClientTrust(vhost);
       const ocspResponse = loadOcspResponse(vhost);
       const profile = loadProfile(vhost['user-profile']);
+      const iroutes = readIroutes(vhost, (problem) =>
+        this.#services.log.warn({ vhost: vhost.name }, problem),
+      );
       const { ways, accounting } = this.#byName.get(vhost.name) ?? (await this.#backends(vhost));
-      byName.set(vhost.name, { config: vhost, keys, clientTrust, ocspResponse, profile, ways, accounting });
+      const files = { keys, clientTrust, ocspResponse, profile, iroutes };
+      byName.set(vhost.name, { config: vhost, ...files, ways, accounting });
     }
     return byName;
   }

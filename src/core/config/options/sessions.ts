@@ -161,19 +161,19 @@ export const sessionOptions = {
   'connect-script': text('', {
     ...G,
     ...main,
-    format: 'path',
+    format: 'program',
     doc: 'Program run before a session is accepted; an exit status other than 0 refuses it.',
   }),
   'disconnect-script': text('', {
     ...G,
     ...main,
-    format: 'path',
+    format: 'program',
     doc: 'Program run when a session has ended.',
   }),
   'host-update-script': text('', {
     ...G,
     ...main,
-    format: 'path',
+    format: 'program',
     doc: "Program run when the client's host name is known.",
   }),
   'script-timeout': num(60, {

@@ -65,7 +65,7 @@ export const webOptions = {
   'user-profile': text('', {
     ...U,
     ...secmod,
-    format: 'path',
+    format: 'file',
     max: 1024,
     doc: "AnyConnect XML profile for clients; only the virtual host's value is sent.",
   }),
