@@ -1,7 +1,10 @@
 /** Logins by tokens in secmod: their sizes, the name that nobody types, and what follows them. */
+import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
+import { buildConfig } from '../../src/core/config/load.js';
 import type { AuthBackendPlugin, Credential, LoginContext, Step } from '../../src/core/plugin-api/index.js';
 import { combined } from '../../src/core/secmod/combined.js';
+import { testLogin } from '../../src/core/secmod/test-login.js';
 import { SecmodLab } from '../support/secmod-lab.js';
 
 let lab: SecmodLab | undefined;
@@ -82,4 +85,21 @@ test('the method after a ticket knows whose it was', async () => {
   ).toMatchObject({
     result: 'fail',
   });
+});
+
+test('vpn auth test says that it has no ticket to show', async () => {
+  const common = { 'server-cert': ['c'], 'server-key': ['k'], 'ipv4-network': '10.0.0.0/24' };
+  const result = await testLogin({
+    config: buildConfig({ ...common, auth: ['one'] }, {}, null),
+    plugins: new Map([['one', plugin('negotiate', 1)]]),
+    userName: '',
+    vhost: 'default',
+    groupName: '',
+    answer: async () => 'x',
+    log: pino({ level: 'silent' }),
+  });
+  expect(result.session).toBeNull();
+  expect(result.steps).toEqual([
+    expect.objectContaining({ step: 'refused', message: expect.stringContaining('ticket') }),
+  ]);
 });
