@@ -1,5 +1,8 @@
-// `createCertificateVerifier` of NativeBinding (src/core/native/types.ts).
+// `createCertificateVerifier` and `createPkcs12` of NativeBinding (src/core/native/types.ts).
+#include <openssl/crypto.h>
+
 #include "dataplane/client_trust.h"
+#include "dataplane/pkcs12.h"
 #include "napi/env_state.h"
 #include "napi/module.h"
 #include "napi/napi_util.h"
@@ -68,11 +71,38 @@ Napi::Value create_certificate_verifier(const Napi::CallbackInfo& info) {
   return known.verifier.New({Napi::External<std::unique_ptr<ClientTrust>>::New(env, &trust)});
 }
 
+void wipe(std::string* secret) { OPENSSL_cleanse(secret->data(), secret->size()); }
+
+Napi::Value create_pkcs12(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Options options(env, info[0], "options");
+  if (!options.ok()) return env.Undefined();
+  Pkcs12Options wanted;
+  wanted.certificate = string_of(options.bytes("certificate"));
+  wanted.key = string_of(options.bytes("key"));
+  wanted.authorities = string_of(options.bytes("authorities"));
+  wanted.password = options.text("password");
+  wanted.friendly_name = options.text("friendlyName");
+  wanted.legacy = options.flag("legacy");
+  std::string reason;
+  const std::vector<std::uint8_t> der =
+      options.ok() ? make_pkcs12(wanted, &reason) : std::vector<std::uint8_t>();
+  wipe(&wanted.key);
+  wipe(&wanted.password);
+  if (!options.ok()) return env.Undefined();
+  if (der.empty()) {
+    throw_certificate_error(env, reason);
+    return env.Undefined();
+  }
+  return copy_to_buffer(env, der.data(), der.size());
+}
+
 }  // namespace
 
 void init_certificates(Napi::Env env, Napi::Object exports) {
   exports.Set("createCertificateVerifier",
               Napi::Function::New<create_certificate_verifier>(env, "createCertificateVerifier"));
+  exports.Set("createPkcs12", Napi::Function::New<create_pkcs12>(env, "createPkcs12"));
 }
 
 }  // namespace ocvpn::napi

@@ -174,6 +174,18 @@ export interface TlsContextOptions extends TlsSuites {
   ocspResponse?: Uint8Array;
 }
 
+/** A certificate with its key and authorities for an import elsewhere; all of them in PEM. */
+export interface Pkcs12Options {
+  certificate: Uint8Array;
+  key: Uint8Array;
+  authorities: Uint8Array;
+  password: string;
+  /** Shown where the file is imported. */
+  friendlyName: string;
+  /** Triple DES and SHA-1 for importers that know nothing newer, instead of AES-256 and SHA-256. */
+  legacy: boolean;
+}
+
 /** Verifies client certificates outside of a handshake. */
 export interface CertificateVerifier {
   /**
@@ -255,6 +267,8 @@ export interface OffloadSwitches {
   tunCoalesce: boolean;
   /** Batch CSTP records into few writes. */
   tlsBatch: boolean;
+  /** While many packets come, wait up to 0.15 ms for more of them before a turn of the packet loop. */
+  turnPace: boolean;
 }
 
 export interface DtlsOptions {
@@ -385,6 +399,8 @@ export interface NativeBinding {
   io: NativeIo;
   /** `ca`: PEM bundle; `crl`: one list in DER, or any number in PEM. Throws when one of them holds nothing usable. */
   createCertificateVerifier(options: { ca: Uint8Array; crl?: Uint8Array }): CertificateVerifier;
+  /** DER. Throws when one of the parts is unusable. */
+  createPkcs12(options: Pkcs12Options): Buffer;
   createTlsContext(options: TlsContextOptions): TlsServerContext;
   /** What OpenSSL does not take of versions, suites, groups or signature algorithms; null: a context can have them. */
   checkTlsSuites(options: TlsSuites): string | null;

@@ -51,6 +51,13 @@ export class SecmodCalls {
     return (await channel.call('SEC_CHECK_COOKIE', { vhost, cookie: Uint8Array.from(cookie) })).body.valid;
   }
 
+  /** Shows the certificate of this client, by its TLS handshake. */
+  async showCertificate(vhost: string, handshake: Uint8Array): Promise<Body<'SEC_CLIENT_CERT_REP'>> {
+    const channel = await this.#link.channel();
+    const body = { client: this.#startup.client, vhost, handshake };
+    return (await channel.call('SEC_CLIENT_CERT', body)).body;
+  }
+
   /** A client's question to a KDC, and the answer. */
   async askKdc(
     vhost: string,
@@ -60,13 +67,6 @@ export class SecmodCalls {
     const channel = await this.#link.channel();
     const body = { vhost, path, realm, message: Uint8Array.from(message) };
     return (await channel.call('SEC_KDC_REQUEST', body, { timeoutMs: KDC_MS })).body;
-  }
-
-  /** Shows the certificate of this client, by its TLS handshake. */
-  async showCertificate(vhost: string, handshake: Uint8Array): Promise<Body<'SEC_CLIENT_CERT_REP'>> {
-    const channel = await this.#link.channel();
-    const body = { client: this.#startup.client, vhost, handshake };
-    return (await channel.call('SEC_CLIENT_CERT', body)).body;
   }
 
   /** Starts a login. */
