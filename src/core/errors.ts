@@ -221,7 +221,12 @@ export const catalogue = {
   OCS_PLUGIN: {
     fatalFor: 'process',
     say: 'The plugin {plugin} cannot be loaded: {reason}.',
-    mend: 'Install or build it again, or take it off the server with "vpn plugins unlink".',
+    mend: 'Install or build it again, or take it off the server with "vpn plugins unlink" or "vpn plugins uninstall".',
+  },
+  OCS_PLUGIN_INSTALL: {
+    fatalFor: 'request',
+    say: 'The plugin {plugin} was not installed: {reason}.',
+    mend: 'Give a tarball that "npm pack" made, a folder, or the name of a package of the npm registry.',
   },
   OCS_VHOST_UNKNOWN: {
     fatalFor: 'request',

@@ -33,7 +33,14 @@ class Backend {
   }
 
   answer(effect: Effect): AuthReply {
-    const base = { sid: this.#sid, userName: this.#user, message: '', passwdCounter: 0, banner: '' };
+    const base = {
+      sid: this.#sid,
+      userName: this.#user,
+      message: '',
+      passwdCounter: 0,
+      banner: '',
+      token: null,
+    };
     if (effect.do === 'auth-init') {
       this.#user = effect.userName;
       return { ...base, reply: 'MSG' };

@@ -4,7 +4,7 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import { expect, test } from 'vitest';
 import { authPost, authReply, exchange } from '../support/https.ts';
 import { type Lab, openLab } from '../support/lab.ts';
-import { authenticate, type ClientRequest, connect } from '../support/openconnect.ts';
+import { authenticate, type ClientRequest, connect, startClient } from '../support/openconnect.ts';
 import { buildPamModule, writeService } from '../support/pam.ts';
 import { startServer, type VpnServer } from '../support/server.ts';
 import { until } from '../support/wait.ts';
@@ -136,4 +136,31 @@ test('a hanging module holds up nobody else and is cut off at auth-timeout', asy
   await until('the module to hang', () => existsSync(`${fifo}.reached`));
   expect(await logIn('other', 'wrong')).not.toBe(0);
   expect(await stuck).not.toBe(0);
+});
+
+test('acct: pam has a session as long as the tunnel, and admits no account that PAM refuses', async () => {
+  const lab = await openLab();
+  const etc = makeEtc(lab);
+  const log = `${lab.folder}/sessions`;
+  const module = buildPamModule(lab.folder);
+  writeService(`${etc}/pam.d`, 'vpn', module, `log=${log}`);
+  writeService(`${etc}/pam.d`, 'closed', module, 'account=13');
+  const auth = [`plain[passwd=${lab.folder}/ocpasswd]`];
+  const vhosts = { 'closed.example.com': { auth, acct: 'pam[service=closed]' } };
+  const server = await startServer(lab, 'ocvpn', {
+    options: { auth, acct: 'pam[service=vpn]' },
+    vhosts,
+    etc,
+  });
+  const client = await connect(lab, server);
+  const noted = (what: string) =>
+    existsSync(log) && readFileSync(log, 'utf8').includes(`${what} alice 10.70.0.2`);
+  await until('the PAM session to open', () => noted('open'));
+  expect(noted('close')).toBe(false);
+  await client.end('SIGINT');
+  await until('the PAM session to close', () => noted('close') && noted('delete'));
+
+  const refused = startClient(lab, server, { name: 'closed.example.com' });
+  expect((await refused.process.ended()).code).not.toBe(0);
+  expect(server.process.output).toContain('PAM refuses the account');
 });

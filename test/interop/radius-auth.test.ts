@@ -153,3 +153,29 @@ test('groupconfig: addresses, routes, DNS, times and rates of the session come f
   });
   expect(client.process.output).toMatch(/X-CSTP-Session-Timeout: 7\d{3}/);
 });
+
+test('a server that stands still, and one that is started again, holds up logins and nothing else', async () => {
+  const lab = await openLab({ clients: 3 });
+  let radius = await startRadius(lab, { users });
+  const auth = [`radius[config=${writeRadcli(lab, { retries: 20 })}]`];
+  const server = await startServer(lab, 'ocvpn', { options: { auth } });
+  await connect(lab, server);
+  const logIns = () => [1, 2].map((on) => authenticate(lab, server, { on }));
+  /** The tunnel that is open is served as ever. */
+  const tunnelWorks = () => lab.client().must(['ping', '-c', '3', '-i', '0.2', '-W', '2', inside.host4]);
+  const codes = async (logins: ReturnType<typeof logIns>) =>
+    (await Promise.all(logins)).map(({ code }) => code);
+
+  radius.process.signal('SIGSTOP');
+  const slow = logIns();
+  await tunnelWorks();
+  radius.process.signal('SIGCONT');
+  expect(await codes(slow)).toEqual([0, 0]);
+
+  await radius.process.stop('SIGKILL');
+  const waiting = logIns();
+  await tunnelWorks();
+  radius = await startRadius(lab, { users });
+  expect(await codes(waiting)).toEqual([0, 0]);
+  expect((await authenticate(lab, server, { on: 1, password: 'wrong' })).code).not.toBe(0);
+});

@@ -25,6 +25,7 @@ const authReply: fc.Arbitrary<AuthReply> = fc.record({
   message: fc.string(),
   passwdCounter: fc.integer({ min: 0, max: 255 }),
   banner: fc.string(),
+  token: fc.option(fc.uint8Array({ maxLength: 8 }), { nil: null }),
 });
 
 type Act = (auth: HttpAuth) => Effect;

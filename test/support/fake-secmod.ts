@@ -46,7 +46,15 @@ export class FakeLogins {
   }
 
   #reply(userName: string, reply: 'OK' | 'MSG' | 'FAILED', message: string, passwdCounter: number) {
-    return { reply, sid: new Uint8Array(32).fill(0xab), userName, message, passwdCounter, banner: '' };
+    return {
+      reply,
+      sid: new Uint8Array(32).fill(0xab),
+      userName,
+      message,
+      passwdCounter,
+      banner: '',
+      token: null,
+    };
   }
 }
 

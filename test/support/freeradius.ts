@@ -121,13 +121,15 @@ export interface RadcliRequest {
   /** `host:port` each. */
   readonly servers?: readonly string[];
   readonly secret?: string;
+  /** How often a request is sent again. */
+  readonly retries?: number;
   /** More lines. */
   readonly lines?: string;
 }
 
 /** Writes radcli's files; returns the path of radiusclient.conf. */
 export function writeRadcli(lab: Lab, request: RadcliRequest = {}): string {
-  const { servers = [`${inside.host4}:1812`], secret = SECRET, lines = '' } = request;
+  const { servers = [`${inside.host4}:1812`], secret = SECRET, retries = 1, lines = '' } = request;
   const path = join(lab.folder, 'radiusclient.conf');
   const accounting = servers.map((server) => server.replace(/\d+$/, (port) => String(Number(port) + 1)));
   const hosts = new Set(servers.map((server) => server.replace(/:\d+$/, '')));
@@ -143,7 +145,7 @@ acctserver ${accounting.join(',')}
 servers servers
 dictionary /etc/radcli/dictionary
 radius_timeout 1
-radius_retries 1
+radius_retries ${retries}
 ${lines}
 `,
   );

@@ -22,6 +22,8 @@ export interface ClientRequest {
   /** Path part of the URL, without the leading slash. */
   readonly path?: string;
   readonly args?: readonly string[];
+  /** Environment beside that of the test. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** One call of the script: its reason and openconnect's variables. */
@@ -50,7 +52,7 @@ const target = ({ family = 4, name, path = '' }: ClientRequest): string =>
 export function authenticate(lab: Lab, server: VpnServer, request: ClientRequest = {}): Promise<RunResult> {
   const { args, input } = flags(server, request);
   const command = ['openconnect', '-v', '--dump-http-traffic', ...args, '--cookieonly', target(request)];
-  return lab.client(request.on).run(command, { input });
+  return lab.client(request.on).run(command, { input, env: request.env ?? {} });
 }
 
 /** Logs in without connecting; returns the cookie. */
@@ -68,13 +70,19 @@ export class Openconnect {
   readonly #events: string;
 
   /** Starts it on `host` with the given arguments and standard input. */
-  constructor(lab: Lab, host: Host, args: readonly string[], input: string) {
+  constructor(
+    lab: Lab,
+    host: Host,
+    args: readonly string[],
+    input: string,
+    env: Readonly<Record<string, string>> = {},
+  ) {
     this.host = host;
     this.#events = mkdtempSync(join(lab.folder, 'events-'));
     const own = ['-v', '--timestamp', `--interface=${this.device}`, `--script=${script}`];
     this.process = host.start('openconnect', ['openconnect', ...own, ...args], {
       input,
-      env: { OCV_EVENTS: this.#events },
+      env: { ...env, OCV_EVENTS: this.#events },
     });
   }
 
@@ -120,7 +128,7 @@ export class Openconnect {
 /** Starts openconnect and returns at once. */
 export function startClient(lab: Lab, server: VpnServer, request: ClientRequest = {}): Openconnect {
   const { args, input } = flags(server, request);
-  return new Openconnect(lab, lab.client(request.on), [...args, target(request)], input);
+  return new Openconnect(lab, lab.client(request.on), [...args, target(request)], input, request.env);
 }
 
 /** Starts openconnect and waits until its tunnel is configured. */

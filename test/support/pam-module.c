@@ -8,6 +8,10 @@
  *   user=NAME         sets PAM_USER
  *   delay=USEC        asks for a pause after a failure
  *   account=CODE      what the account check returns; with a text for the user if it is no success
+ *   hangaccount=FIFO  as hang, in the account check
+ *   log=FILE          appends what is done with credentials and session, with the user and PAM_RHOST
+ *   session=CODE      what the opening of a session returns
+ *   hangsession=FIFO  as hang, in the opening of a session
  *   change            a change of the password asks for the new one twice
  */
 #include <fcntl.h>
@@ -128,9 +132,43 @@ EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const ch
 	return code;
 }
 
+static void note(pam_handle_t *pamh, int argc, const char **argv, const char *what)
+{
+	const char *user = NULL, *host = NULL, *path;
+	pam_get_item(pamh, PAM_USER, (const void **)&user);
+	pam_get_item(pamh, PAM_RHOST, (const void **)&host);
+	for (int i = 0; i < argc; i++) {
+		if (!(path = value(argv[i], "log="))) continue;
+		FILE *file = fopen(path, "a");
+		if (!file) continue;
+		fprintf(file, "%s %s %s\n", what, user, host ? host : "");
+		fclose(file);
+	}
+}
+
 EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	(void)pamh, (void)flags, (void)argc, (void)argv;
+	note(pamh, argc, argv, flags & PAM_DELETE_CRED ? "delete" : "establish");
+	return PAM_SUCCESS;
+}
+
+EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)flags;
+	const char *text;
+	int code = PAM_SUCCESS;
+	for (int i = 0; i < argc; i++) {
+		if ((text = value(argv[i], "hangsession="))) hang(text);
+		else if ((text = value(argv[i], "session="))) code = atoi(text);
+	}
+	note(pamh, argc, argv, code == PAM_SUCCESS ? "open" : "refuse");
+	return code;
+}
+
+EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)flags;
+	note(pamh, argc, argv, "close");
 	return PAM_SUCCESS;
 }
 
@@ -138,6 +176,8 @@ EXPORT int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char 
 {
 	(void)flags;
 	for (int i = 0; i < argc; i++) {
+		const char *fifo = value(argv[i], "hangaccount=");
+		if (fifo) hang(fifo);
 		const char *code = value(argv[i], "account=");
 		if (code && atoi(code) != PAM_SUCCESS) tell(pamh, PAM_ERROR_MSG, "The account says no.");
 		if (code) return atoi(code);

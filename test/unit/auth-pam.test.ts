@@ -257,7 +257,11 @@ test('without the addon the plugin registers, and names the Debian package when 
     cpSync(join(built, part), join(directory, 'alone', part), { recursive: true });
   const hook = await import(join(directory, 'alone/dist/plugins/auth-pam/src/hook.js'));
   const registered: AuthBackendPlugin[] = [];
-  hook.default({ apiVersion: 1, register: (plugin: AuthBackendPlugin) => registered.push(plugin) });
+  hook.default({
+    apiVersion: 1,
+    register: (plugin: AuthBackendPlugin) => registered.push(plugin),
+    registerAccounting: () => {},
+  });
   expect(registered.map(({ manifest }) => manifest.name)).toEqual(['pam']);
   await expect(registered[0]?.create({}, host)).rejects.toThrow('install the Debian package libpam0g-dev');
 });

@@ -5,16 +5,20 @@ import {
   chmodSync,
   chownSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { linkedPlugins, linkPlugin } from '../../src/core/plugins/linked.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installPlugin, uninstallPlugin } from '../../src/core/plugins/installed.js';
+import { linkPlugin, unlinkPlugin } from '../../src/core/plugins/linked.js';
+import { addedPlugins } from '../../src/core/plugins/lists.js';
 import { loadAuthPlugins, pluginLists } from '../../src/core/secmod/plugins.js';
 
 const root = join(import.meta.dirname, '../..');
@@ -22,7 +26,8 @@ const NAME = 'vpn-plugin-auth-example';
 let directory: string;
 let plugin: string;
 
-const flags = () => ['--data-dir', join(directory, 'data')];
+const data = () => join(directory, 'data');
+const flags = () => ['--data-dir', data()];
 const vpn = (args: string[], input = '') =>
   spawnSync(process.execPath, [join(root, 'bin/run.js'), ...args], { input, encoding: 'utf8' });
 /** The fields of a step but its time. */
@@ -117,7 +122,11 @@ const load = async () => (await loadAuthPlugins(...pluginLists(join(directory, '
 
 test('a plugin that others could change is not loaded', async () => {
   expect([...(await load()).keys()]).toContain('example');
-  for (const path of [join(plugin, 'dist/hook.js'), plugin, join(directory, 'data/plugins/node_modules')]) {
+  for (const path of [
+    join(plugin, 'dist/hook.js'),
+    plugin,
+    join(directory, 'data/plugins/linked/node_modules'),
+  ]) {
     chmodSync(path, 0o757);
     await expect(load()).rejects.toMatchObject({
       code: 'OCS_PLUGIN',
@@ -137,12 +146,85 @@ test.each([
 ])('a folder with the package.json %j is not linked', (text, reason) => {
   const folder = mkdtempSync(join(directory, 'other-'));
   if (text) writeFileSync(join(folder, 'package.json'), text);
-  expect(() => linkPlugin(join(directory, 'data'), folder)).toThrow(reason);
+  expect(() => linkPlugin(data(), folder)).toThrow(reason);
 });
 
 test('unlinked, the server does without it', async () => {
   expect(vpn(['plugins', 'unlink', NAME, ...flags()])).toMatchObject({ status: 0 });
   expect([...(await load()).keys()]).not.toContain('example');
-  expect(linkedPlugins(join(directory, 'data'))).toEqual([]);
+  expect(addedPlugins(data())).toEqual([]);
   expect(vpn(['plugins', 'unlink', NAME, ...flags()])).toMatchObject({ status: 1 });
+});
+
+describe('by npm', { timeout: 120_000 }, () => {
+  const pack = (folder: string): string => {
+    const told = execFileSync('npm', ['pack', '--json', '--silent'], { cwd: folder, encoding: 'utf8' });
+    const [{ filename }] = JSON.parse(told) as [{ filename: string }];
+    return join(folder, filename);
+  };
+  // No registry is there.
+  const offline = { npm_config_registry: 'http://127.0.0.1:1/', npm_config_offline: 'true' };
+  const install = (...args: string[]) =>
+    spawnSync(process.execPath, [join(root, 'bin/run.js'), 'plugins', 'install', ...args, ...flags()], {
+      cwd: plugin,
+      env: { ...process.env, ...offline },
+      encoding: 'utf8',
+    });
+  const sentence = (text: string): string => text.replaceAll(/\s+›?\s*/g, ' ');
+
+  test('a tarball is installed without a registry, logs in, and goes again', async () => {
+    const tarball = pack(plugin);
+    expect(install(`file:${tarball}`)).toMatchObject({
+      status: 0,
+      stdout: `The plugin ${NAME} is installed. Restart the server to use it.\n`,
+    });
+    const place = join(directory, 'data/plugins/node_modules', NAME);
+    expect(vpn(['plugins', ...flags()]).stdout).toBe(`${NAME}  ${place}\n`);
+    expect([...(await load()).keys()]).toContain('example');
+    expect(authTest('alice', ['secret', 'otter'], ...vhost).status).toBe(0);
+    expect(authTest('alice', ['wrong', 'wrong', 'wrong'], ...vhost).status).toBe(1);
+    expect(sentence(vpn(['plugins', 'link', plugin, ...flags()]).stderr)).toContain(
+      'it is installed already',
+    );
+    expect(vpn(['plugins', 'uninstall', NAME, ...flags()])).toMatchObject({ status: 0 });
+    expect([...(await load()).keys()]).not.toContain('example');
+    expect(existsSync(place)).toBe(false);
+    expect(() => uninstallPlugin(data(), NAME)).toThrow('it is not installed');
+  });
+
+  test('a folder is copied; a plugin that is linked stays', async () => {
+    const other = join(directory, 'other-plugin');
+    cpSync(plugin, other, { recursive: true });
+    writeFileSync(
+      join(other, 'package.json'),
+      JSON.stringify({
+        name: 'other-plugin',
+        version: '1.0.0',
+        files: ['hook.js'],
+        scripts: { install: 'exit 1' },
+        oclif: { hooks: { 'vpn:auth-backends': './hook.js' } },
+        exports: { './package.json': './package.json' },
+      }),
+    );
+    writeFileSync(join(other, 'hook.js'), 'module.exports = () => {};\n');
+    linkPlugin(data(), plugin);
+    expect(install('../other-plugin')).toMatchObject({ status: 0 });
+    const place = join(directory, 'data/plugins/node_modules/other-plugin');
+    expect(realpathSync(place)).toBe(place);
+    expect([...(await load()).keys()]).toContain('example');
+    expect(addedPlugins(data()).map(({ name }) => name)).toEqual(['other-plugin', NAME]);
+    expect(() => installPlugin(data(), { spec: plugin, allowScripts: false })).toThrow('is linked');
+    unlinkPlugin(data(), NAME);
+    uninstallPlugin(data(), 'other-plugin');
+  });
+
+  test('what is no plugin leaves nothing behind', () => {
+    const useless = join(directory, 'useless');
+    mkdirSync(useless);
+    writeFileSync(join(useless, 'package.json'), '{ "name": "useless", "version": "1.0.0" }');
+    expect(sentence(install(useless).stderr)).toContain('no hook vpn:auth-backends');
+    expect(existsSync(join(directory, 'data/plugins/node_modules/useless'))).toBe(false);
+    expect(sentence(install('not-there').stderr)).toMatch(/The plugin not-there was not installed: \S/);
+    expect(addedPlugins(data())).toEqual([]);
+  });
 });

@@ -33,7 +33,7 @@ class Secmod {
       SEC_AUTH_INIT: () => new Promise(() => undefined),
       SEC_AUTH_CONT: ({ password, sid }) => {
         this.passwords.push(Buffer.from(password).toString());
-        return { reply: 'OK', sid, userName: 'u', message: '', passwdCounter: 0, banner: '' };
+        return { reply: 'OK', sid, userName: 'u', message: '', passwdCounter: 0, banner: '', token: null };
       },
       SEC_KDC_REQUEST: () => ({ reply: null, reason: '' }),
       SEC_CLI_STATS: ({ bytesIn }) => {

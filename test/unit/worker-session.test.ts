@@ -61,6 +61,7 @@ describe('HttpAuth', () => {
     message: '',
     passwdCounter: 0,
     banner: '',
+    token: null,
   };
 
   it('counts auth-timeout with the injected clock', () => {

@@ -332,8 +332,9 @@ export const messages = {
     reply: 'SEC_AUTH_REPLY',
     when: ['INIT', 'CONT'],
     secret: ['sid', 'password'],
-    body: { client: client(), sid: sid(), password: bytes(0, 4096) },
-    doc: 'The next password (or token) of the login.',
+    maxBytes: 20 * 1024,
+    body: { client: client(), sid: sid(), password: bytes(0, 16 * 1024) },
+    doc: 'The next password of the login, at most 4096 bytes, or its next token of Negotiate.',
   }),
   SEC_AUTH_REPLY: message({
     id: 122,
@@ -348,8 +349,10 @@ export const messages = {
       message: str(1024),
       passwdCounter: u8(),
       banner: str(256),
+      token: opt(bytes(0, 16 * 1024)),
     },
-    doc: 'MSG: another round with this prompt (empty: standard text). OK: sid is the cookie.',
+    maxBytes: 20 * 1024,
+    doc: 'MSG: another round with this prompt (empty: standard text), or, where there is a token, with the next one of Negotiate. OK: sid is the cookie.',
   }),
 
   SEC_CHECK_COOKIE: message({

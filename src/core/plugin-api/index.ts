@@ -100,8 +100,10 @@ export interface AccountingPlugin {
   create(options: BackendOptions, host: AccountingHost): Promise<AccountingBackend>;
 }
 
-/** Must not block a session: the methods take the record and return, delivery is the back end's care. */
+/** Must not block a session: the methods but `admit` take the record and return, delivery is the back end's care. */
 export interface AccountingBackend {
+  /** Before a session begins: false refuses it. Absent: all may. Should answer within 10 s. */
+  admit?(session: AccountedSession): Promise<boolean>;
   /** Once per session, however often its client connects again. */
   start(session: AccountedSession): void;
   interim(session: AccountedSession, usage: SessionUsage): void;
@@ -227,7 +229,7 @@ export type Step =
       readonly message: string;
       /** 0: the password; n: the nth further factor. */
       readonly counter: number;
-      /** For the client, with the credential 'negotiate'; absent or empty before its first one. */
+      /** With the credential 'negotiate', and only then: for the client, empty before its first one. */
       readonly token?: Uint8Array;
     }
   | {

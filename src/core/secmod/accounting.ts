@@ -26,6 +26,12 @@ export class Accounting {
     return this.#backend(vhost) !== null;
   }
 
+  /** Whether the session may begin; one that goes on may. */
+  async admits(session: Session): Promise<boolean> {
+    if (session.accounted) return true;
+    return (await this.#backend(session.vhost)?.admit?.(accounted(session))) ?? true;
+  }
+
   start(session: Session): void {
     this.#backend(session.vhost)?.start(accounted(session));
   }

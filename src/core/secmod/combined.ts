@@ -41,7 +41,9 @@ class CombinedConversation implements Conversation {
   async #next(): Promise<Step> {
     const backend = this.#waiting.shift();
     if (!backend) throw new Error('no back end is left');
-    const conversation = backend.begin(this.#login);
+    // A method without a prompt may have said who it is.
+    const userName = this.#login.userName || (this.#passed?.userName ?? '');
+    const conversation = backend.begin({ ...this.#login, userName });
     this.#begun.push(conversation);
     return this.#after(await conversation.start());
   }

@@ -41,6 +41,9 @@ export interface LoginRequest {
 
 /** Bounds of SEC_AUTH_REPLY and SECM_SESSION_REPLY (ipc/messages.ts). */
 const MAX_MESSAGE_BYTES = 1024;
+const MAX_TOKEN_BYTES = 16 * 1024;
+/** Of an answer that is no token: hashing takes time. */
+const MAX_PASSWORD_BYTES = 4096;
 const MAX_NAME_BYTES = 64;
 
 const RESULTS = { ok: 'accepted', prompt: 'prompted', fail: 'wrong' } as const satisfies Record<
@@ -55,6 +58,7 @@ export const FAILED: Reply = {
   message: '',
   passwdCounter: 0,
   banner: '',
+  token: null,
 };
 
 export class LoginAttempt {
@@ -76,6 +80,8 @@ export class LoginAttempt {
   #groupName: string;
   #settings: SessionSettings | null = null;
   #prompt = { message: '', counter: 0 };
+  /** For the client, while Negotiate goes on and when it has succeeded. */
+  #token: Uint8Array | null = null;
   #tries = 0;
   /** The back end has not made its step yet. */
   #busy = false;
@@ -126,6 +132,7 @@ export class LoginAttempt {
     if (this.#busy || !timingSafeEqual(this.sid, sid))
       return this.#reject('answer that does not fit the login');
     if (this.#deps.nowMs() >= this.#deadlineMs) return this.#reject('auth-timeout has passed');
+    if (!this.#token && secret.length > MAX_PASSWORD_BYTES) return this.#reject('the password is too long');
     this.#move('answer');
     if (!(await this.#updateEntry())) return this.#reject('the session was terminated');
     return this.#advance(() => this.#conversation.answer(secret));
@@ -177,6 +184,8 @@ export class LoginAttempt {
   }
 
   async #eventOf(step: Step): Promise<LoginEvent> {
+    this.#token = step.result === 'fail' ? null : (step.token ?? null);
+    if (this.#token && this.#token.length > MAX_TOKEN_BYTES) throw new Error('a token that is too long');
     switch (step.result) {
       case 'ok':
         this.#settings = step.session ?? null;
@@ -240,7 +249,7 @@ export class LoginAttempt {
     const entry = await this.#updateEntry();
     if (effects.includes('ask')) {
       const { message, counter } = this.#prompt;
-      return { ...FAILED, reply: 'MSG', sid: this.sid, message, passwdCounter: counter };
+      return { ...FAILED, reply: 'MSG', sid: this.sid, message, passwdCounter: counter, token: this.#token };
     }
     return effects.includes('complete') && entry ? this.#completed(entry) : FAILED;
   }
@@ -249,7 +258,8 @@ export class LoginAttempt {
     this.#deps.statistics.completed(this.#deps.nowMs() - this.#startedMs);
     const user = this.#userName;
     this.#log.info({ user, group: groupName, ip: remoteIp }, 'user logged in');
-    return { ...FAILED, reply: 'OK', sid: this.sid, userName: user, banner: this.#vhost.config.banner };
+    const { banner } = this.#vhost.config;
+    return { ...FAILED, reply: 'OK', sid: this.sid, userName: user, banner, token: this.#token };
   }
 
   /** Brings the entry to this login's state. undefined: there is none (any more). */

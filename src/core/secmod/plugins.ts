@@ -1,6 +1,6 @@
 /**
  * Loads the authentication plugins: those that `oclif.plugins` of our package.json lists, and those that the
- * administrator linked below the data directory, by the same metadata (`oclif.hooks`) that oclif reads. oclif itself
+ * administrator installed or linked below the data directory, by the same metadata (`oclif.hooks`) that oclif reads. oclif itself
  * is left out: it would double the start-up time, and it would also load what a user has installed below $HOME, which
  * a process that holds keys must not run.
  */
@@ -16,7 +16,7 @@ import type {
   AuthBackendsHook,
   AuthBackendsHookOptions,
 } from '../plugin-api/index.js';
-import { administratorsList } from '../plugins/linked.js';
+import { installedList, linkedList } from '../plugins/lists.js';
 import { assertTrusted } from './plugin-trust.js';
 
 const HOOK = 'vpn:auth-backends';
@@ -31,9 +31,9 @@ interface PackageJson {
   };
 }
 
-/** The files that list plugins: ours, then the administrator's if there is one. */
+/** The files that list plugins: ours, then the administrator's if there are any. */
 export function pluginLists(dataDir: string): string[] {
-  return [OWN_PACKAGE, administratorsList(dataDir)].filter((file) => existsSync(file));
+  return [OWN_PACKAGE, installedList(dataDir), linkedList(dataDir)].filter((file) => existsSync(file));
 }
 
 /** Back ends by name, for `auth` and for `acct`. */

@@ -78,6 +78,8 @@ export class Sessions {
       this.#deps.log.info({ client, session: safeIdOf(sid), reason }, 'cookie refused');
       return { reply: 'FAILED', reason, session: null };
     }
+    if (!(await this.#accounting.admits(session)))
+      return { reply: 'FAILED', reason: 'accounting does not admit the session', session: null };
     const before = await this.store.update(key, (current) => opened(current, now, lifetimesOf(vhost)));
     if (!before) return { reply: 'FAILED', reason: 'the session was terminated', session: null };
     return { reply: 'OK', reason: '', session: describe(sid, session, vhost) };

@@ -50,6 +50,7 @@ export interface TestLoginResult {
 }
 
 const NOT_OPENED = { reply: 'FAILED', reason: '', session: null } as const;
+const NEEDS_TICKET = 'a Kerberos ticket is wanted, which cannot be shown here';
 /** The client is this machine. */
 const ADDRESS = '127.0.0.1';
 
@@ -124,6 +125,11 @@ async function converse(
   for (;;) {
     const { message, passwdCounter: counter, sid } = reply;
     const tookMs = Math.round(performance.now() - started);
+    // A terminal has no tokens of Negotiate to give.
+    if (reply.reply === 'MSG' && reply.token) {
+      steps.push({ step: 'refused', message: NEEDS_TICKET, counter, tookMs });
+      return { steps, sid: null };
+    }
     const step = ({ MSG: 'prompt', OK: 'accepted', FAILED: 'refused' } as const)[reply.reply];
     steps.push({ step, message, counter, tookMs });
     if (reply.reply !== 'MSG' || !sid) return { steps, sid: reply.reply === 'OK' ? sid : null };

@@ -75,7 +75,8 @@ export function certificateMethod(ways: readonly LoginWay[]): ConfiguredBackend 
   return ways.flatMap(({ methods }) => methods).find(({ credential }) => credential === 'certificate');
 }
 
-/** Whether the user has to type a name. */
+/** Whether the user has to type a name: a ticket before the password says who it is. */
 export function asksForName({ methods }: LoginWay): boolean {
-  return methods.some(({ credential }) => credential === 'password');
+  const credentials = methods.map(({ credential }) => credential);
+  return credentials.includes('password') && !credentials.includes('negotiate');
 }

@@ -12,8 +12,11 @@ export const events = [
   'login', // POST with a user name, or with a certificate that has one: a new login
   'password', // POST with the password of the login in progress
   'other-login', // POST with a user name while a login is in progress or done
+  'challenge', // without a token where one is wanted
   'prompt', // back end: one more password, which the client has not sent yet
   'prompt-at-hand', // back end: a password, and it came with the user name
+  'next-token', // back end: one more token of Negotiate
+  'fall-back', // back end: no, but there is another way
   'granted', // back end: logged in
   'denied', // back end: no, finally
   'connect', // CONNECT with a well-formed cookie
@@ -29,6 +32,7 @@ export type AuthEvent = (typeof events)[number];
 export const actions = [
   'send-form',
   'send-password-form',
+  'send-challenge',
   'send-success',
   'auth-init',
   'auth-cont',
@@ -77,6 +81,25 @@ export const rows: readonly Row[] = [
     do: 'auth-init',
     story: 'Who it is is known: secmod starts a login.',
   },
+  {
+    in: 'INACTIVE',
+    on: 'challenge',
+    to: 'INACTIVE',
+    do: 'send-challenge',
+    story: 'The client can do Negotiate: it is asked for its token.',
+  },
+  ...inEach(['INIT', 'REQ'], {
+    on: 'next-token',
+    to: 'REQ',
+    do: 'send-challenge',
+    story: 'Another leg of Negotiate.',
+  }),
+  ...inEach(['INIT', 'REQ'], {
+    on: 'fall-back',
+    to: 'INACTIVE',
+    do: 'send-form',
+    story: 'Negotiate has failed: the next way, on the same connection.',
+  }),
   {
     in: 'INIT',
     on: 'prompt-at-hand',

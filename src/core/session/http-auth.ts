@@ -16,6 +16,7 @@ import type { ClientIdentity } from '../wire/connect-request.js';
 import type { Cookies } from '../wire/cookies.js';
 import { type GroupMenu, groupMenu, resolveGroup, withGroups } from '../wire/groups.js';
 import { type DenyReason, type HttpReply, serviceUnavailable, unauthorized } from '../wire/http-reply.js';
+import { type Negotiation, NO_NEGOTIATION, negotiateChallenge, negotiateHeader } from '../wire/negotiate.js';
 import { type AuthEvent, type AuthState, type Row, START, step, validate } from './http-auth.machine.js';
 import { certificateOnly, chooseWay, type LoginWay, loginWays, type MethodSettings } from './login-ways.js';
 
@@ -71,7 +72,7 @@ const FIRST_MESSAGE = 'Please enter your username and password.';
 const PASSWORD_MESSAGE = 'Please enter your password.';
 const GROUP_MESSAGE = 'Please select your group.';
 
-const NO_WAY = 'the client has no good certificate, and there is no other way to log in';
+const NO_WAY = 'the client has no good certificate or ticket, and there is no other way to log in';
 
 const faults = validate();
 if (faults.length > 0) throw new Error(`http-auth table: ${faults.join('; ')}`);
@@ -91,7 +92,12 @@ export class HttpAuth {
   #phone = false;
   /** The URL selected the group. */
   #forced = false;
+  /** The next password, or token of Negotiate. */
   #password: Buffer | null = null;
+  #negotiation = NO_NEGOTIATION;
+  /** Of secmod for the client; null when none is expected in return. */
+  #token: Uint8Array | null = null;
+  #negotiateFailed = false;
   #sid: Uint8Array | null = null;
   #cookie: Uint8Array | null = null;
   #prompt: { message: string; counter: number } = { message: '', counter: 0 };
@@ -128,9 +134,11 @@ export class HttpAuth {
   }
 
   /** GET of a login path. */
-  get(identity: ClientIdentity): Effect {
+  get(identity: ClientIdentity, negotiation: Negotiation = NO_NEGOTIATION): Effect {
     this.#setStyle(identity);
-    if (!this.#chooseWay()) return this.#refuse(NO_WAY, 'No certificate');
+    const way = this.#chooseWay(negotiation);
+    if (!way) return this.#refuse(NO_WAY, 'No certificate');
+    if (this.#isNegotiating(way)) return this.#negotiate(this.#group);
     return this.#on('form', 'the form was asked for');
   }
 
@@ -152,7 +160,7 @@ export class HttpAuth {
   }
 
   /** POST of a login path. */
-  post(body: AuthBody, identity: ClientIdentity): Effect {
+  post(body: AuthBody, identity: ClientIdentity, negotiation: Negotiation = NO_NEGOTIATION): Effect {
     this.#setStyle(identity);
     const tooLong =
       Math.max(Buffer.byteLength(body.username ?? ''), Buffer.byteLength(body.group ?? '')) > MAX_NAME;
@@ -160,8 +168,9 @@ export class HttpAuth {
       return this.#refuse('user name, group or password is too long');
     const keep = body.group === null || this.#forced;
     const group = keep ? this.#group : resolveGroup(this.#menu, body.group);
-    const way = this.#chooseWay();
+    const way = this.#chooseWay(negotiation);
     if (!way) return this.#refuse(NO_WAY, 'No certificate');
+    if (this.#isNegotiating(way)) return this.#negotiate(group);
     if (!way.needs.has('password')) return this.#withoutPassword(group, body.group === null);
     if (body.username !== null) return this.#login(body.username, group, body.password);
     if (body.password !== null && this.#state !== 'INACTIVE') return this.#givePassword(body.password);
@@ -170,10 +179,44 @@ export class HttpAuth {
   }
 
   /** Chosen anew with each request until a login begins: a client may say later what it can do. */
-  #chooseWay(): LoginWay | null {
-    const abilities = { certificate: this.#pages.holder !== null, negotiate: false };
-    if (this.#state === 'INACTIVE') this.#way = chooseWay(this.#ways, abilities);
+  #chooseWay(negotiation: Negotiation): LoginWay | null {
+    this.#negotiation = negotiation;
+    if (this.#state !== 'INACTIVE') return this.#way;
+    const certificate = this.#pages.holder !== null;
+    const others = chooseWay(this.#ways, { certificate, negotiate: false });
+    // Where nothing else is left, the client is asked even if it has not offered it.
+    const negotiate = !this.#negotiateFailed && (negotiation.offered || !others);
+    this.#way = chooseWay(this.#ways, { certificate, negotiate });
     return this.#way;
+  }
+
+  /** The next thing that is wanted of the client is a token. */
+  #isNegotiating(way: LoginWay): boolean {
+    if (this.#state === 'INACTIVE') return way.needs.has('negotiate');
+    return this.#state === 'REQ' && this.#token !== null;
+  }
+
+  #negotiate(group: string): Effect {
+    const { token } = this.#negotiation;
+    this.#group = group;
+    if (this.#state === 'INACTIVE' && !token) return this.#on('challenge', 'a token is wanted');
+    if (!token) return this.#refuse('the client has given Negotiate up');
+    this.#password = token;
+    return this.#state === 'INACTIVE' ? this.#on('login', 'login') : this.#on('password', 'the next token');
+  }
+
+  /** Another way than by Negotiate. */
+  #hasFallback(): boolean {
+    return chooseWay(this.#ways, { certificate: this.#pages.holder !== null, negotiate: false }) !== null;
+  }
+
+  /** secmod refuses tokens: the next way, from the beginning. */
+  #fallBack(): Effect {
+    this.#negotiateFailed = true;
+    this.#sid = null;
+    this.#userName = '';
+    this.#way = chooseWay(this.#ways, { certificate: this.#pages.holder !== null, negotiate: false });
+    return this.#on('fall-back', 'Negotiate has failed');
   }
 
   /** The certificate says who it is. `unasked`: the client has not been able to select a group. */
@@ -216,12 +259,16 @@ export class HttpAuth {
   /** Answer to `auth-init` or `auth-cont`. */
   authReply(reply: AuthReply): Effect {
     this.#sid = reply.sid ?? this.#sid;
+    const negotiated = this.#token !== null || (this.#state === 'INIT' && this.#negotiation.token !== null);
+    this.#token = reply.token && Uint8Array.from(reply.token);
+    if (reply.reply === 'FAILED' && negotiated && this.#hasFallback()) return this.#fallBack();
     if (reply.reply === 'FAILED')
       return this.#on('denied', reply.message || 'wrong user name, password or group');
     if (!this.#sid) return this.#on('failure', 'secmod gave no session id');
     if (reply.reply === 'OK') return this.#granted(reply);
     this.#prompt = { message: promptText(reply.message), counter: reply.passwdCounter };
     const atHand = this.#state === 'INIT' && this.#password !== null;
+    if (this.#token && !atHand) return this.#on('next-token', 'secmod wants another token');
     return this.#on(atHand ? 'prompt-at-hand' : 'prompt', 'secmod asks for a password');
   }
 
@@ -275,6 +322,8 @@ export class HttpAuth {
       case 'send-password-form':
         if (this.#phone) return this.#refuse('login refused: an IP phone has one try');
         return { do: 'reply', reply: formReply(this.#form('password')), failure: null };
+      case 'send-challenge':
+        return { do: 'reply', reply: negotiateChallenge(this.#token, this.#hasFallback()), failure: null };
       case 'send-success':
         return { do: 'reply', reply: this.#success(), failure: null };
       case 'auth-init':
@@ -304,7 +353,8 @@ export class HttpAuth {
 
   /** Only a name that was typed is sent: whose the certificate is secmod knows better. */
   #authInit(): Effect {
-    const typed = this.#way?.needs.has('password') === true;
+    const needs = this.#way?.needs;
+    const typed = needs?.has('password') === true && !needs.has('negotiate');
     const way = this.#way?.index ?? 0;
     return { do: 'auth-init', userName: typed ? this.#userName : '', groupName: this.#group, way };
   }
@@ -316,13 +366,17 @@ export class HttpAuth {
 
   #success(): HttpReply {
     if (this.#phone) return phoneSuccess(this.#heldSid());
-    return successReply({
+    const reply = successReply({
       style: this.#style,
       sid: this.#heldSid(),
       banner: this.#banner,
       certificateSha1: this.#pages.certificateSha1(),
       profile: this.#pages.profile,
     });
+    if (!this.#token) return reply;
+    const [connection, ...headers] = reply.headers;
+    const all = [...(connection ? [connection] : []), negotiateHeader(this.#token), ...headers];
+    return { ...reply, headers: all };
   }
 
   #form(kind: 'main' | 'password'): AuthForm {

@@ -20,6 +20,7 @@ import {
 } from '../wire/connect-request.js';
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
+import { parseNegotiation } from '../wire/negotiate.js';
 import { route } from '../wire/urls.js';
 import { certificateHolder } from './client-certificate.js';
 import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
@@ -209,11 +210,12 @@ export class Client implements HttpHandler {
 
   #loginEffect(request: HttpRequest, answer: Exclude<Answer, { kind: 'reply' }>): Effect {
     const auth = this.#session();
-    if (request.method === 'GET') return auth.get(this.#identity);
+    const negotiation = parseNegotiation(request.headers);
+    if (request.method === 'GET') return auth.get(this.#identity, negotiation);
     const body = parseAuthBody(request.body);
     if (answer.kind === 'phone') return auth.postPhone(body, this.#identity);
     auth.selectByUrl(answer.group);
-    return auth.post(body, this.#identity);
+    return auth.post(body, this.#identity, negotiation);
   }
 
   onConnect(request: HttpRequest, head: Buffer, reply: (reply: HttpReply) => void): void {

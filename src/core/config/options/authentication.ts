@@ -34,7 +34,7 @@ export const authenticationOptions = {
     ...VN,
     ...secmod,
     format: 'auth',
-    doc: 'Accounting: radius[config=FILE].',
+    doc: 'Accounting: radius[config=FILE], or pam[service=NAME] for a PAM session as long as the user is connected.',
   }),
   'server-cert': many({
     ...VN,

@@ -34,7 +34,7 @@ export class GssapiConversation implements Conversation {
 
   async start(): Promise<Step> {
     this.#negotiation = new (loadAddon().Negotiation)(this.#settings.credential);
-    return { result: 'prompt', message: '', counter: 0 };
+    return { result: 'prompt', message: '', counter: 0, token: new Uint8Array() };
   }
 
   async answer(token: Uint8Array): Promise<Step> {

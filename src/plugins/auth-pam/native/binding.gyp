@@ -8,6 +8,14 @@
       "cflags_cc": [ "-std=c++17", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fno-exceptions", "-fvisibility=hidden" ],
       "cflags_cc!": [ "-std=gnu++20", "-fno-rtti" ],
       "libraries": [ "-lpam" ]
+    },
+    {
+      "target_name": "ocvpn_pam_session",
+      "type": "executable",
+      "sources": [ "pam_session.cc" ],
+      "cflags_cc": [ "-std=c++17", "-O2", "-Wall", "-Wextra", "-fno-exceptions" ],
+      "cflags_cc!": [ "-std=gnu++20", "-fno-rtti" ],
+      "libraries": [ "-lpam" ]
     }
   ]
 }

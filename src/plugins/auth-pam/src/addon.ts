@@ -57,12 +57,7 @@ let addon: PamAddon | undefined;
 /** Loads it once. Throws, naming the Debian package that is missing. */
 export function loadAddon(): PamAddon {
   if (addon) return addon;
-  const path = join(packageRoot(), 'native', 'build', 'Release', 'ocvpn_pam.node');
-  if (!existsSync(path)) {
-    throw new Error(
-      'PAM support is not built: install the Debian package libpam0g-dev and run "npm run setup"',
-    );
-  }
+  const path = built('ocvpn_pam.node');
   try {
     addon = createRequire(import.meta.url)(path) as PamAddon;
   } catch (error) {
@@ -70,6 +65,19 @@ export function loadAddon(): PamAddon {
     throw new Error(`PAM cannot be used (${reason}): install the Debian package libpam0g`, { cause: error });
   }
   return addon;
+}
+
+/** Path of the program that holds one PAM session. Throws as loadAddon. */
+export function sessionProgram(): string {
+  return built('ocvpn_pam_session');
+}
+
+function built(name: string): string {
+  const path = join(packageRoot(), 'native', 'build', 'Release', name);
+  if (existsSync(path)) return path;
+  throw new Error(
+    'PAM support is not built: install the Debian package libpam0g-dev and run "npm run setup"',
+  );
 }
 
 /** The directory with package.json: at different heights above the sources and the build. */
