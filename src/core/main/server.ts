@@ -9,7 +9,6 @@ import { randomBytes } from 'node:crypto';
 import { chownSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
-import { workerConfig } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
 import type { History } from '../history/history.js';
 import type { IpcListener } from '../ipc/api.js';
@@ -17,7 +16,7 @@ import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
 import { Acceptor } from './acceptor.js';
 import type { BanTable } from './bans.js';
-import { startRole } from './child.js';
+import { startWorker } from './child.js';
 import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
@@ -187,9 +186,9 @@ export class Server {
       bans: this.#bans,
       clientsPerWorker: config.default['worker-clients'],
       spare: config.default['spare-workers'],
-      startWorker: options.startWorkers ? () => startRole(['worker', '--main', paths.main]) : null,
+      startWorker: options.startWorkers ? () => startWorker(paths.main, config.default['log-level']) : null,
       workerUid: identity.uid,
-      workerConfig: () => ({ json: workerConfig(running.current, identity), secmodPath: paths.secmod }),
+      workerConfig: () => ({ json: running.forWorkers(identity), secmodPath: paths.secmod }),
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
       closeFd: (fd) => io.close(fd),
