@@ -2,7 +2,7 @@
  * The manual pages of the commands, from what the commands themselves declare and from the catalogue of errors.
  * test/unit/manual-pages.test.ts compares man/ with them; `vitest run test/unit/manual-pages.test.ts -u` writes them anew.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { catalogue } from '../src/core/errors.js';
 
@@ -156,15 +156,12 @@ function topicPage(topic: string, own: readonly Command[]): string {
   return page(parts);
 }
 
-const TOPICS: Readonly<Record<string, string>> = {
-  auth: 'try a login without opening a tunnel',
-  config: 'check, show, compare and convert configurations',
-  passwd: 'manage the users of a password file',
-};
-
+/** What package.json says about the topic. */
 function topicSummary(topic: string): string {
-  const summary = TOPICS[topic];
-  if (!summary) throw new Error(`there is no command "${topic}" itself: add a sentence about it to TOPICS`);
+  const text = readFileSync(join(import.meta.dirname, '../package.json'), 'utf8');
+  const { oclif } = JSON.parse(text) as { oclif: { topics: Record<string, { description: string }> } };
+  const summary = oclif.topics[topic]?.description;
+  if (!summary) throw new Error(`there is no command "${topic}" itself: describe the topic in package.json`);
   return summary;
 }
 

@@ -154,9 +154,9 @@ export class Client implements HttpHandler {
 
   /** HTTP begins when it is known whether the client has a good certificate. */
   async #serve(info: Pick<TlsInfo, 'vhost' | 'verifyError'>): Promise<void> {
-    const { front, now, log } = this.#deps;
+    const { front, now } = this.#deps;
     const { remoteIp: ip } = this.#startup;
-    const child = log.child({ client: this.handle, ip });
+    const child = this.log.lines.child({ ip });
     const holder = await certificateHolder(this.#stream.connection, info, this.#secmod, child);
     if (this.#gone) return;
     const profile = this.#vhost.profile?.link ?? null;
