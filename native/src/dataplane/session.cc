@@ -33,6 +33,7 @@ Session::Session(std::unique_ptr<TunnelSetup> setup, Workspace* workspace)
       retransmit_timer_(this, kRetransmit),
       rate_timer_(this, kRate),
       probe_timer_(this, kProbe),
+      rest_timer_(this, kRest),
       opened_ms_(workspace->now_ms()),
       last_tcp_rx_ms_(opened_ms_),
       last_tcp_tx_ms_(opened_ms_),
@@ -59,6 +60,7 @@ Session::~Session() {
   ws_->timers.cancel(retransmit_timer_);
   ws_->timers.cancel(rate_timer_);
   ws_->timers.cancel(probe_timer_);
+  ws_->timers.cancel(rest_timer_);
 }
 
 void Session::start() {
@@ -75,6 +77,7 @@ void Session::start() {
   if (!finished() && read_head(setup->head)) read_tls_records();
   flush_tun();
   if (finished()) return;
+  note_event();
   check_liveness();
   update_interest();
 }
@@ -132,6 +135,7 @@ void Session::on_event(WatchKind kind, uint32_t events) {
       break;
   }
   flush_tun();
+  if (state_ == State::running) note_event();
   if (!finished() && tun_.gone()) shut(CloseReason::error, "the tun device was removed");
   update_interest();
 }
@@ -170,6 +174,7 @@ void Session::say_goodbye(CloseReason reason, const char* detail) {
   ws_->timers.cancel(rate_timer_);
   ws_->timers.cancel(retransmit_timer_);
   ws_->timers.cancel(probe_timer_);
+  ws_->timers.cancel(rest_timer_);
   state_ = State::closing;
   linger_until_ms_ = ws_->now_ms() + kLingerMs;
   arm_liveness(linger_until_ms_);

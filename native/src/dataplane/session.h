@@ -53,7 +53,7 @@ class Session {
  private:
   enum class State : uint8_t { running, closing, finished };
   enum class Channel : uint8_t { tls, dtls };
-  enum TimerKind : uint32_t { kLiveness, kRetransmit, kRate, kProbe };
+  enum TimerKind : uint32_t { kLiveness, kRetransmit, kRate, kProbe, kRest };
 
   // Work of one session in one turn of the loop, bytes and system calls.
   static constexpr size_t kTurnBytes = 256 * 1024;
@@ -152,6 +152,8 @@ class Session {
   void check_rates();
   void arm_rate(uint64_t wait_ns);
   void arm_liveness(uint64_t deadline_ms);
+  void note_event();
+  void check_rest();
   void note_tls_progress(size_t before);
 
   uint32_t id_;
@@ -189,6 +191,7 @@ class Session {
   pkt::Timer retransmit_timer_;
   pkt::Timer rate_timer_;
   pkt::Timer probe_timer_;
+  pkt::Timer rest_timer_;
 
   // Loop milliseconds.
   uint64_t opened_ms_;
@@ -199,6 +202,7 @@ class Session {
   uint64_t last_udp_tx_ms_ = 0;
   uint64_t last_udp_dpd_ms_ = 0;
   uint64_t udp_attached_ms_ = 0;
+  uint64_t last_event_ms_ = 0;  // of any descriptor
   uint64_t last_rekey_ms_;
   uint64_t blocked_since_ms_ = 0;  // 0: TCP takes what we send
   uint64_t linger_until_ms_ = 0;

@@ -18,6 +18,9 @@ constexpr uint64_t kSignMs = 20000;
 // Whole DTLS handshake.
 constexpr uint64_t kHandshakeMs = 60000;
 
+// A session without events for this long gives its buffers back.
+constexpr uint64_t kRestMs = 2000;
+
 constexpr uint64_t seconds(uint32_t count) { return uint64_t{count} * 1000; }
 
 }  // namespace
@@ -37,10 +40,30 @@ void Session::on_timer(pkt::Timer& timer) {
     case kProbe:
       on_probe_timer();
       break;
+    case kRest:
+      check_rest();
+      break;
     default:
       break;
   }
   update_interest();
+}
+
+// Of an active session one timer in kRestMs, of a resting one none.
+void Session::note_event() {
+  last_event_ms_ = ws_->now_ms();
+  if (!rest_timer_.armed()) ws_->timers.arm(rest_timer_, last_event_ms_ + kRestMs);
+}
+
+// Most sessions rest most of the time, and what they keep meanwhile decides how many fit a machine.
+void Session::check_rest() {
+  if (state_ != State::running) return;
+  if (ws_->now_ms() - last_event_ms_ < kRestMs) {
+    ws_->timers.arm(rest_timer_, last_event_ms_ + kRestMs);
+    return;
+  }
+  // Not those of DTLS: OpenSSL 3.0 does not allocate them again.
+  tls_->release_buffers();
 }
 
 void Session::check_liveness() {

@@ -59,7 +59,6 @@ bool TlsStream::init() {
   recorder_.attach(ssl_.get());
   SSL_set_accept_state(ssl_.get());
   SSL_set_mode(ssl_.get(), SSL_MODE_ASYNC);
-  input_.resize(kInputCapacity);
   return true;
 }
 
@@ -83,7 +82,7 @@ TlsStream::~TlsStream() {
 // ---------------------------------------------------------------- socket
 
 TlsResult TlsStream::receive() {
-  compact_input();
+  prepare_input();
   if (input_end_ == input_.size()) return {TlsStatus::kBlocked, 0};
   ssize_t count;
   do {
@@ -101,7 +100,7 @@ TlsResult TlsStream::receive() {
 }
 
 std::size_t TlsStream::feed(const std::uint8_t* data, std::size_t length) {
-  compact_input();
+  prepare_input();
   const std::size_t count = std::min(length, input_.size() - input_end_);
   if (count > 0) std::memcpy(input_.data() + input_end_, data, count);
   input_end_ += count;
@@ -128,7 +127,22 @@ TlsResult TlsStream::flush() {
   return {TlsStatus::kOk, sent};
 }
 
-void TlsStream::compact_input() {
+void TlsStream::release_buffers() {
+  if (!handshake_done_ || sign_.in_job()) return;
+  SSL_free_buffers(ssl_.get());  // keeps those that hold something
+  if (input_start_ == input_end_) {
+    discard_input();
+    std::vector<std::uint8_t>().swap(input_);
+  }
+  if (pending_output() == 0) {
+    std::vector<std::uint8_t>().swap(output_);
+    output_start_ = 0;
+  }
+}
+
+/// Makes room for what comes: allocates the buffer, moves what is left of a record to its start.
+void TlsStream::prepare_input() {
+  if (input_.empty()) input_.resize(kInputCapacity);
   if (input_start_ == input_end_) {
     input_start_ = input_end_ = input_ready_ = 0;
     return;

@@ -60,11 +60,14 @@ class TlsStream {
   /// first), kEnd (FIN), kError (errno text in error()).
   TlsResult receive();
   /// Bytes that the next receive() can take.
-  std::size_t input_room() const { return input_.size() - (input_end_ - input_start_); }
+  std::size_t input_room() const { return kInputCapacity - (input_end_ - input_start_); }
   /// Appends ciphertext that came another way. Returns how much fitted.
   std::size_t feed(const std::uint8_t* data, std::size_t length);
   /// Drops what was received and not read: for a connection that is only waiting for the peer's FIN.
   void discard_input() { input_start_ = input_end_ = input_ready_ = 0; }
+  /// Gives the memory of empty buffers back, OpenSSL's included: for a connection that rests. The next byte either way
+  /// allocates it again.
+  void release_buffers();
   /// Sends the output buffer with one send(). kOk (all sent), kBlocked, kError.
   TlsResult flush();
   /// Ciphertext bytes waiting for flush().
@@ -147,7 +150,7 @@ class TlsStream {
   TlsStatus status_of(int result);
   TlsResult read_in_job(std::uint8_t* out, std::size_t capacity);
   void find_records();
-  void compact_input();
+  void prepare_input();
   bool renegotiating() const;
   void admit_renegotiation();
   std::size_t take_input(std::uint8_t* out, std::size_t capacity);
@@ -160,7 +163,7 @@ class TlsStream {
   std::unique_ptr<SSL, SslFree> ssl_;
   int fd_;
   SignSlot sign_;
-  std::vector<std::uint8_t> input_;
+  std::vector<std::uint8_t> input_;  // kInputCapacity bytes, or none while the connection rests
   std::size_t input_start_ = 0;
   std::size_t input_end_ = 0;
   /// End of what OpenSSL may see: whole records only, once the handshake is complete.

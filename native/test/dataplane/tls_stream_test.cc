@@ -181,6 +181,30 @@ TEST(openssl_never_holds_a_part_of_a_record) {
   }
 }
 
+TEST(released_buffers_lose_nothing) {
+  for (const int version : kVersions) {
+    TlsPair pair(ec(), version);
+    REQUIRE(pair.handshake());
+    const TlsBytes packet(1000, 22);
+    TlsBytes wire(2000), data(TlsStream::kMaxPlaintext);
+    for (int i = 0; i < 3; ++i) {
+      // A part of a record waits, then output does.
+      REQUIRE(pair.client_write(packet));
+      const auto length = static_cast<std::size_t>(recv(pair.server().fd(), wire.data(), wire.size(), 0));
+      pair.server().feed(wire.data(), 500);
+      CHECK_EQ(pair.server().read(data.data(), data.size()).status, TlsStatus::kWantRead);
+      pair.server().release_buffers();
+      pair.server().feed(wire.data() + 500, length - 500);
+      CHECK_EQ(pair.server().read(data.data(), data.size()).bytes, packet.size());
+      CHECK_EQ(pair.server().write(packet.data(), packet.size()), TlsStatus::kOk);
+      pair.server().release_buffers();
+      CHECK_EQ(pair.server().flush().status, TlsStatus::kOk);
+      CHECK(pair.client_read() == packet);
+      pair.server().release_buffers();
+    }
+  }
+}
+
 TEST(the_input_buffer_is_bounded) {
   TlsPair pair(ec());
   REQUIRE(pair.run_to_signature());
