@@ -155,7 +155,7 @@ export const catalogue = {
   OCS_WORKER_ARGUMENTS: {
     fatalFor: 'process',
     say: 'vpn worker: {detail}.',
-    mend: 'Usage: vpn worker --main PATH [--fd N].',
+    mend: 'Usage: vpn worker --main PATH [--fd N] [--log-level N].',
   },
   OCS_WORKER_CERTIFICATE: {
     fatalFor: 'process',

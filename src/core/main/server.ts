@@ -16,7 +16,7 @@ import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
 import { Acceptor } from './acceptor.js';
 import type { BanTable } from './bans.js';
-import { startRole } from './child.js';
+import { startWorker } from './child.js';
 import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
@@ -186,7 +186,7 @@ export class Server {
       bans: this.#bans,
       clientsPerWorker: config.default['worker-clients'],
       spare: config.default['spare-workers'],
-      startWorker: options.startWorkers ? () => startRole(['worker', '--main', paths.main]) : null,
+      startWorker: options.startWorkers ? () => startWorker(paths.main, config.default['log-level']) : null,
       workerUid: identity.uid,
       workerConfig: () => ({ json: running.forWorkers(identity), secmodPath: paths.secmod }),
       begin: (link, connection) => this.#acceptor.begin(link, connection),

@@ -133,8 +133,8 @@ export class Worker {
     const { native, secmod, log } = this.#deps;
     const config = parseWorkerConfig(json);
     secmod.setPath(secmodPath);
+    log.level = pinoLevel(config.vhosts[0]['log-level']);
     const vhosts = await loadVhosts(native, secmod, config);
-    log.level = pinoLevel(vhosts.default.options['log-level']);
     const first = this.#vhosts === null;
     this.#vhosts = vhosts;
     if (first) this.#ready(vhosts);
@@ -276,7 +276,7 @@ export class Worker {
         () => {
           if (client.isGone) this.#forget(client);
         },
-        (error: unknown) => this.#deps.log.warn({ err: error, client: client.handle }, 'not resumed'),
+        (error: unknown) => client.log.lines.warn({ err: error }, 'not resumed'),
       );
     }
   }
