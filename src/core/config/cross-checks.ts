@@ -164,5 +164,17 @@ export function noticesOf(vhost: VhostConfig): Problem[] {
     add('dtls-psk', 'is off like dtls-legacy: there will be no DTLS although udp-port is set');
   if (vhost['expose-iroutes'] && vhost['config-per-user'] === '')
     add('expose-iroutes', 'has no effect without config-per-user, where iroutes are given');
+  const methods = [...vhost.auth, ...vhost['enable-auth']].map(parseAuthMethod).filter(isMethod);
+  const byCertificate = methods.some(({ name }) => name === 'certificate');
+  for (const option of [
+    'always-require-cert',
+    'ca-cert',
+    'crl',
+    'cert-user-oid',
+    'cert-group-oid',
+  ] as const) {
+    if (vhost[option] && !byCertificate)
+      add(option, 'has no effect: neither auth nor enable-auth has certificate');
+  }
   return notices;
 }
