@@ -59,6 +59,8 @@ export interface Session {
   tlsCipher: string;
   dtlsCipher: string;
   dtlsActive: boolean;
+  /** Process that carries the packets, as the worker says; 0: not told yet. */
+  pid: number;
   readonly counters: Counters;
 }
 

@@ -90,7 +90,7 @@ export class Resumption {
     if (other) leases.release(other.id);
     if (!leases.restore(client.id, session.lease)) return null;
     const counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
-    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false, counters };
+    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false, pid: 0, counters };
     return { ...session, ...changing };
   }
 
