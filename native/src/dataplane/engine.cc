@@ -26,7 +26,7 @@ std::unique_ptr<Engine> Engine::create(uint32_t clock_rate) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return nullptr;
   Clock clock(clock_rate);
   std::unique_ptr<Engine> engine(new Engine(pair[0], clock));
-  auto loop = std::make_unique<Loop>(pair[1], clock);
+  auto loop = std::make_unique<Loop>(pair[1], clock, std::make_shared<DtlsContexts>());
   if (!loop->ready()) {
     errno = ENOMEM;
     return nullptr;

@@ -72,10 +72,12 @@ bool confine() {
   // malloc, locks, OpenSSL's random generator and clocks.
   filter.add(allow, {SYS_brk, SYS_munmap, SYS_madvise, SYS_mremap, SYS_futex, SYS_getrandom, SYS_clock_gettime,
                      SYS_getpid, SYS_exit_group, SYS_rt_sigreturn, SYS_restart_syscall});
+  // OpenSSL's jobs change their stacks with swapcontext(3), which saves the mask.
+  filter.add(allow, {SYS_rt_sigprocmask});
   filter.add(allow, SYS_mmap, {2, 0, PROT_EXEC});
   filter.add(allow, SYS_mprotect, {2, 0, PROT_EXEC});
 #if defined(__SANITIZE_ADDRESS__)
-  filter.add(allow, {SYS_pipe2});  // how it asks whether an address may be read
+  filter.add(allow, {SYS_pipe2, SYS_sigaltstack});  // how it asks whether an address may be read, and where the stack is
 #endif
   return filter.install().ok();
 }
@@ -106,7 +108,7 @@ void run_session_process(SessionProcess process) {
   ASYNC_cleanup_thread();
   ERR_clear_error();
   give_back(process.foreign);
-  Loop loop(process.channel, process.clock);
+  Loop loop(process.channel, process.clock, std::move(process.dtls_contexts));
   if (!loop.ready()) leave(SessionExit::no_loop);
   if (!confine()) leave(SessionExit::not_confined);
   loop.open(std::move(process.setup));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/clock.h"
+#include "dataplane/dtls_context.h"
 #include "dataplane/setup.h"
 #include "io/memory_map.h"
 
@@ -18,6 +19,8 @@ struct SessionProcess {
   // The loop's end of the socket pair.
   int channel = -1;
   Clock clock;
+  // With the session's context already in it: making one costs the child time and memory.
+  std::shared_ptr<DtlsContexts> dtls_contexts;
   pid_t parent = 0;
   std::vector<io::MemoryRange> foreign;
 };

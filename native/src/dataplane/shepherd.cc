@@ -105,6 +105,10 @@ bool Shepherd::launch(std::unique_ptr<TunnelSetup> setup) {
   process.setup = std::move(setup);
   process.channel = far.get();
   process.clock = clock_;
+  process.dtls_contexts = dtls_contexts_;
+  // A list of ciphers that is refused is reported by the handshake.
+  const DtlsOptions& dtls = process.setup->options.dtls;
+  if (dtls.mode != DtlsMode::none) dtls_contexts_->get(dtls.mode, dtls.ciphers);
   process.parent = getpid();
   const TlsStream* tls = process.setup->tls.get();
   auto foreign = memory_.foreign({process.setup.get(), tls, tls->ssl(), child.counters.get()});

@@ -10,6 +10,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "dataplane/dtls_context.h"
 #include "dataplane/tunnel_host.h"
 #include "io/memory_map.h"
 #include "io/unique_fd.h"
@@ -68,6 +69,8 @@ class Shepherd final : public TunnelHost {
 
   io::UniqueFd epoll_;
   io::MemoryMap memory_;
+  // For the children, which get them by the fork. Never used here.
+  std::shared_ptr<DtlsContexts> dtls_contexts_ = std::make_shared<DtlsContexts>();
   std::unordered_map<uint32_t, Child> children_;
 };
 
