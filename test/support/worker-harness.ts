@@ -111,8 +111,8 @@ export class WorkerHarness {
       native: {
         ...native,
         io: { ...native.io, dropPrivileges: () => undefined, tcpPathMtu: () => 1500 },
-        createDataplane: (onEvent) => {
-          this.dataplane = new FakeDataplane(onEvent);
+        createDataplane: (onEvent, processes) => {
+          this.dataplane = new FakeDataplane(onEvent, processes);
           return this.dataplane;
         },
       },

@@ -46,7 +46,6 @@ import { Sessions } from './sessions.js';
 import { Tickets } from './tickets.js';
 import { UdpDispatch } from './udp-dispatch.js';
 import { WorkerPool } from './worker-pool.js';
-import { workerPolicy } from './worker-policy.js';
 
 const MAINTENANCE_MS = 60_000;
 /** Time beyond auth-timeout that a worker has to end a login itself. */
@@ -195,7 +194,7 @@ export class Server {
       sessions: this.#sessions,
       resumption,
       bans: this.#bans,
-      policy: workerPolicy(config.default['worker-clients'], config.default['session-process']),
+      settings: config.default,
       spare: config.default['spare-workers'],
       startWorker: options.startWorkers ? () => startRole(['worker', '--main', paths.main]) : null,
       workerUid: identity.uid,

@@ -4,6 +4,7 @@
  * shared: many clients at once, tunnels included. fresh: one client in a worker's life. pooled: one login after the
  * other; the tunnels are processes of their own then (session-process).
  */
+import type { VhostConfig } from '../config/schema.js';
 import type { WorkerLink } from './worker-link.js';
 
 export interface WorkerPolicy {
@@ -27,9 +28,12 @@ type Usage = Pick<WorkerLink, 'load' | 'logins' | 'served'>;
 /** Logins that a pooled worker does in its life: a start costs as much as some dozen of them. */
 const POOLED_LOGINS = 256;
 
-export function workerPolicy(clients: number, sessionProcess: string): WorkerPolicy {
+export type WorkerSettings = Pick<VhostConfig, 'worker-clients' | 'session-process'>;
+
+export function workerPolicy(settings: WorkerSettings): WorkerPolicy {
+  const clients = settings['worker-clients'];
   if (clients > 1) return shared(clients);
-  return sessionProcess === 'pooled' ? pooled : fresh;
+  return settings['session-process'] === 'pooled' ? pooled : fresh;
 }
 
 const upToSpare: WorkerPolicy['missing'] = ({ free, waiting, spare }) => spare + waiting - free;

@@ -9,7 +9,7 @@ import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
 import { backoffMs, type Child, describeExit, endChild } from './child.js';
 import { type Connection, WorkerLink, type WorkerLinkOptions } from './worker-link.js';
-import type { WorkerPolicy } from './worker-policy.js';
+import { type WorkerPolicy, type WorkerSettings, workerPolicy } from './worker-policy.js';
 
 /** Workers starting at the same time: Node's start costs CPU that connected clients need. */
 const MAX_STARTING = 4;
@@ -20,6 +20,8 @@ const GIVE_UP_AFTER = 3;
 const GRACE_MS = 3000;
 /** Between the end of a worker's channel and its exit status. */
 const EXIT_STATUS_MS = 500;
+/** How often workers are looked at that have been idle for long. */
+const TRIM_MS = 30_000;
 /** Connections that wait for a worker; more are closed at once. */
 const MAX_WAITING = 1024;
 
@@ -27,7 +29,7 @@ type LinkDeps = Pick<WorkerLinkOptions, 'sessions' | 'resumption' | 'bans'>;
 
 export interface WorkerPoolOptions extends LinkDeps {
   readonly log: Logger;
-  readonly policy: WorkerPolicy;
+  readonly settings: WorkerSettings;
   readonly spare: number;
   /** Null: workers come from a supervisor (--no-workers). */
   readonly startWorker: (() => Promise<Child>) | null;
@@ -50,6 +52,7 @@ interface OwnWorker {
 
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
+  readonly #policy: WorkerPolicy;
   readonly #links = new Map<number, WorkerLink>();
   readonly #children = new Map<number, OwnWorker>();
   readonly #waiting: Connection[] = [];
@@ -62,6 +65,8 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#policy = workerPolicy(options.settings);
+    setInterval(() => this.#trim(), TRIM_MS).unref();
   }
 
   get workers(): number {
@@ -127,7 +132,7 @@ export class WorkerPool {
   /** Sends the configuration anew to the workers that may serve another connection. */
   reconfigure(): void {
     for (const link of this.#links.values()) {
-      if (!this.#options.policy.isUsedUp(link) && link.channel?.closed === false)
+      if (!this.#policy.isUsedUp(link) && link.channel?.closed === false)
         link.channel.send('WORKER_CONFIG', this.#options.workerConfig());
     }
   }
@@ -141,11 +146,6 @@ export class WorkerPool {
     }
     this.#waiting.push(connection);
     this.#settle();
-  }
-
-  /** Now and then: ends workers that have been idle for long. */
-  maintain(): void {
-    this.#trim();
   }
 
   /** Ends all workers that main started: SIGTERM, after a while SIGKILL. */
@@ -223,18 +223,18 @@ export class WorkerPool {
 
   /** How many more clients this worker can take. */
   #roomOf(link: WorkerLink): number {
-    return this.#isUsable(link) ? this.#options.policy.room(link) : 0;
+    return this.#isUsable(link) ? this.#policy.room(link) : 0;
   }
 
   #isUsable(link: WorkerLink): boolean {
     return (
-      link.own && link.ready && link.channel?.closed === false && !this.#options.policy.isUsedUp(link)
+      link.own && link.ready && link.channel?.closed === false && !this.#policy.isUsedUp(link)
     );
   }
 
   /** Ready workers with more than half of their room left. */
   #spareLinks(): WorkerLink[] {
-    const { capacity } = this.#options.policy;
+    const { capacity } = this.#policy;
     return [...this.#links.values()].filter((link) => this.#roomOf(link) * 2 > capacity);
   }
 
@@ -246,7 +246,7 @@ export class WorkerPool {
 
   #refill(): void {
     if (this.#stopping || this.#retry !== null || this.#options.startWorker === null) return;
-    const wanted = this.#options.policy.missing({
+    const wanted = this.#policy.missing({
       usable: [...this.#links.values()].filter((link) => this.#isUsable(link)).length,
       free: this.#spareLinks().length,
       waiting: this.#waiting.length,
@@ -259,7 +259,8 @@ export class WorkerPool {
 
   /** Workers that serve several clients and that a rush left behind idle are ended again. */
   #trim(): void {
-    const { policy, spare } = this.#options;
+    const policy = this.#policy;
+    const { spare } = this.#options;
     if (this.#stopping || policy.idleMs === Number.POSITIVE_INFINITY) return;
     const idle = this.#spareLinks().filter((link) => link.load === 0);
     const since = performance.now() - policy.idleMs;
