@@ -32,6 +32,11 @@ export const catalogue = {
     say: '{protocol} port {port} on {address} cannot be opened: {reason}.',
     mend: 'Check listen-host and udp-listen-host.',
   },
+  OCS_METRICS: {
+    fatalFor: 'process',
+    say: 'The metrics cannot be served at {address}: {reason}.',
+    mend: 'Choose another address with metrics-listen.',
+  },
   OCS_NO_IPV6: {
     fatalFor: 'request',
     say: 'This machine has no IPv6; listening on IPv4 only.',
@@ -150,7 +155,7 @@ export const catalogue = {
   OCS_WORKER_ARGUMENTS: {
     fatalFor: 'process',
     say: 'vpn worker: {detail}.',
-    mend: 'Usage: vpn worker --main PATH [--fd N].',
+    mend: 'Usage: vpn worker --main PATH [--fd N] [--log-level N].',
   },
   OCS_WORKER_CERTIFICATE: {
     fatalFor: 'process',
@@ -232,6 +237,21 @@ export const catalogue = {
     fatalFor: 'request',
     say: '{what} {name} cannot be stored: {reason}.',
     mend: 'Choose another name.',
+  },
+  OCS_CERT_EXISTS: {
+    fatalFor: 'request',
+    say: '{path} is there already, and nothing was written.',
+    mend: 'Move it away, choose another name, or overwrite it with --force.',
+  },
+  OCS_CERT_NO_CA: {
+    fatalFor: 'request',
+    say: 'There is no certificate authority in {folder}.',
+    mend: 'Make one with "vpn cert ca --dir {folder}", or name its folder with --dir.',
+  },
+  OCS_CERT: {
+    fatalFor: 'request',
+    say: '{what}: {reason}.',
+    mend: 'Check what was given, and that the files belong together.',
   },
   OCS_PASSWORD: { fatalFor: 'request', say: '{reason}.', mend: 'Give a password and try again.' },
 } as const satisfies Record<string, CatalogueEntry>;

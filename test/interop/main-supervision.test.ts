@@ -1,6 +1,6 @@
 /** `vpn serve` with its real processes and the stock client: who may die, and what goes on without it. */
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,10 +44,10 @@ describe('start and stop', LONG, () => {
   });
 
   it('ends with one sentence when secmod cannot start', async () => {
-    const server = bed.serve({ 'server-key': ['/nonexistent.key'] });
+    const server = bed.serve({ 'server-key': ['/etc/passwd'] });
     expect(await server.exited).toBe(1);
     expect(server.output).toContain('vpn: The secmod process did not start: exit status 1.');
-    expect(server.output).toContain('/nonexistent.key');
+    expect(server.output).toContain('/etc/passwd');
     expect(bed.pids()).toEqual([]);
     expect(bed.sockets()).toEqual([]);
   });
@@ -152,7 +152,7 @@ describe('separate supervision', LONG, () => {
 });
 
 describe('the death of', LONG, () => {
-  it('a worker ends its own client only', async () => {
+  it("a session's process ends its own client only", async () => {
     const server = await bed.serveReady();
     const first = await bed.connect();
     const victim = await user();
@@ -160,7 +160,7 @@ describe('the death of', LONG, () => {
     expect(bed.devices()).toHaveLength(2);
     first.kill('SIGKILL');
     killIfThere(victim?.workerPid ?? 0);
-    await server.says('ended: signal SIGKILL');
+    await server.says("the session's process was ended by signal 9");
     const left = await until('one session is left', async () => {
       const users = await bed.ctl('users', {});
       return users.length === 1 && users;
@@ -170,14 +170,39 @@ describe('the death of', LONG, () => {
     await until('a spare worker is back', async () => (await status()).spareWorkers === 2);
   });
 
-  it('a worker that does not obey is brought about, so that a disconnect is one', async () => {
-    const server = await bed.serveReady();
+  it('a worker ends its own client only', async () => {
+    const server = await bed.serveReady({ 'session-process': 'none' });
+    const first = await bed.connect();
+    const victim = await user();
+    await bed.connect();
+    first.kill('SIGKILL');
+    killIfThere(victim?.workerPid ?? 0);
+    await server.says('ended: signal SIGKILL');
+    await until('one session is left', async () => (await bed.ctl('users', {})).length === 1);
+    await until('a spare worker is back', async () => (await status()).spareWorkers === 2);
+  });
+
+  it('a worker ends its sessions with it: no process stays', async () => {
+    await bed.serveReady();
+    await bed.connect();
+    const session = (await user())?.workerPid ?? 0;
+    const worker = Number(/PPid:\s*(\d+)/.exec(readFileSync(`/proc/${session}/status`, 'utf8'))?.[1]);
+    killIfThere(worker);
+    await until('its session has ended', async () => (await user()) === undefined);
+    await until('so has its process', () => !existsSync(`/proc/${session}`));
+  });
+
+  it.each([
+    ['pooled', "the session's process was ended by signal 9"],
+    ['none', 'did not end client'],
+  ])('what does not obey is brought about, so that a disconnect is one (%s)', async (how, said) => {
+    const server = await bed.serveReady({ 'session-process': how });
     await bed.connect();
     const client = await user();
     process.kill(client?.workerPid ?? 0, 'SIGSTOP');
     await bed.ctl('disconnect-user', { name: 'user' });
-    await until('the stopped worker is cut off', async () => (await user()) === undefined);
-    expect(server.output).toContain('did not end client');
+    await until('what was stopped is cut off', async () => (await user()) === undefined);
+    expect(server.output).toContain(said);
     await until('its device is gone', () => bed.devices().length === 0);
   });
 
@@ -310,10 +335,10 @@ describe('forwarding', LONG, () => {
   const tables = () => ns('nft', 'list', 'tables').trim();
   const forward = () => ns('cat', '/proc/sys/net/ipv4/ip_forward').trim();
 
-  it('is on while the server runs, with NAT for its pools in a table of its own', async () => {
+  it('is on while the server runs, with NAT in a table of its own', async () => {
     const server = await bed.serveReady({ nat: true });
     expect(tables()).toMatch(/^table inet ocvpn_[0-9a-f]{8}$/);
-    expect(ns('nft', 'list', 'ruleset')).toContain('ip saddr 10.200.0.0/24 oifname != "vpns*" masquerade');
+    expect(ns('nft', 'list', 'ruleset')).toContain('iifname "vpns*" oifname != "vpns*" masquerade');
     expect(forward()).toBe('1');
     server.kill('SIGTERM');
     await server.exited;

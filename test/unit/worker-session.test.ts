@@ -35,6 +35,8 @@ describe('the login table', () => {
 
 describe('HttpAuth', () => {
   const settings = {
+    auth: ['plain'],
+    'enable-auth': [],
     'select-group': [],
     'default-select-group': '',
     'pre-login-banner': '',
@@ -44,7 +46,8 @@ describe('HttpAuth', () => {
     'cisco-client-compat': false,
   };
   const identity = clientIdentity({});
-  const auth = () => new HttpAuth(settings, { certificateSha1: () => 'AB', profile: null }, 1000);
+  const auth = () =>
+    new HttpAuth(settings, { certificateSha1: () => 'AB', profile: null, holder: null }, 1000);
   const login = (username: string | null, password: string | null) => ({
     format: 'form' as const,
     username,
@@ -169,6 +172,13 @@ describe('planTunnel', () => {
     expect(plan({ random: 0 }).text).toContain('X-CSTP-Rekey-Time: 172770\r\nX-CSTP-Rekey-Method: ssl\r\n');
     expect(plan({ random: 0.9999 }).text).toContain('X-CSTP-Rekey-Time: 172830\r\n');
     expect(plan({ random: 0.9999 }).text).toContain('X-DTLS-Rekey-Time: 172840\r\n');
+  });
+
+  it('spreads a short rekey time by a quarter of it at most', () => {
+    const timeOf = (time: number, random: number) =>
+      plan({ random, settings: { ...tunnelSettings, 'rekey-time': time } }).options.rekeySec;
+    expect([timeOf(40, 0), timeOf(40, 0.9999)]).toEqual([30, 50]);
+    expect([timeOf(1, 0), timeOf(1, 0.9999)]).toEqual([1, 1]);
   });
 
   it('rekeys by a new tunnel where TLS cannot do it in place', () => {

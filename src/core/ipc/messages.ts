@@ -63,18 +63,29 @@ const leaseText = () => str(512);
 const byteCounts = { bytesIn: u64(), bytesOut: u64() };
 
 /** Disconnect reasons with ocserv's numbers as order (1-based). */
-export const discReason = () =>
-  oneOf(
-    'unspecified',
-    'user-disconnect',
-    'server-disconnect',
-    'idle-timeout',
-    'dpd-timeout',
-    'error',
-    'session-timeout',
-    'temporary-disconnect',
-    'health-probe',
-  );
+export const discReasons = [
+  'unspecified',
+  'user-disconnect',
+  'server-disconnect',
+  'idle-timeout',
+  'dpd-timeout',
+  'error',
+  'session-timeout',
+  'temporary-disconnect',
+  'health-probe',
+] as const;
+export const discReason = () => oneOf(...discReasons);
+
+/** Packets of one tunnel that were dropped; only grow. */
+const drops = () =>
+  struct({
+    tooBig: u64(),
+    malformed: u64(),
+    source: u64(),
+    rateLimit: u64(),
+    tunFull: u64(),
+    replay: u64(),
+  });
 
 /** group_cfg: per-session configuration, vhost defaults already merged with group and user. null: not set. */
 export const groupConfig = () =>
@@ -223,9 +234,13 @@ export const messages = {
     from: 'secmod',
     to: 'worker',
     isReply: true,
-    maxBytes: 256 * 1024,
-    body: { chains: list(bytes(1, 64 * 1024), 8) },
-    doc: 'PEM, leaf first.',
+    maxBytes: 512 * 1024,
+    body: {
+      chains: list(bytes(1, 64 * 1024), 8),
+      clientCa: bytes(0, 192 * 1024),
+      ocspResponse: bytes(0, 16 * 1024),
+    },
+    doc: 'Chains in PEM, leaf first; the file of ca-cert in PEM, that of ocsp-response in DER.',
   }),
   SEC_GET_VHOST: message({
     id: 135,
@@ -265,6 +280,28 @@ export const messages = {
   }),
 
   // ------------------------------------------------------------ authenticate
+  SEC_CLIENT_CERT: message({
+    id: 139,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_CLIENT_CERT_REP',
+    maxBytes: 128 * 1024,
+    body: { client: client(), vhost: str(255), handshake: bytes(1, 64 * 1024) },
+    doc: "The client has shown a certificate. handshake: the handshake messages from ClientHello to the client's CertificateVerify; secmod takes the chain and the proof of its key from them, and checks that it signed this very handshake.",
+  }),
+  SEC_CLIENT_CERT_REP: message({
+    id: 140,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    body: {
+      ok: bool(),
+      userName: str(MAX_NAME),
+      groups: list(str(MAX_NAME), 64),
+      reason: str(256),
+    },
+    doc: 'ok: logins of this client can use it. Otherwise it counts as none, and reason says why.',
+  }),
   SEC_AUTH_INIT: message({
     id: 120,
     from: 'worker',
@@ -276,9 +313,7 @@ export const messages = {
       vhost: str(255),
       userName: str(MAX_NAME),
       groupName: str(MAX_NAME),
-      tlsAuthOk: bool(),
-      certUserName: str(MAX_NAME),
-      certGroupNames: list(str(MAX_NAME), 64),
+      way: u8(),
       remoteIp: ip(),
       ourIp: ip(),
       origRemoteIp: ip(),
@@ -288,7 +323,7 @@ export const messages = {
       devicePlatform: str(64),
       deviceType: str(64),
     },
-    doc: 'Start a login; secmod assigns the SID. A wrong or stale HMAC is refused.',
+    doc: 'Start a login; secmod assigns the SID. A wrong or stale HMAC is refused. way: 0 for all methods of auth together, n for the nth of enable-auth; a certificate is the one of SEC_CLIENT_CERT.',
   }),
   SEC_AUTH_CONT: message({
     id: 121,
@@ -333,6 +368,25 @@ export const messages = {
     isReply: true,
     body: { valid: bool() },
     doc: 'Whether CONNECT with this cookie would be allowed; nothing changes.',
+  }),
+
+  SEC_KDC_REQUEST: message({
+    id: 141,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_KDC_REPLY',
+    maxBytes: 128 * 1024,
+    body: { vhost: str(255), path: str(255), realm: str(510), message: bytes(1, 64 * 1024) },
+    doc: 'A client asks the KDC that kkdcp has for this path (of several the one of the realm). message: as on UDP.',
+  }),
+  SEC_KDC_REPLY: message({
+    id: 142,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    maxBytes: 128 * 1024,
+    body: { reply: opt(bytes(0, 64 * 1024)), reason: str(256) },
+    doc: 'What the KDC says, or why nothing came.',
   }),
 
   // ------------------------------------------------------------ open session
@@ -507,6 +561,13 @@ export const messages = {
     },
     doc: 'What was negotiated, and the process of the session; again whenever DTLS comes up or goes down.',
   }),
+  HANDSHAKE: message({
+    id: 28,
+    from: 'worker',
+    to: 'main',
+    body: { client: client(), channel: oneOf('tls', 'dtls'), milliseconds: u32() },
+    doc: 'A handshake is complete, and how long it took; for the metrics.',
+  }),
   TUN_MTU: message({
     id: 11,
     from: 'worker',
@@ -529,7 +590,14 @@ export const messages = {
     from: 'worker',
     to: 'main',
     when: ['COMPLETED'],
-    body: { client: client(), ...byteCounts, packetsIn: u64(), packetsOut: u64(), dtlsActive: bool() },
+    body: {
+      client: client(),
+      ...byteCounts,
+      packetsIn: u64(),
+      packetsOut: u64(),
+      drops: drops(),
+      dtlsActive: bool(),
+    },
     doc: 'Interim counters (only grow).',
   }),
   SEC_CLI_STATS: message({
@@ -576,6 +644,7 @@ export const messages = {
       ...byteCounts,
       packetsIn: u64(),
       packetsOut: u64(),
+      drops: drops(),
     },
     doc: 'Last message about a client; its handle is dead.',
   }),
@@ -626,6 +695,17 @@ export const messages = {
       maxAuthTimeMs: u32(),
     },
     doc: 'Periodic figures for show status.',
+  }),
+  SECM_LOGIN_STEP: message({
+    id: 235,
+    from: 'secmod',
+    to: 'main',
+    body: {
+      method: str(32),
+      result: oneOf('accepted', 'prompted', 'wrong', 'rejected', 'failed'),
+      milliseconds: u32(),
+    },
+    doc: 'A back end has made a step of a login, and how long it took; for the metrics.',
   }),
   SECM_LIST_COOKIES: message({
     id: 246,

@@ -129,14 +129,15 @@ export class WorkerLink implements ClientWorker {
       AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
       SESSION_INFO: ({ client: id, tlsCiphersuite, dtlsCiphersuite, pid }) => {
         const client = this.#client(id);
-        sessions.info(client, { tlsCipher: tlsCiphersuite, dtlsCipher: dtlsCiphersuite, pid });
+        sessions.reports.info(client, { tlsCipher: tlsCiphersuite, dtlsCipher: dtlsCiphersuite, pid });
         if (this.#logins.delete(client)) this.#released();
       },
-      TUN_MTU: (body) => sessions.setMtu(this.#client(body.client), body.mtu),
+      HANDSHAKE: (body) => sessions.reports.handshake(this.#client(body.client), body),
+      TUN_MTU: (body) => sessions.reports.setMtu(this.#client(body.client), body.mtu),
       CLI_STATS: (body) => {
         const client = this.#client(body.client);
-        sessions.count(client, body);
-        sessions.update(client, { dtlsActive: body.dtlsActive });
+        sessions.reports.count(client, body);
+        sessions.reports.update(client, { dtlsActive: body.dtlsActive });
       },
       BAN_IP: (body) => ({ allowed: bans.add(this.#client(body.client).remote.address, body.score) }),
       CLIENT_CLOSED: (body) => {

@@ -4,13 +4,9 @@
  *
  *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
  */
-import type { Duplex } from 'node:stream';
 import { VpnError } from '../errors.js';
-import type { Channel } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
-import type { Logger } from '../log.js';
-import type { TlsDuplex } from '../native/tls-duplex.js';
-import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
+import type { CloseReason, DataplaneEvent, TlsInfo } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
 import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
 import { isIPv6 } from '../util/ip-text.js';
@@ -25,66 +21,29 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
-import { detailOf, messageOf, NO_COUNTS } from './detail.js';
-import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
+import { certificateHolder } from './client-certificate.js';
+import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
+import { ClientLog } from './client-log.js';
+import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
+import type { HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
-import { SecmodCalls, type Startup } from './secmod-calls.js';
-import type { SecmodLink } from './secmod-link.js';
+import { SecmodCalls, type SignRequest, type Startup } from './secmod-calls.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
-import type { Vhost, Vhosts } from './vhosts.js';
-
-export type MainChannel = Channel<'worker', 'main'>;
-
-/** What of TlsDuplex a client uses. */
-export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'info' | 'endWithAlert' | 'detach'>;
-
-export interface StreamHandlers {
-  onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;
-  onSecure(info: TlsInfo): void;
-  onClose(error: Error | null, bytesRead: number): void;
-}
-
-export interface ClientDeps {
-  readonly io: Pick<NativeIo, 'setNetPriority' | 'close' | 'tcpPathMtu'>;
-  readonly dataplane: Dataplane;
-  readonly main: MainChannel;
-  readonly secmod: SecmodLink;
-  readonly front: HttpFront;
-  readonly vhosts: Vhosts;
-  readonly log: Logger;
-  /** Starts TLS on a descriptor and owns it from then on. */
-  readonly openStream: (
-    vhosts: Vhosts,
-    fd: number,
-    startup: Startup,
-    handlers: StreamHandlers,
-  ) => SecureStream;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-  readonly random: () => number;
-  /** A tunnel was opened under this data plane id. */
-  readonly onTunnel: (id: number, client: Client) => void;
-  /** Called once: the client is gone and main knows. */
-  readonly onGone: (client: Client) => void;
-}
-
-interface SignRequest {
-  readonly requestId: number;
-  readonly keyIndex: number;
-  readonly scheme: number;
-  readonly data: Buffer;
-}
+import type { Vhost } from './vhosts.js';
 
 const ACCESS_DENIED = 49; // RFC 8446 §6.2
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 export class Client implements HttpHandler {
   readonly handle: number;
+  readonly log: ClientLog;
   readonly #deps: ClientDeps;
   readonly #startup: Startup;
   readonly #fd: number;
   readonly #secmod: SecmodCalls;
   readonly #stream: SecureStream;
+  /** Milliseconds since the epoch. */
+  readonly #acceptedMs: number;
   readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
   #tls: TlsInfo | null = null;
   #vhost: Vhost;
@@ -108,9 +67,11 @@ export class Client implements HttpHandler {
   /** Takes ownership of `fd`. Throws when TLS cannot be started on it. */
   constructor(deps: ClientDeps, startup: Startup, fd: number) {
     this.handle = startup.client;
+    this.log = new ClientLog(deps.log, startup);
     this.#deps = deps;
     this.#main = deps.main;
     this.#startup = startup;
+    this.#acceptedMs = deps.now();
     this.#fd = fd;
     this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
@@ -152,7 +113,7 @@ export class Client implements HttpHandler {
     const body = { client: this.handle, open: !this.#gone, ticket: Uint8Array.from(this.#ticket) };
     const { reply, reason } = (await main.call('WORKER_RESUME', body)).body;
     if (reply === 'FAILED') {
-      this.#deps.log.warn({ client: this.handle, reason }, 'the new main does not take the tunnel over');
+      this.log.lines.warn({ reason }, 'the new main does not take the tunnel over');
       this.terminate('drop', 'server-disconnect');
       return;
     }
@@ -165,7 +126,7 @@ export class Client implements HttpHandler {
 
   async #signHandshake(vhost: string, request: SignRequest): Promise<void> {
     this.#keyIndex = request.keyIndex;
-    const signature = await this.#signature(this.#deps.vhosts.find(vhost), request, (why) => {
+    const signature = await this.#secmod.signature(this.#deps.vhosts.find(vhost).name, request, (why) => {
       this.#failure ??= why;
     });
     if (!this.#gone) this.#stream.connection.completeSign(request.requestId, signature);
@@ -173,41 +134,40 @@ export class Client implements HttpHandler {
 
   /** The client renegotiates TLS 1.2 inside its tunnel. */
   async #signRekey(id: number, request: SignRequest): Promise<void> {
-    const signature = await this.#signature(this.#vhost, request, (why) => {
-      this.#deps.log.warn({ client: this.handle }, why);
+    const signature = await this.#secmod.signature(this.#vhost.name, request, (why) => {
+      this.log.lines.warn(why);
     });
     if (!this.#gone) this.#deps.dataplane.completeSign(id, request.requestId, signature);
   }
 
-  async #signature(
-    vhost: Vhost,
-    { keyIndex, scheme, data }: SignRequest,
-    complain: (why: string) => void,
-  ): Promise<Uint8Array | null> {
-    try {
-      const signature = await this.#secmod.sign({ vhost: vhost.name, keyIndex, scheme, data });
-      if (!signature) complain('secmod refused to sign the TLS handshake');
-      return signature;
-    } catch (error) {
-      complain(`secmod did not sign the TLS handshake: ${messageOf(error)}`);
-      return null;
-    }
-  }
-
   #onSecure(info: TlsInfo): void {
     clearTimeout(this.#timer.handshake);
-    const { vhosts, front, now } = this.#deps;
+    const { vhosts, now } = this.#deps;
+    const milliseconds = Math.max(0, Math.round(now() - this.#acceptedMs));
+    this.#main.send('HANDSHAKE', { client: this.handle, channel: 'tls', milliseconds });
     this.#tls = info;
     this.#vhost = vhosts.find(info.vhost);
     this.#pages = this.#pagesOf(this.#vhost);
+    void this.#serve({ vhost: this.#vhost.name, verifyError: info.verifyError });
+  }
+
+  /** HTTP begins when it is known whether the client has a good certificate. */
+  async #serve(info: Pick<TlsInfo, 'vhost' | 'verifyError'>): Promise<void> {
+    const { front, now, log } = this.#deps;
+    const { remoteIp: ip } = this.#startup;
+    const child = log.child({ client: this.handle, ip });
+    const holder = await certificateHolder(this.#stream.connection, info, this.#secmod, child);
+    if (this.#gone) return;
     const profile = this.#vhost.profile?.link ?? null;
-    const pages = { certificateSha1: () => this.#certificateSha1(), profile };
+    const pages = { certificateSha1: () => this.#certificateSha1(), profile, holder };
     this.#auth = new HttpAuth(this.#vhost.options, pages, now());
     front.serve(this.#stream, this);
   }
 
   #pagesOf(vhost: Vhost): Pages {
-    return new Pages(vhost, (cookie) => this.#secmod.isGoodCookie(vhost.name, cookie));
+    const ban = async (score: number): Promise<boolean> =>
+      (await this.#main.call('BAN_IP', { client: this.handle, score })).body.allowed;
+    return new Pages(vhost, { secmod: this.#secmod, ban });
   }
 
   #certificateSha1(): string {
@@ -300,11 +260,9 @@ export class Client implements HttpHandler {
           reply(effect.reply);
           return null;
         case 'auth-init':
-          return auth.authReply(
-            await this.#secmod.authInit(this.#vhost.name, effect.userName, effect.groupName, this.#identity),
-          );
+          return this.#authReply(await this.#secmod.authInit(this.#vhost.name, effect, this.#identity));
         case 'auth-cont':
-          return auth.authReply(await this.#secmod.authCont(effect.sid, effect.password));
+          return this.#authReply(await this.#secmod.authCont(effect.sid, effect.password));
         case 'open-session':
           return await this.#openSession(effect.cookie);
         case 'open-tunnel':
@@ -316,16 +274,21 @@ export class Client implements HttpHandler {
       }
     } catch (error) {
       // A process that does not answer is told in the line about the connection; anything else is our fault.
-      if (!(error instanceof VpnError))
-        this.#deps.log.error({ err: error, client: this.handle }, 'unexpected failure');
+      if (!(error instanceof VpnError)) this.log.lines.error({ err: error }, 'unexpected failure');
       return auth.failure(messageOf(error));
     }
+  }
+
+  #authReply(reply: Body<'SEC_AUTH_REPLY'>): Effect {
+    this.log.identify(reply.sid);
+    return this.#session().authReply(reply);
   }
 
   /** AUTH_COOKIE_REQ: main opens the session or refuses. */
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
     const { io, now } = this.#deps;
+    this.log.identify(cookie);
     const request = this.#connectRequest();
     const { hostname, ipv4 } = request;
     const ipv6 = wantsIpv6({ request, identity: this.#identity });
@@ -374,7 +337,7 @@ export class Client implements HttpHandler {
     const { connection, head } = this.#stream.detach();
     const unread = Buffer.concat([this.#connect?.head ?? Buffer.alloc(0), head]);
     const open = { ...this.#granted, connection, tls, tcpFd: this.#fd, head: unread };
-    const deps = { ...this.#deps, client: this.handle, onClosed: this.#onTunnelClosed };
+    const deps = { ...this.#deps, log: this.log.lines, client: this.handle, onClosed: this.#onTunnelClosed };
     try {
       this.#tunnel = new Tunnel(deps, open);
     } catch (error) {
@@ -406,12 +369,7 @@ export class Client implements HttpHandler {
   }
 
   #onTunnelClosed: TunnelClosed = (reason, detail, counters) =>
-    this.#finish(reason, detail, {
-      bytesIn: counters.rxBytes,
-      bytesOut: counters.txBytes,
-      packetsIn: counters.rxPackets,
-      packetsOut: counters.txPackets,
-    });
+    this.#finish(reason, detail, reportOf(counters));
 
   // ---------------------------------------------------------------- end
 
@@ -430,20 +388,10 @@ export class Client implements HttpHandler {
     this.#gone = true;
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
-    this.#logEnd(reason, detail);
+    this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? '' });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);
     this.#deps.onGone(this);
-  }
-
-  /** One line for each connection that failed; sessions are logged by main, probes not at all. */
-  #logEnd(reason: CloseReason, detail: string): void {
-    const { remoteIp: ip, remotePort: port } = this.#startup;
-    const user = this.#auth?.userName;
-    const who = { client: this.handle, ip, port, ...(user && { user }) };
-    if (reason === 'health-probe') return;
-    if (this.#failure) this.#deps.log.warn(who, `connection failed: ${this.#failure}`);
-    else this.#deps.log.debug({ ...who, reason, detail }, 'connection ended');
   }
 }
 
