@@ -1,6 +1,6 @@
 /** `vpn serve` with its real processes and the stock client: who may die, and what goes on without it. */
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -152,7 +152,7 @@ describe('separate supervision', LONG, () => {
 });
 
 describe('the death of', LONG, () => {
-  it('a worker ends its own client only', async () => {
+  it("a session's process ends its own client only", async () => {
     const server = await bed.serveReady();
     const first = await bed.connect();
     const victim = await user();
@@ -160,7 +160,7 @@ describe('the death of', LONG, () => {
     expect(bed.devices()).toHaveLength(2);
     first.kill('SIGKILL');
     killIfThere(victim?.workerPid ?? 0);
-    await server.says('ended: signal SIGKILL');
+    await server.says("the session's process was ended by signal 9");
     const left = await until('one session is left', async () => {
       const users = await bed.ctl('users', {});
       return users.length === 1 && users;
@@ -170,14 +170,39 @@ describe('the death of', LONG, () => {
     await until('a spare worker is back', async () => (await status()).spareWorkers === 2);
   });
 
-  it('a worker that does not obey is brought about, so that a disconnect is one', async () => {
-    const server = await bed.serveReady();
+  it('a worker ends its own client only', async () => {
+    const server = await bed.serveReady({ 'session-process': 'none' });
+    const first = await bed.connect();
+    const victim = await user();
+    await bed.connect();
+    first.kill('SIGKILL');
+    killIfThere(victim?.workerPid ?? 0);
+    await server.says('ended: signal SIGKILL');
+    await until('one session is left', async () => (await bed.ctl('users', {})).length === 1);
+    await until('a spare worker is back', async () => (await status()).spareWorkers === 2);
+  });
+
+  it('a worker ends its sessions with it: no process stays', async () => {
+    await bed.serveReady();
+    await bed.connect();
+    const session = (await user())?.workerPid ?? 0;
+    const worker = Number(/PPid:\s*(\d+)/.exec(readFileSync(`/proc/${session}/status`, 'utf8'))?.[1]);
+    killIfThere(worker);
+    await until('its session has ended', async () => (await user()) === undefined);
+    await until('so has its process', () => !existsSync(`/proc/${session}`));
+  });
+
+  it.each([
+    ['pooled', "the session's process was ended by signal 9"],
+    ['none', 'did not end client'],
+  ])('what does not obey is brought about, so that a disconnect is one (%s)', async (how, said) => {
+    const server = await bed.serveReady({ 'session-process': how });
     await bed.connect();
     const client = await user();
     process.kill(client?.workerPid ?? 0, 'SIGSTOP');
     await bed.ctl('disconnect-user', { name: 'user' });
-    await until('the stopped worker is cut off', async () => (await user()) === undefined);
-    expect(server.output).toContain('did not end client');
+    await until('what was stopped is cut off', async () => (await user()) === undefined);
+    expect(server.output).toContain(said);
     await until('its device is gone', () => bed.devices().length === 0);
   });
 

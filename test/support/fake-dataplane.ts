@@ -50,9 +50,14 @@ export class FakeDataplane implements Dataplane {
   onSigned: () => void = () => undefined;
   counts: TunnelCounters = ZERO_COUNTERS;
   closed = false;
+  /** Process ids of the tunnels count up from here. */
+  readonly pids = 40_000;
+  /** A process of its own for each tunnel. */
+  readonly processes: boolean;
   readonly #onEvent: (event: DataplaneEvent) => void;
 
-  constructor(onEvent: (event: DataplaneEvent) => void) {
+  constructor(onEvent: (event: DataplaneEvent) => void, processes: boolean) {
+    this.processes = processes;
     this.#onEvent = onEvent;
   }
 
@@ -71,6 +76,14 @@ export class FakeDataplane implements Dataplane {
   terminate(id: number, how: 'disconnect' | 'drop', reason: CloseReason): void {
     this.terminated.push({ id, how, reason });
     this.end(id, reason);
+  }
+
+  kill(id: number): void {
+    this.end(id, 'error');
+  }
+
+  processId(id: number): number {
+    return this.pids + id;
   }
 
   completeSign(id: number, requestId: number, signature: Uint8Array | null): void {

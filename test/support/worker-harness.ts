@@ -116,8 +116,8 @@ export class WorkerHarness {
       native: {
         ...native,
         io: { ...native.io, tcpPathMtu: () => 1500 },
-        createDataplane: (onEvent) => {
-          this.dataplane = new FakeDataplane(onEvent);
+        createDataplane: (onEvent, processes) => {
+          this.dataplane = new FakeDataplane(onEvent, processes);
           return this.dataplane;
         },
       },

@@ -163,7 +163,7 @@ function goldenKeys(name: string): string[] {
 describe("occtl's JSON has the keys of ocserv 1.5.0 in their order", () => {
   it.each(['users', 'status', 'sessions', 'iroutes', 'points'])('%s', async (what) => {
     const { handlers, client, sessions } = await populated();
-    sessions.reports.info(client, '(TLS1.3)', '(DTLS1.2)');
+    sessions.reports.info(client, { tlsCipher: '(TLS1.3)', dtlsCipher: '(DTLS1.2)', pid: 4711 });
     const [user] = usersJson(handlers.user({ name: 'alice' }));
     const [openCookie] = cookiesJson((await handlers.sessions()).filter(({ inUse }) => inUse === 0));
     const shown: Record<string, [object | undefined, string]> = {

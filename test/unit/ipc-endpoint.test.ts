@@ -189,6 +189,7 @@ describe('senders', () => {
     dtlsCiphersuite: '',
     cstpCompr: '',
     dtlsCompr: '',
+    pid: 1,
   });
 
   test.each(wrong)('%s throws at the sender and keeps the channel', async (_, send) => {

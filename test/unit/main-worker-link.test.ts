@@ -96,6 +96,7 @@ describe('a worker and a client of another', () => {
           dtlsCiphersuite: '',
           cstpCompr: '',
           dtlsCompr: '',
+          pid: 1,
         }),
     ],
   ];

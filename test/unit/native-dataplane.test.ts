@@ -66,7 +66,7 @@ beforeEach(() => {
 });
 
 async function withDataplane(use: (dataplane: Dataplane) => Promise<void>): Promise<void> {
-  const dataplane = native.createDataplane(events.add);
+  const dataplane = native.createDataplane(events.add, false);
   try {
     await use(dataplane);
   } finally {
@@ -273,7 +273,7 @@ test('a TLS 1.2 rekey asks JavaScript for its signature', async () => {
 });
 
 test('close ends all tunnels, tells so, and may be repeated', async () => {
-  const dataplane = native.createDataplane(events.add);
+  const dataplane = native.createDataplane(events.add, false);
   const { socket, accepted } = await dial();
   const { tun, options: tunnel } = options();
   const id = dataplane.open(accepted.connection, RESPONSE, NOTHING, tunnel);
@@ -292,7 +292,7 @@ test('the end of an environment joins the thread', async () => {
   const addon = fileURLToPath(new URL('../../native/build/Release/ocvpn.node', import.meta.url));
   for (const end of ['process.exit(0)', 'dataplane.close()']) {
     const worker = new Worker(
-      `const dataplane = require(${JSON.stringify(addon)}).createDataplane(() => {}); ${end}`,
+      `const dataplane = require(${JSON.stringify(addon)}).createDataplane(() => {}, false); ${end}`,
       { eval: true },
     );
     expect(await once(worker, 'exit')).toEqual([0]);

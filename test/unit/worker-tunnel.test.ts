@@ -271,8 +271,30 @@ describe('tunnel', () => {
 });
 
 describe('process', () => {
-  it('with one client ends after it', async () => {
-    await start({ options: { 'worker-clients': 1 } });
+  it.each([
+    [1, 'pooled', true],
+    [1, 'fresh', true],
+    [1, 'none', false],
+    [2, 'pooled', false],
+  ])('worker-clients %i, session-process %s: a process for each tunnel: %s', async (many, how, expected) => {
+    await start({ options: { 'worker-clients': many, 'session-process': how } });
+    await open();
+    expect(harness.dataplane.processes).toBe(expected);
+    await harness.until(() => harness.received('SESSION_INFO').length === 1);
+    expect(harness.received('SESSION_INFO')[0]).toMatchObject({ pid: harness.dataplane.pids + 1 });
+  });
+
+  it('that pools logins goes on after a client', async () => {
+    await start({ options: { 'worker-clients': 1, 'session-process': 'pooled' } });
+    await open();
+    harness.dataplane.end(1, 'user-disconnect');
+    await harness.until(() => harness.received('CLIENT_CLOSED').length === 1);
+    await open();
+    expect(harness.dataplane.closed).toBe(false);
+  });
+
+  it.each(['fresh', 'none'])('with one client ends after it (session-process %s)', async (how) => {
+    await start({ options: { 'worker-clients': 1, 'session-process': how } });
     await open();
     harness.dataplane.end(1, 'user-disconnect');
     await harness.worker.done;

@@ -43,7 +43,7 @@ struct DtlsKeys {
   std::array<uint8_t, 32> session_id{};     // legacy
 };
 
-// Contexts by (mode, ciphers), made on first use. Lives in the loop's thread.
+// Contexts by (mode, ciphers), made on first use. Used by one thread.
 class DtlsContexts {
  public:
   // nullptr when OpenSSL refuses the cipher list.

@@ -7,9 +7,9 @@
 
 namespace ocvpn::dataplane {
 
-Loop::Loop(int channel, Clock clock)
+Loop::Loop(int channel, Clock clock, std::shared_ptr<DtlsContexts> dtls_contexts)
     : channel_(channel),
-      workspace_(clock, channel, &channel_watch_),
+      workspace_(clock, channel, &channel_watch_, std::move(dtls_contexts)),
       payload_(new uint8_t[kMaxPayload]) {
   channel_watch_.kind = WatchKind::channel;
 }

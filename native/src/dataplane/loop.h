@@ -14,8 +14,8 @@ namespace ocvpn::dataplane {
 
 class Loop {
  public:
-  // `channel`: the loop's end of the socket pair, non-blocking; owned.
-  Loop(int channel, Clock clock);
+  // `channel`: the loop's end of the socket pair, non-blocking; owned. `dtls_contexts`: used by this loop alone.
+  Loop(int channel, Clock clock, std::shared_ptr<DtlsContexts> dtls_contexts);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;

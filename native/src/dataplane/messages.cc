@@ -50,7 +50,7 @@ bool wait_writable(int socket) {
 
 }  // namespace
 
-bool send_command(int socket, const Command& command, const uint8_t* payload, size_t length, int fd) {
+bool try_send_command(int socket, const Command& command, const uint8_t* payload, size_t length, int fd) {
   if (length > kMaxPayload) {
     errno = EMSGSIZE;
     return false;
@@ -63,11 +63,18 @@ bool send_command(int socket, const Command& command, const uint8_t* payload, si
   message.msg_iovlen = length > 0 ? 2 : 1;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   if (fd >= 0) attach_descriptor(&message, control, sizeof control, fd);
-  for (;;) {
-    if (sendmsg(socket, &message, MSG_NOSIGNAL) >= 0) return true;
-    if (errno == EINTR) continue;
+  ssize_t sent;
+  do {
+    sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  } while (sent < 0 && errno == EINTR);
+  return sent >= 0;
+}
+
+bool send_command(int socket, const Command& command, const uint8_t* payload, size_t length, int fd) {
+  while (!try_send_command(socket, command, payload, length, fd)) {
     if (errno != EAGAIN || !wait_writable(socket)) return false;
   }
+  return true;
 }
 
 int receive_command(int socket, Command* command, uint8_t* buffer, int* fd) {

@@ -67,6 +67,9 @@ void copy_text(char* to, size_t capacity, const char* from);
 // the loop always drains it. false: the loop is gone (errno tells).
 bool send_command(int socket, const Command& command, const uint8_t* payload, size_t length, int fd);
 
+// The same without waiting, for a loop that is not trusted to drain it: EAGAIN when the socket is full.
+bool try_send_command(int socket, const Command& command, const uint8_t* payload, size_t length, int fd);
+
 // One command from a non-blocking socket. 1: got it (`fd` is the caller's), 0: none waits, -1: end of stream or error.
 // `buffer` receives the payload and must hold kMaxPayload bytes.
 int receive_command(int socket, Command* command, uint8_t* buffer, int* fd);

@@ -47,7 +47,7 @@ void Session::start_handshake(int fd, bool shares, const uint8_t* datagram, size
   // Only main's own limit (one hand-over in 3 s, protocol.md 13) keeps replayed hellos from displacing a handshake.
   drop_udp(1 - active_index_, false);
   pending_shares_ = shares;
-  SSL_CTX* context = ws_->dtls_contexts.get(options_.dtls.mode, options_.dtls.ciphers);
+  SSL_CTX* context = ws_->dtls_contexts->get(options_.dtls.mode, options_.dtls.ciphers);
   UdpSocket socket = adopt_socket(fd);
   UdpChannel& channel = pending();
   udp_attached_ms_ = ws_->now_ms();

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "dataplane/clock.h"
@@ -78,12 +79,13 @@ class EventQueue {
 };
 
 struct Workspace {
-  Workspace(Clock loop_clock, int channel, Watch* channel_watch)
+  Workspace(Clock loop_clock, int channel, Watch* channel_watch, std::shared_ptr<DtlsContexts> contexts)
       : clock(loop_clock),
         now_ns(clock.now_ns()),
         timers(now_ms()),
         events(channel, &epoll, channel_watch),
         coalescer(false, false),
+        dtls_contexts(std::move(contexts)),
         tun_frame(new uint8_t[pkt::kMaxTunFrame]),
         record(new uint8_t[kRecordHeadroom + kRecordCapacity]),
         inflated(new uint8_t[kRecordHeadroom + pkt::kMaxPlainPacket]),
@@ -105,7 +107,7 @@ struct Workspace {
   UdpBatch udp_batch;
   UdpReceiver udp_receiver;
   pkt::Coalescer coalescer;
-  DtlsContexts dtls_contexts;
+  std::shared_ptr<DtlsContexts> dtls_contexts;
   std::unique_ptr<uint8_t[]> tun_frame;
   std::unique_ptr<uint8_t[]> record;
   std::unique_ptr<uint8_t[]> inflated;    // a packet that came compressed, behind kRecordHeadroom

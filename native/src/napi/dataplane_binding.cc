@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dataplane/engine.h"
+#include "dataplane/shepherd.h"
 #include "napi/callback.h"
 #include "napi/env_state.h"
 #include "napi/loop_poll.h"
@@ -29,6 +30,8 @@ using dataplane::DtlsMode;
 using dataplane::Engine;
 using dataplane::Event;
 using dataplane::EventType;
+using dataplane::Shepherd;
+using dataplane::TunnelHost;
 using dataplane::TunnelOptions;
 
 // CloseReason of types.ts, in the order of dataplane::CloseReason.
@@ -170,7 +173,9 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   void attach_udp(const Napi::CallbackInfo& info);
   void terminate(const Napi::CallbackInfo& info);
   void complete_sign(const Napi::CallbackInfo& info);
+  void kill(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value process_id(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   Napi::Object counters_object(const Counters& counters);
@@ -178,7 +183,7 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   void deliver_events();
   void stop();
 
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<TunnelHost> host_;
   std::unique_ptr<LoopCallback> on_event_;
   LoopPoll poll_;
   std::unique_ptr<CleanupHook> cleanup_;
@@ -195,7 +200,9 @@ Napi::Function DataplaneWrap::define(Napi::Env env) {
                          InstanceMethod("attachUdp", &DataplaneWrap::attach_udp),
                          InstanceMethod("terminate", &DataplaneWrap::terminate),
                          InstanceMethod("completeSign", &DataplaneWrap::complete_sign),
+                         InstanceMethod("kill", &DataplaneWrap::kill),
                          InstanceMethod("counters", &DataplaneWrap::counters),
+                         InstanceMethod("processId", &DataplaneWrap::process_id),
                          InstanceMethod("close", &DataplaneWrap::close),
                      });
 }
@@ -203,14 +210,19 @@ Napi::Function DataplaneWrap::define(Napi::Env env) {
 DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DataplaneWrap>(info) {
   Args args(info);
   Napi::Function handler = args.function(0, "onEvent");
+  const bool processes = args.boolean(1, "processes");
   if (!args.ok()) return;
-  engine_ = Engine::create();
-  if (engine_ == nullptr) {
-    throw_sys_error(info.Env(), "socketpair", errno);
+  if (processes) {
+    host_ = Shepherd::create();
+  } else {
+    host_ = Engine::create();
+  }
+  if (host_ == nullptr) {
+    throw_sys_error(info.Env(), processes ? "epoll_create1" : "socketpair", errno);
     return;
   }
   on_event_ = std::make_unique<LoopCallback>(handler, "ocvpn.Dataplane");
-  int failed = poll_.open(info.Env(), engine_->event_fd(), [this](int) { deliver_events(); });
+  int failed = poll_.open(info.Env(), host_->event_fd(), [this](int) { deliver_events(); });
   if (failed == 0) failed = poll_.set(LoopPoll::kReadable);
   if (failed != 0) {
     stop();
@@ -218,7 +230,7 @@ DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
     return;
   }
   cleanup_ = std::make_unique<CleanupHook>(info.Env(), [this] { stop(); });
-  Ref();  // until close(): the thread serves people even if JavaScript forgot the object
+  Ref();  // until close(): the loops serve people even if JavaScript forgot the object
 }
 
 Napi::Value DataplaneWrap::open(const Napi::CallbackInfo& info) {
@@ -230,10 +242,10 @@ Napi::Value DataplaneWrap::open(const Napi::CallbackInfo& info) {
   Options reader(env, info[3], "options");
   TunnelOptions options;
   if (!reader.ok() || !read_tunnel_options(reader, &options)) return env.Undefined();
-  if (engine_ == nullptr) return throw_sys_error(env, "open", ESHUTDOWN);
+  if (host_ == nullptr) return throw_sys_error(env, "open", ESHUTDOWN);
   std::unique_ptr<TlsStream> stream = take_tls_stream(env, info[0]);
   if (stream == nullptr) return env.Undefined();
-  uint32_t id = engine_->open(std::move(stream), to_vector(response), to_vector(head), options);
+  uint32_t id = host_->open(std::move(stream), to_vector(response), to_vector(head), options);
   OPENSSL_cleanse(options.dtls.master_secret.data(), options.dtls.master_secret.size());
   if (id == 0) return throw_sys_error(env, "open", errno);
   return Napi::Number::New(env, id);
@@ -246,11 +258,11 @@ void DataplaneWrap::attach_udp(const Napi::CallbackInfo& info) {
   bool hello = args.boolean(2, "hello");
   ByteView datagram = args.bytes(3, "datagram");
   if (!args.ok()) return;
-  if (engine_ == nullptr) {
+  if (host_ == nullptr) {
     ::close(fd);
     return;
   }
-  engine_->attach_udp(id, fd, hello, datagram.data, datagram.size);
+  host_->attach_udp(id, fd, hello, datagram.data, datagram.size);
 }
 
 void DataplaneWrap::terminate(const Napi::CallbackInfo& info) {
@@ -263,7 +275,13 @@ void DataplaneWrap::terminate(const Napi::CallbackInfo& info) {
   if ((how != "disconnect" && how != "drop") || !parse_reason(reason_text, &reason)) {
     return throw_argument_error(info.Env(), "terminate: unknown way '" + how + "' or reason '" + reason_text + "'");
   }
-  if (engine_ != nullptr) engine_->terminate(id, how == "disconnect", reason);
+  if (host_ != nullptr) host_->terminate(id, how == "disconnect", reason);
+}
+
+void DataplaneWrap::kill(const Napi::CallbackInfo& info) {
+  Args args(info);
+  auto id = static_cast<uint32_t>(args.integer(0, "id", 1, UINT32_MAX));
+  if (args.ok() && host_ != nullptr) host_->kill(id);
 }
 
 void DataplaneWrap::complete_sign(const Napi::CallbackInfo& info) {
@@ -272,8 +290,8 @@ void DataplaneWrap::complete_sign(const Napi::CallbackInfo& info) {
   auto request_id = static_cast<uint32_t>(args.integer(1, "requestId", 0, UINT32_MAX));
   ByteView signature;
   if (!info[2].IsNull()) signature = args.bytes(2, "signature");
-  if (!args.ok() || engine_ == nullptr) return;
-  engine_->complete_sign(id, request_id, info[2].IsNull() ? nullptr : signature.data, signature.size);
+  if (!args.ok() || host_ == nullptr) return;
+  host_->complete_sign(id, request_id, info[2].IsNull() ? nullptr : signature.data, signature.size);
 }
 
 Napi::Object DataplaneWrap::counters_object(const Counters& counters) {
@@ -282,7 +300,7 @@ Napi::Object DataplaneWrap::counters_object(const Counters& counters) {
 #define X(name) object.Set(#name, Napi::Number::New(env, static_cast<double>(counters.name.get())));
   OCVPN_TUNNEL_COUNTERS(X)
 #undef X
-  object.Set("idleMs", Napi::Number::New(env, static_cast<double>(engine_->idle_ms(counters))));
+  object.Set("idleMs", Napi::Number::New(env, static_cast<double>(host_->idle_ms(counters))));
   object.Set("dtlsActive", Napi::Number::New(env, static_cast<double>(counters.dtlsActive.get())));
   return object;
 }
@@ -291,12 +309,19 @@ Napi::Value DataplaneWrap::counters(const Napi::CallbackInfo& info) {
   Args args(info);
   auto id = static_cast<uint32_t>(args.integer(0, "id", 1, UINT32_MAX));
   if (!args.ok()) return Env().Undefined();
-  const Counters* counters = engine_ == nullptr ? nullptr : engine_->counters(id);
+  const Counters* counters = host_ == nullptr ? nullptr : host_->counters(id);
   if (counters == nullptr) {
     throw_argument_error(info.Env(), "counters: no tunnel " + std::to_string(id));
     return Env().Undefined();
   }
   return counters_object(*counters);
+}
+
+Napi::Value DataplaneWrap::process_id(const Napi::CallbackInfo& info) {
+  Args args(info);
+  auto id = static_cast<uint32_t>(args.integer(0, "id", 1, UINT32_MAX));
+  if (!args.ok()) return Env().Undefined();
+  return Napi::Number::New(Env(), host_ == nullptr ? 0 : host_->process(id));
 }
 
 Napi::Object DataplaneWrap::event_object(const Event& event) {
@@ -327,10 +352,10 @@ Napi::Object DataplaneWrap::event_object(const Event& event) {
       object.Set("requestId", Napi::Number::New(env, event.request_id));
       object.Set("keyIndex", Napi::Number::New(env, event.key_index));
       object.Set("scheme", Napi::Number::New(env, event.scheme));
-      object.Set("data", copy_to_buffer(env, engine_->event_payload(), event.payload_length));
+      object.Set("data", copy_to_buffer(env, host_->event_payload(), event.payload_length));
       break;
     case EventType::closed: {
-      const Counters* counters = engine_->counters(event.id);
+      const Counters* counters = host_->counters(event.id);
       object.Set("type", "closed");
       object.Set("reason", kReasons[static_cast<size_t>(event.reason)]);
       object.Set("detail", event.detail);
@@ -344,30 +369,30 @@ Napi::Object DataplaneWrap::event_object(const Event& event) {
 void DataplaneWrap::deliver_events() {
   // The handler may call close(), which frees the engine.
   Event event;
-  while (engine_ != nullptr && engine_->next_event(&event)) {
+  while (host_ != nullptr && host_->next_event(&event)) {
     Napi::HandleScope scope(Env());
     Napi::Object object = event_object(event);
-    if (event.type == EventType::closed) engine_->forget(event.id);
+    if (event.type == EventType::closed) host_->forget(event.id);
     on_event_->call({object});
   }
 }
 
 void DataplaneWrap::close(const Napi::CallbackInfo& info) {
-  if (engine_ == nullptr) return;
-  engine_->stop();
+  if (host_ == nullptr) return;
+  host_->stop();
   deliver_events();
-  if (engine_ == nullptr) return;
+  if (host_ == nullptr) return;
   stop();
   Unref();
 }
 
 void DataplaneWrap::stop() {
   poll_.close();
-  engine_.reset();
+  host_.reset();
 }
 
 Napi::Value create_dataplane(const Napi::CallbackInfo& info) {
-  return EnvState::get<DataplaneClass>(info.Env()).constructor.New({info[0]});
+  return EnvState::get<DataplaneClass>(info.Env()).constructor.New({info[0], info[1]});
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "dataplane/engine.h"
+#include "dataplane/shepherd.h"
 #include "dataplane/tls_context.h"
 #include "dataplane/tls_stream.h"
 #include "support/check.h"
@@ -36,6 +38,7 @@ using dataplane::DtlsMode;
 using dataplane::Engine;
 using dataplane::Event;
 using dataplane::EventType;
+using dataplane::TunnelHost;
 using dataplane::TunnelOptions;
 
 /** Upper bound for anything that a test waits for; reached only by a failure. */
@@ -198,7 +201,7 @@ class UdpPort {
   const sockaddr_in& address() const { return address_; }
   int fd() const { return fd_; }
   /** Hands over what waits at the listening socket. Returns how many datagrams. */
-  int dispatch(Engine& engine, uint32_t id) {
+  int dispatch(TunnelHost& engine, uint32_t id) {
     int count = 0;
     Bytes datagram(65536);
     sockaddr_in from{};
@@ -238,14 +241,25 @@ inline TunnelOptions plain_options() {
   return options;
 }
 
+/** What serves the tunnels: OCVPN_TEST_HOST=process for a process each, else a thread. */
+inline bool with_processes() {
+  const char* host = std::getenv("OCVPN_TEST_HOST");
+  return host != nullptr && std::string(host) == "process";
+}
+
+inline std::unique_ptr<TunnelHost> new_host(uint32_t clock_rate) {
+  if (with_processes()) return dataplane::Shepherd::create(clock_rate);
+  return Engine::create(clock_rate);
+}
+
 /** A packet loop with its events. */
 class Server {
  public:
-  explicit Server(uint32_t clock_rate = 1) : engine_(Engine::create(clock_rate)) {
+  explicit Server(uint32_t clock_rate = 1) : engine_(new_host(clock_rate)) {
     signal(SIGPIPE, SIG_IGN);  // the test client writes to closed connections
   }
 
-  Engine& engine() { return *engine_; }
+  TunnelHost& engine() { return *engine_; }
   UdpPort& udp() { return udp_; }
   void stop() { engine_.reset(); }
 
@@ -281,7 +295,7 @@ class Server {
     }
   }
 
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<TunnelHost> engine_;
   UdpPort udp_;
   std::deque<Event> events_;
 };

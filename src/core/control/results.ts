@@ -77,7 +77,7 @@ const sessionShape = record({
 
 export const userShape = record({
   id: int('Handle of the connection.'),
-  workerPid: int(),
+  workerPid: int('Process of the session; before that, of the worker that does its login.'),
   state: oneOf(['pre-auth', 'authenticating', 'connected', 'auth failed', 'closed']),
   remoteIp: text(),
   localDeviceIp: text('Address of the server that the client hit.'),

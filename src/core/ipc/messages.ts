@@ -559,8 +559,10 @@ export const messages = {
       dtlsCiphersuite: str(128),
       cstpCompr: str(16),
       dtlsCompr: str(16),
+      /** Process that carries the packets. */
+      pid: u32(),
     },
-    doc: 'What was negotiated; again whenever DTLS comes up or goes down.',
+    doc: 'What was negotiated, and the process of the session; again whenever DTLS comes up or goes down.',
   }),
   HANDSHAKE: message({
     id: 28,

@@ -67,6 +67,8 @@ export interface Session {
   tlsCipher: string;
   dtlsCipher: string;
   dtlsActive: boolean;
+  /** Process that carries the packets, as the worker says; 0: not told yet. */
+  pid: number;
   readonly counters: Counters;
   readonly drops: Drops;
   /** Adopted: the first report tells what was counted before this process began. */

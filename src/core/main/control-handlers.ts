@@ -154,7 +154,7 @@ function status({ clients, bans, stats, secmod, pool, now }: ControlDeps): Statu
 function userData(client: Client, now: number): UserData {
   return {
     id: client.id,
-    workerPid: client.worker.pid,
+    workerPid: client.session?.pid || client.worker.pid,
     state: stateText[client.state],
     remoteIp: client.remote.address,
     localDeviceIp: client.local.address,

@@ -102,7 +102,7 @@ export class Resumption {
     reservations.release(session.safeId);
     if (other) leases.release(other.id);
     if (!leases.restore(client.id, session.lease)) return null;
-    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false };
+    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false, pid: 0 };
     return { ...session, ...changing, counters: { ...ZERO }, drops: noDrops(), awaitsBaseline: true };
   }
 

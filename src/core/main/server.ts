@@ -184,7 +184,7 @@ export class Server {
       sessions: this.#sessions,
       resumption,
       bans: this.#bans,
-      clientsPerWorker: config.default['worker-clients'],
+      settings: config.default,
       spare: config.default['spare-workers'],
       startWorker: options.startWorkers ? () => startWorker(paths.main, config.default['log-level']) : null,
       workerUid: identity.uid,

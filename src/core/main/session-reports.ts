@@ -44,14 +44,14 @@ export class SessionReports {
   }
 
   /** SESSION_INFO; the first one of a session is the moment for host-update-script. */
-  info(client: Client, tlsCipher: string, dtlsCipher: string): void {
+  info(client: Client, told: Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'pid'>): void {
     const { session } = client;
     if (session?.tlsCipher === '') this.#options.hooks.hostKnown(client, session);
-    this.update(client, { tlsCipher, dtlsCipher, dtlsActive: dtlsCipher !== '' });
+    this.update(client, { ...told, dtlsActive: told.dtlsCipher !== '' });
   }
 
   /** What SESSION_INFO and CLI_STATS say about the channels. */
-  update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive'>>): void {
+  update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive' | 'pid'>>): void {
     if (client.session) Object.assign(client.session, change);
   }
 

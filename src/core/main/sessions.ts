@@ -388,6 +388,7 @@ export class Sessions {
       tlsCipher: '',
       dtlsCipher: '',
       dtlsActive: false,
+      pid: 0,
       counters: { ...ZERO },
       drops: noDrops(),
       awaitsBaseline: false,

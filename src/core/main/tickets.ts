@@ -16,7 +16,7 @@ const DOMAIN = Buffer.from('ocvpn client ticket v1', 'latin1');
 const MAX_CONTENT = 1 << 20;
 
 /** What changes during a session is not in its ticket; the worker tells it anew. */
-type SealedSession = Omit<Session, 'counters' | 'mtu' | 'tlsCipher' | 'dtlsCipher' | 'dtlsActive'>;
+type SealedSession = Omit<Session, 'counters' | 'mtu' | 'tlsCipher' | 'dtlsCipher' | 'dtlsActive' | 'pid'>;
 
 export interface TicketContent {
   readonly client: number;
@@ -37,7 +37,7 @@ export class Tickets {
   }
 
   seal(client: Client, session: Session): Buffer {
-    const { counters, mtu, tlsCipher, dtlsCipher, dtlsActive, ...lasting } = session;
+    const { counters, mtu, tlsCipher, dtlsCipher, dtlsActive, pid, ...lasting } = session;
     const content = {
       client: client.id,
       workerPid: client.worker.pid,

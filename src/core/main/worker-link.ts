@@ -31,7 +31,7 @@ export interface WorkerLinkOptions {
   readonly resumption: Resumption;
   readonly bans: BanTable;
   readonly onReady: (link: WorkerLink) => void;
-  /** A client of this worker ended; it may take another. */
+  /** A client of this worker ended or has its tunnel; it may take another. */
   readonly onRelease: (link: WorkerLink) => void;
   /** A worker with a connection of its own. False: the address is refused. */
   readonly onAdopt: (link: WorkerLink, connection: Connection) => boolean;
@@ -47,8 +47,12 @@ export class WorkerLink implements ClientWorker {
   ready = false;
   /** Connections that it was given, ended ones included. */
   served = 0;
+  /** When it last had to do with a client, milliseconds of the monotonic clock. */
+  lastUsedMs = performance.now();
   readonly handlers: Handlers<'main', 'worker'>;
   readonly #options: WorkerLinkOptions;
+  /** Clients without a tunnel. */
+  readonly #logins = new Set<Client>();
   #adopted = false;
 
   constructor(options: WorkerLinkOptions) {
@@ -60,6 +64,11 @@ export class WorkerLink implements ClientWorker {
 
   get load(): number {
     return this.clients.size;
+  }
+
+  /** How many of its clients have no tunnel yet. */
+  get logins(): number {
+    return this.#logins.size;
   }
 
   /** State of a client of this worker, for the `when` of messages; undefined: it has no such client. */
@@ -80,6 +89,7 @@ export class WorkerLink implements ClientWorker {
   /** Hands the connection over; the descriptor is closed here once it is sent. */
   start(client: Client, connection: Connection, hmac: Uint8Array): void {
     this.clients.set(client.id, client);
+    this.#logins.add(client);
     this.served++;
     this.channel?.send(
       'WORKER_STARTUP',
@@ -117,8 +127,10 @@ export class WorkerLink implements ClientWorker {
       WORKER_ADOPT: (body) => this.#adopt(body),
       WORKER_RESUME: (body) => this.#resume(body),
       AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
-      SESSION_INFO: (body) => {
-        sessions.reports.info(this.#client(body.client), body.tlsCiphersuite, body.dtlsCiphersuite);
+      SESSION_INFO: ({ client: id, tlsCiphersuite, dtlsCiphersuite, pid }) => {
+        const client = this.#client(id);
+        sessions.reports.info(client, { tlsCipher: tlsCiphersuite, dtlsCipher: dtlsCiphersuite, pid });
+        if (this.#logins.delete(client)) this.#released();
       },
       HANDSHAKE: (body) => sessions.reports.handshake(this.#client(body.client), body),
       TUN_MTU: (body) => sessions.reports.setMtu(this.#client(body.client), body.mtu),
@@ -131,10 +143,16 @@ export class WorkerLink implements ClientWorker {
       CLIENT_CLOSED: (body) => {
         const client = this.#client(body.client);
         this.clients.delete(client.id);
+        this.#logins.delete(client);
         sessions.close(client, client.ending?.reason ?? body.reason, body.detail, body);
-        this.#options.onRelease(this);
+        this.#released();
       },
     };
+  }
+
+  #released(): void {
+    this.lastUsedMs = performance.now();
+    this.#options.onRelease(this);
   }
 
   /** The client with this handle, if it is this worker's; anything else breaks the protocol. */

@@ -1,6 +1,6 @@
 /**
- * The workers: keeps spare ones warm, gives each new connection to one that is ready, and cleans up after those
- * that end. With worker-clients 1 every client has a process of its own; with N the least loaded one is chosen.
+ * The workers: keeps spare ones warm, gives each new connection to the least loaded one that is ready, and cleans up
+ * after those that end. Who may have a connection is said in worker-policy.ts.
  */
 
 import { VpnError } from '../errors.js';
@@ -10,6 +10,7 @@ import type { PeerCredentials } from '../native/types.js';
 import { backoffMs, type Child, describeExit, endChild } from './child.js';
 import type { ServerStats } from './server-stats.js';
 import { type Connection, WorkerLink, type WorkerLinkOptions } from './worker-link.js';
+import { type WorkerPolicy, type WorkerSettings, workerPolicy } from './worker-policy.js';
 
 /** Workers starting at the same time: Node's start costs CPU that connected clients need. */
 const MAX_STARTING = 4;
@@ -20,6 +21,8 @@ const GIVE_UP_AFTER = 3;
 const GRACE_MS = 3000;
 /** Between the end of a worker's channel and its exit status. */
 const EXIT_STATUS_MS = 500;
+/** How often workers are looked at that have been idle for long. */
+const TRIM_MS = 30_000;
 /** Connections that wait for a worker; more are closed at once. */
 const MAX_WAITING = 1024;
 
@@ -27,7 +30,7 @@ type LinkDeps = Pick<WorkerLinkOptions, 'sessions' | 'resumption' | 'bans'>;
 
 export interface WorkerPoolOptions extends LinkDeps {
   readonly log: Logger;
-  readonly clientsPerWorker: number;
+  readonly settings: WorkerSettings;
   readonly spare: number;
   /** Null: workers come from a supervisor (--no-workers). */
   readonly startWorker: (() => Promise<Child>) | null;
@@ -50,6 +53,7 @@ interface OwnWorker {
 
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
+  readonly #policy: WorkerPolicy;
   readonly #links = new Map<number, WorkerLink>();
   readonly #children = new Map<number, OwnWorker>();
   readonly #waiting: Connection[] = [];
@@ -62,6 +66,8 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#policy = workerPolicy(options.settings);
+    setInterval(() => this.#trim(), TRIM_MS).unref();
   }
 
   get workers(): number {
@@ -127,8 +133,7 @@ export class WorkerPool {
   /** Sends the configuration anew to the workers that may serve another connection. */
   reconfigure(): void {
     for (const link of this.#links.values()) {
-      const serves = this.#options.clientsPerWorker > 1 || link.served === 0;
-      if (serves && link.channel?.closed === false)
+      if (!this.#policy.isUsedUp(link) && link.channel?.closed === false)
         link.channel.send('WORKER_CONFIG', this.#options.workerConfig());
     }
   }
@@ -218,17 +223,21 @@ export class WorkerPool {
     return best;
   }
 
-  /** How many more clients this worker can take; one that serves a single client does so once in its life. */
+  /** How many more clients this worker can take. */
   #roomOf(link: WorkerLink): number {
-    if (!link.own || !link.ready || link.channel?.closed !== false) return 0;
-    return this.#options.clientsPerWorker - (this.#options.clientsPerWorker === 1 ? link.served : link.load);
+    return this.#isUsable(link) ? this.#policy.room(link) : 0;
+  }
+
+  #isUsable(link: WorkerLink): boolean {
+    return (
+      link.own && link.ready && link.channel?.closed === false && !this.#policy.isUsedUp(link)
+    );
   }
 
   /** Ready workers with more than half of their room left. */
   #spareLinks(): WorkerLink[] {
-    return [...this.#links.values()].filter(
-      (link) => this.#roomOf(link) * 2 > this.#options.clientsPerWorker,
-    );
+    const { capacity } = this.#policy;
+    return [...this.#links.values()].filter((link) => this.#roomOf(link) * 2 > capacity);
   }
 
   get #starting(): number {
@@ -239,17 +248,28 @@ export class WorkerPool {
 
   #refill(): void {
     if (this.#stopping || this.#retry !== null || this.#options.startWorker === null) return;
-    const wanted = this.#options.spare + this.#waiting.length - this.#spareLinks().length;
+    const wanted = this.#policy.missing({
+      usable: [...this.#links.values()].filter((link) => this.#isUsable(link)).length,
+      free: this.#spareLinks().length,
+      waiting: this.#waiting.length,
+      spare: this.#options.spare,
+    });
     for (let missing = wanted - this.#starting; missing > 0 && this.#starting < MAX_STARTING; missing--) {
       void this.#startOne(this.#options.startWorker);
     }
   }
 
-  /** With many clients in a process, workers that a rush left behind idle are ended again. */
+  /** Workers that serve several clients and that a rush left behind idle are ended again. */
   #trim(): void {
-    if (this.#options.clientsPerWorker === 1 || this.#stopping) return;
+    const policy = this.#policy;
+    const { spare } = this.#options;
+    if (this.#stopping || policy.idleMs === Number.POSITIVE_INFINITY) return;
     const idle = this.#spareLinks().filter((link) => link.load === 0);
-    for (const link of idle.slice(Math.max(1, this.#options.spare))) {
+    const since = performance.now() - policy.idleMs;
+    const beyond = idle.slice(Math.max(1, spare)).filter((link) => link.lastUsedMs <= since);
+    const usedUp = [...this.#links.values()].filter((link) => link.load === 0 && policy.isUsedUp(link));
+    for (const link of [...beyond, ...usedUp]) {
+      if (!link.ready) continue;
       link.ready = false;
       this.#children.get(link.pid)?.child.kill('SIGTERM');
     }

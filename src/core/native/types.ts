@@ -9,8 +9,8 @@
  * - `TlsServerContext` / `TlsConnection`: TLS server side on the OpenSSL inside `node`. The connection owns
  *   the TCP descriptor from the first byte, polls it on the libuv loop, and asks for signatures through
  *   `onSign`: the private key is in secmod, never here.
- * - `Dataplane`: one epoll thread per process. `open()` moves a TLS connection into it; from then on no
- *   packet touches JavaScript. Only rare events come back.
+ * - `Dataplane`: one epoll thread per process, or a native process per tunnel. `open()` moves a TLS connection
+ *   there; from then on no packet touches JavaScript. Only rare events come back.
  *
  * Descriptors are plain numbers. A function that takes ownership of one says so. Every failing system call
  * throws an Error with `code` (errno name, e.g. 'EADDRINUSE') and `syscall`.
@@ -408,7 +408,7 @@ export interface TunnelCounters {
 
 export interface Dataplane {
   /**
-   * Moves the connection (TLS state, TCP descriptor) into the data-plane thread; the JavaScript object is dead
+   * Moves the connection (TLS state, TCP descriptor) into the packet loop; the JavaScript object is dead
    * afterwards and its onClose is not called. `head` is plaintext that JavaScript had read beyond the request.
    * `response` is the CONNECT reply, written as the first TLS data. Returns the tunnel's id.
    */
@@ -419,8 +419,12 @@ export interface Dataplane {
   terminate(id: number, how: 'disconnect' | 'drop', reason: CloseReason): void;
   /** Answers a 'sign' event; null refuses, which ends the tunnel. The vhost is that of the connection. */
   completeSign(id: number, requestId: number, signature: Uint8Array | null): void;
+  /** SIGKILL for the tunnel's own process, if it has one; its 'closed' event follows. */
+  kill(id: number): void;
   counters(id: number): TunnelCounters;
-  /** Ends all tunnels as 'drop' and joins the thread. */
+  /** The process that serves an open tunnel. */
+  processId(id: number): number;
+  /** Ends all tunnels as 'drop' and waits for that, 2 s at most. */
   close(): void;
 }
 
@@ -435,5 +439,9 @@ export interface NativeBinding {
   checkTlsSuites(options: TlsSuites): string | null;
   /** Takes ownership of `fd`. */
   acceptTls(context: TlsServerContext, fd: number, handlers: TlsHandlers): TlsConnection;
-  createDataplane(onEvent: (event: DataplaneEvent) => void): Dataplane;
+  /**
+   * `processes`: each tunnel gets a process of its own, forked by open(), which ends with this one; false: all share a
+   * thread. With processes, the thread that calls open() must be the only one that uses OpenSSL then.
+   */
+  createDataplane(onEvent: (event: DataplaneEvent) => void, processes: boolean): Dataplane;
 }

@@ -42,6 +42,8 @@ export interface OpenTunnel {
 
 /** Period of CLI_STATS, and the shortest of SEC_CLI_STATS (ocserv). */
 const REPORT_MS = 10_000;
+/** From being told to end until a tunnel's own process is killed; main's patience is longer. */
+const END_LIMIT_MS = 5000;
 
 export class Tunnel {
   readonly id: number;
@@ -90,6 +92,7 @@ export class Tunnel {
 
   terminate(how: 'disconnect' | 'drop', reason: CloseReason): void {
     this.#deps.dataplane.terminate(this.id, how, reason);
+    this.#timers.push(setTimeout(() => this.#deps.dataplane.kill(this.id), END_LIMIT_MS).unref());
   }
 
   onEvent(event: Exclude<DataplaneEvent, { type: 'sign' }>): void {
@@ -144,6 +147,7 @@ export class Tunnel {
       tlsCiphersuite: this.#tlsSuite,
       dtlsCiphersuite: this.#dtlsSuite,
       ...this.#compression,
+      pid: this.#deps.dataplane.processId(this.id),
     });
   }
 

@@ -1,6 +1,7 @@
 /**
- * A worker process: what main tells it, its clients, and its end. With worker-clients 1 it serves one connection
- * and exits, so that nothing of one client is left for the next; with N it goes on.
+ * A worker process: what main tells it, its clients, and its end. With worker-clients N its packet loop carries all
+ * its tunnels. With 1 each tunnel gets a native process, and this one does logins and speaks for those processes;
+ * session-process says whether it serves more than one client in its life.
  *
  * When main dies the tunnels go on: main only has to be there to open and to end them.
  */
@@ -45,10 +46,11 @@ export class Worker {
   readonly done: Promise<void>;
   readonly #deps: WorkerDeps;
   readonly #front = new HttpFront();
-  readonly #dataplane: Dataplane;
   readonly #clients = new Map<number, Client>();
   readonly #tunnels = new Map<number, Client>();
   readonly #settle: { resolve: () => void; reject: (error: unknown) => void };
+  /** Made with the first configuration. */
+  #dataplane: Dataplane | null = null;
   #main: MainChannel | null = null;
   #vhosts: Vhosts | null = null;
   #loading: Promise<void> = Promise.resolve();
@@ -64,7 +66,6 @@ export class Worker {
   constructor(deps: WorkerDeps) {
     this.#deps = deps;
     this.#inheritedFd = deps.fd;
-    this.#dataplane = deps.native.createDataplane((event) => this.#onEvent(event));
     const settled = Promise.withResolvers<void>();
     this.done = settled.promise;
     this.#settle = settled;
@@ -137,8 +138,13 @@ export class Worker {
     secmod.setPath(secmodPath);
     log.level = pinoLevel(config.vhosts[0]['log-level']);
     const vhosts = await loadVhosts(native, secmod, config);
-    if (this.#vhosts === null) this.#lockDown(vhosts);
+    const first = this.#vhosts === null;
     this.#vhosts = vhosts;
+    if (!first) return;
+    // While /proc can be read, which the data plane needs.
+    const processes = isolated(vhosts) && vhosts.default.options['session-process'] !== 'none';
+    this.#dataplane = native.createDataplane((event) => this.#onEvent(event), processes);
+    this.#lockDown(vhosts);
   }
 
   /** Everything is loaded: gives the privileges up, then asks for work. Throws if it keeps any. */
@@ -165,20 +171,20 @@ export class Worker {
       this.#refuse(startup, main, 'there is no connection to serve');
       return;
     }
-    if (!this.#vhosts || this.#stopping || this.#clients.has(startup.client)) {
+    if (!this.#vhosts || !this.#dataplane || this.#stopping || this.#clients.has(startup.client)) {
       this.#deps.native.io.close(fd);
       this.#refuse(startup, main, 'the worker takes no connection');
       return;
     }
     this.#served += 1;
-    this.#serve(this.#vhosts, startup, fd, main);
+    this.#serve(this.#vhosts, this.#dataplane, startup, fd, main);
   }
 
-  #serve(vhosts: Vhosts, startup: Startup, fd: number, main: MainChannel): void {
+  #serve(vhosts: Vhosts, dataplane: Dataplane, startup: Startup, fd: number, main: MainChannel): void {
     const { native, secmod, log, openStream, now, random } = this.#deps;
     const shared = {
       io: native.io,
-      dataplane: this.#dataplane,
+      dataplane,
       secmod,
       log,
       openStream,
@@ -286,17 +292,22 @@ export class Worker {
   /** One client only, or nobody left who could send another. */
   #finishIfIdle(): void {
     if (this.#clients.size > 0) return;
-    const single =
-      this.#resumed || this.#deps.fd !== null || (this.#vhosts?.default.options['worker-clients'] ?? 1) === 1;
+    const single = this.#resumed || this.#deps.fd !== null || !this.#vhosts || servesOnce(this.#vhosts);
     if (this.#stopping || this.#main === null || (single && this.#served > 0)) this.#finish();
   }
 
   #finish(): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.#dataplane.close();
+    this.#dataplane?.close();
     this.#deps.secmod.close();
     this.#main?.close();
     this.#settle.resolve();
   }
 }
+
+const isolated = (vhosts: Vhosts): boolean => vhosts.default.options['worker-clients'] === 1;
+
+/** Another client would meet what this one left behind. */
+const servesOnce = (vhosts: Vhosts): boolean =>
+  isolated(vhosts) && vhosts.default.options['session-process'] !== 'pooled';

@@ -124,6 +124,13 @@ export const serverOptions = {
     max: 65535,
     doc: 'Clients served by one worker process; 1 isolates each client.',
   }),
+  'session-process': text('pooled', {
+    ...GN,
+    ...mainWorker,
+    since: 'ocvpn',
+    values: ['pooled', 'fresh', 'none'],
+    doc: 'With `worker-clients` 1: an open session moves to a small native process of its own, and the worker that did its login goes on to the next login (pooled) or serves no other client (fresh); none: the worker carries the packets itself.',
+  }),
   'spare-workers': num(2, {
     ...GN,
     ...main,

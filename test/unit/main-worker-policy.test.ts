@@ -1,0 +1,56 @@
+/** Which worker gets a connection and how many are kept: session-process and worker-clients. */
+import { describe, expect, it } from 'vitest';
+import { workerPolicy } from '../../src/core/main/worker-policy.js';
+
+const unused = { load: 0, logins: 0, served: 0 };
+
+describe('pooled', () => {
+  const policy = workerPolicy({ 'worker-clients': 1, 'session-process': 'pooled' });
+
+  it('gives a worker one login after the other, whatever tunnels it has', () => {
+    expect(policy.room(unused)).toBe(1);
+    expect(policy.room({ load: 1, logins: 1, served: 1 })).toBe(0);
+    expect(policy.room({ load: 5, logins: 0, served: 5 })).toBe(1);
+  });
+
+  it('lets a worker do 256 logins in its life', () => {
+    expect(policy.isUsedUp({ load: 0, logins: 0, served: 255 })).toBe(false);
+    expect(policy.isUsedUp({ load: 3, logins: 0, served: 256 })).toBe(true);
+    expect(policy.room({ load: 3, logins: 0, served: 256 })).toBe(0);
+  });
+
+  it('starts no worker for one that comes back from its login', () => {
+    expect(policy.missing({ usable: 2, free: 1, waiting: 0, spare: 2 })).toBe(0);
+    expect(policy.missing({ usable: 2, free: 0, waiting: 0, spare: 2 })).toBe(1);
+    expect(policy.missing({ usable: 2, free: 0, waiting: 3, spare: 2 })).toBe(4);
+    expect(policy.missing({ usable: 0, free: 0, waiting: 0, spare: 2 })).toBe(2);
+    expect(policy.missing({ usable: 0, free: 0, waiting: 0, spare: 0 })).toBe(0);
+    expect(policy.missing({ usable: 1, free: 0, waiting: 1, spare: 0 })).toBe(1);
+  });
+});
+
+describe.each(['fresh', 'none'])('%s', (how) => {
+  const policy = workerPolicy({ 'worker-clients': 1, 'session-process': how });
+
+  it('gives a worker one client in its life', () => {
+    expect(policy.room(unused)).toBe(1);
+    expect(policy.room({ load: 0, logins: 0, served: 1 })).toBe(0);
+    expect(policy.isUsedUp({ load: 0, logins: 0, served: 1 })).toBe(true);
+  });
+
+  it('keeps the spare workers unused', () => {
+    expect(policy.missing({ usable: 2, free: 1, waiting: 0, spare: 2 })).toBe(1);
+    expect(policy.missing({ usable: 2, free: 2, waiting: 0, spare: 2 })).toBe(0);
+  });
+});
+
+describe('shared', () => {
+  const policy = workerPolicy({ 'worker-clients': 4, 'session-process': 'pooled' });
+
+  it('fills a worker up', () => {
+    expect(policy.room(unused)).toBe(4);
+    expect(policy.room({ load: 3, logins: 1, served: 9 })).toBe(1);
+    expect(policy.room({ load: 4, logins: 0, served: 4 })).toBe(0);
+    expect(policy.isUsedUp({ load: 0, logins: 0, served: 1000 })).toBe(false);
+  });
+});
