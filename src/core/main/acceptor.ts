@@ -3,7 +3,8 @@ import { workerHmac } from '../ipc/worker-hmac.js';
 import type { Logger } from '../log.js';
 import type { Accepted } from '../native/types.js';
 import type { BanTable } from './bans.js';
-import type { ClientTable } from './clients.js';
+import type { Client, ClientTable } from './clients.js';
+import type { FirstBytes, FirstBytesOutcome } from './first-bytes.js';
 import type { ProxyReader } from './proxy-reader.js';
 import type { Connection, WorkerLink } from './worker-link.js';
 
@@ -21,11 +22,15 @@ export interface AcceptorOptions {
   readonly maxClients: number;
   /** Connections of one address without a tunnel, 0: no limit. */
   readonly maxPending: number;
+  /** Connections of all addresses without a tunnel; a further one takes the place of the oldest. 0: no limit. */
+  readonly maxLogins: number;
   /** Pause after a connection while others wait for a worker, milliseconds; 0: none. */
   readonly rateLimitMs: number;
   /** A PROXY header comes first. */
   readonly proxyProtocol: boolean;
   readonly proxy: Pick<ProxyReader, 'read'>;
+  readonly firstBytes: Pick<FirstBytes, 'wait' | 'size' | 'of'>;
+  readonly endLogin: (client: Client) => void;
   /** Seconds since the epoch. */
   readonly now: () => number;
   readonly closeFd: (fd: number) => void;
@@ -59,16 +64,45 @@ export class Acceptor {
 
   /** A connection of which the client's address is known. */
   admit({ fd, remote, local }: Accepted): void {
-    const { closeFd, assign, log } = this.#options;
+    const { closeFd, firstBytes, log } = this.#options;
     const refusal = this.#refusal(remote.address);
     if (refusal !== null) {
       log.debug({ ip: remote.address }, `${refusal}; connection closed`);
       closeFd(fd);
       return;
     }
-    assign({ fd, remote, local });
+    firstBytes.wait({ fd, remote, local }, (outcome) => this.#onFirstBytes({ fd, remote, local }, outcome));
     this.#checkLimit();
-    this.#slowDown();
+  }
+
+  /** No worker is spent on a connection before its client has said something. */
+  #onFirstBytes(connection: Accepted, outcome: FirstBytesOutcome): void {
+    const { assign, bans, connectionPoints, log, closeFd } = this.#options;
+    const { address: ip } = connection.remote;
+    if (outcome === 'bytes') {
+      this.#makeRoom();
+      assign(connection);
+      this.#slowDown();
+      return;
+    }
+    if (outcome === 'end') bans.refund(ip, connectionPoints);
+    log.debug({ ip, outcome }, 'connection closed: its client said nothing');
+    closeFd(connection.fd);
+    this.released();
+  }
+
+  /** A flood of connections that never log in pushes out its own oldest ones, not those who have a tunnel. */
+  #makeRoom(): void {
+    const { clients, maxLogins, endLogin, log } = this.#options;
+    if (maxLogins === 0 || clients.pending < maxLogins) return;
+    const oldest = clients.oldestPending;
+    if (oldest === undefined) return;
+    log.info(
+      { client: oldest.id, ip: oldest.remote.address, limit: maxLogins },
+      'max-pending reached; the oldest is closed',
+    );
+    clients.notPending(oldest);
+    endLogin(oldest);
   }
 
   /** A connection that a worker of a supervisor brought. */
@@ -113,9 +147,11 @@ export class Acceptor {
 
   /** Why a connection of this address is not taken, null if it is. */
   #refusal(ip: string): string | null {
-    const { bans, clients, connectionPoints, maxPending } = this.#options;
+    const { bans, clients, connectionPoints, firstBytes, maxPending } = this.#options;
     if (bans.isBanned(ip) || !bans.add(ip, connectionPoints)) return 'banned address';
-    return maxPending > 0 && clients.pendingOf(ip) >= maxPending ? 'too many logins of this address' : null;
+    return maxPending > 0 && clients.pendingOf(ip) + firstBytes.of(ip) >= maxPending
+      ? 'too many logins of this address'
+      : null;
   }
 
   /** rate-limit-ms: gives those who wait for a worker time before the next connection is taken. */
@@ -134,7 +170,8 @@ export class Acceptor {
   }
 
   #count(): number {
-    return this.#options.clients.size + this.#options.waiting();
+    const { clients, firstBytes, waiting } = this.#options;
+    return clients.size + firstBytes.size + waiting();
   }
 
   #checkLimit(): void {

@@ -15,18 +15,21 @@ import type { History } from '../history/history.js';
 import type { IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
+import type { PassedSockets } from '../service/listen-fds.js';
+import type { ServiceNotifier } from '../service/notify.js';
 import { Acceptor } from './acceptor.js';
 import { BanTable } from './bans.js';
 import { startRole } from './child.js';
 import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
+import { FirstBytes } from './first-bytes.js';
 import { ForeignAddresses } from './foreign-addresses.js';
 import { historyRow, openHistory, recordAll } from './history-row.js';
 import type { Ipc } from './ipc.js';
 import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
-import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
+import { openSockets, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
 import { Nat } from './nat-service.js';
 import { socketsIn } from './netns.js';
@@ -59,11 +62,16 @@ export interface ServerOptions {
   readonly readConfig: () => ServerConfig;
   readonly paths: RunPaths;
   readonly identity: Identity;
+  /** control-group */
+  readonly controlGid: number | null;
   readonly log: Logger;
   readonly io: NativeIo;
   readonly ipc: Ipc;
   /** Arguments of `vpn` that start secmod; null with --no-secmod. */
   readonly secmodCommand: readonly string[] | null;
+  /** Sockets that a service manager opened. */
+  readonly passed: PassedSockets;
+  readonly service: Pick<ServiceNotifier, 'reloading' | 'ready'>;
   /** False with --no-workers. */
   readonly startWorkers: boolean;
   readonly historyFile: string;
@@ -84,6 +92,7 @@ export class Server {
   readonly #reloader: Reloader;
   readonly #hooks: SessionHooks;
   readonly #proxy: ProxyReader;
+  readonly #firstBytes: FirstBytes;
   readonly #events = new EventFeed();
   readonly #state: MainState;
   readonly #clients: ClientTable;
@@ -207,6 +216,13 @@ export class Server {
       },
     });
     this.#proxy = new ProxyReader({ io, log, onConnection: (accepted) => this.#acceptor.admit(accepted) });
+    this.#firstBytes = new FirstBytes({
+      io,
+      log,
+      get limitSec() {
+        return running.main['auth-timeout'];
+      },
+    });
     this.#acceptor = new Acceptor({
       ...common,
       bans: this.#bans,
@@ -220,6 +236,9 @@ export class Server {
       get maxPending() {
         return running.main['max-pending-per-address'];
       },
+      get maxLogins() {
+        return running.main['max-pending'];
+      },
       get rateLimitMs() {
         return running.main['rate-limit-ms'];
       },
@@ -227,6 +246,8 @@ export class Server {
         return running.main['listen-proxy-proto'];
       },
       proxy: this.#proxy,
+      firstBytes: this.#firstBytes,
+      endLogin: (client) => this.#sessions.endLogin(client),
       closeFd: (fd) => io.close(fd),
       assign: (connection) => this.#pool.assign(connection),
       waiting: () => this.#pool.waiting,
@@ -259,7 +280,7 @@ export class Server {
   async start(): Promise<void> {
     this.#history = openHistory(this.#options);
     this.#claimRunDir();
-    await this.#bindSockets();
+    await this.#openSockets();
     this.#pidFile.write();
     this.#options.onListening?.();
     await this.#hooks.start();
@@ -289,8 +310,14 @@ export class Server {
   }
 
   /** Reads the configuration again. Rejects with OCS_RELOAD; everything stays as it was then. */
-  reload(): Promise<ReloadResult> {
-    return this.#reloader.reload();
+  async reload(): Promise<ReloadResult> {
+    const { service } = this.#options;
+    service.reloading();
+    try {
+      return await this.#reloader.reload();
+    } finally {
+      service.ready();
+    }
   }
 
   /** The orderly end: no new connections, server-drain-ms, sessions closed, processes ended, nothing left behind. */
@@ -300,6 +327,7 @@ export class Server {
     this.#acceptor.close();
     for (const listener of this.#tcpListeners.splice(0)) listener.close();
     this.#proxy.close();
+    this.#firstBytes.close();
     await this.#drain(this.#running.main['server-drain-ms']);
     if (this.#maintenance) clearInterval(this.#maintenance);
     for (const client of this.#clients.all()) this.#sessions.disconnect(client, 'server-disconnect');
@@ -380,30 +408,20 @@ export class Server {
     }
   }
 
-  /** Addresses that wait for clients which an earlier main served. */
-  async #bindSockets(): Promise<void> {
-    const { log, config, startWorkers, notice } = this.#options;
+  /** Nothing is accepted yet. */
+  async #openSockets(): Promise<void> {
+    const { log, config, startWorkers, notice, passed } = this.#options;
     const io = socketsIn(this.#options.io, config.default['listen-netns']);
-    const main = config.default;
-    const missing = new Set<string>();
-    if (startWorkers) {
-      const tcp = bindAll(io, 'TCP', await resolveHost(main['listen-host']), main['tcp-port']);
-      for (const { fd, address } of tcp.bound) {
-        this.#tcpListeners.push(new TcpListener(io, fd, log, (accepted) => this.#acceptor.accept(accepted)));
-        this.bound.tcp.push(address);
-      }
-      for (const address of tcp.missing) missing.add(address);
+    const { tcp, udp, notices } = await openSockets(io, config.default, { passed, withTcp: startWorkers });
+    for (const { fd, address } of tcp) {
+      this.#tcpListeners.push(new TcpListener(io, fd, log, (accepted) => this.#acceptor.accept(accepted)));
+      this.bound.tcp.push(address);
     }
-    if (main['udp-port'] !== 0) {
-      const host = main['udp-listen-host'] === '' ? main['listen-host'] : main['udp-listen-host'];
-      const udp = bindAll(io, 'UDP', await resolveHost(host), main['udp-port']);
-      for (const { fd, address } of udp.bound) {
-        this.#udpListeners.push(new UdpListener(io, fd, log, (datagram) => void this.#udp.handle(datagram)));
-        this.bound.udp.push(address);
-      }
-      for (const address of udp.missing) missing.add(address);
+    for (const { fd, address } of udp) {
+      this.#udpListeners.push(new UdpListener(io, fd, log, (datagram) => void this.#udp.handle(datagram)));
+      this.bound.udp.push(address);
     }
-    if (missing.size > 0) notice(new VpnError('OCS_NO_IPV6'));
+    for (const each of notices) notice(each);
   }
 
   #pauseAccepting(paused: boolean): void {

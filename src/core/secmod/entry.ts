@@ -14,6 +14,7 @@ import { listenIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
+import { ServiceNotifier } from '../service/notify.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { FileStore } from './file-store.js';
 import { loadAuthPlugins, pluginLists } from './plugins.js';
@@ -53,6 +54,7 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
+  const service = new ServiceNotifier({ io: native.io, log });
   const plugins = await loadAuthPlugins(...pluginLists(args.dataDir));
   const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
   const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
@@ -80,6 +82,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
   ];
   const stop = (signal: NodeJS.Signals): void => {
     log.info({ signal }, 'stopping');
+    service.stopping('ending');
     for (const timer of timers) clearInterval(timer);
     listener.close();
     Promise.all([secmod.close(), store.close()]).then(
@@ -96,6 +99,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
   process.on('SIGHUP', () => log.debug('SIGHUP ignored'));
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   log.info({ path, vhosts: vhosts.names }, 'secmod is ready');
+  service.ready(`listening on ${path}`);
 }
 
 /** Sessions beside the socket, one file for each server: `secmod.sock` has `secmod.state`. */
