@@ -12,7 +12,7 @@ test_packages=(
   'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl'
   'freeradius=freeradius' 'freeradius-utils=radclient'
   'libssl-dev=/usr/include/openssl/ssl.h' 'libpam0g-dev=/usr/include/security/pam_appl.h'
-  'groff-base=groff'
+  'groff-base=groff' 'systemd=systemd-analyze'
 )
 
 # missing_packages PACKAGE=PROBE...: names of those whose probe is absent.

@@ -50,6 +50,7 @@ import { Tickets } from './tickets.js';
 import { UdpDispatch } from './udp-dispatch.js';
 import { WorkerPool } from './worker-pool.js';
 
+const ROOT_GROUP = 0;
 const MAINTENANCE_MS = 60_000;
 /** Time beyond auth-timeout that a worker has to end a login itself. */
 const AUTH_GRACE_SEC = 30;
@@ -384,14 +385,14 @@ export class Server {
     this.#state.open(() => this.#stats.snapshot());
     this.#ipcListener = ipc.listen({
       path: paths.main,
-      mode: this.#options.startWorkers ? 0o600 : 0o666,
+      mode: this.#options.startWorkers ? 0o660 : 0o666,
       self: 'main',
       log,
       accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
       onChannel: (channel) => this.#pool.onChannel(channel),
     });
-    // Workers of an earlier main have given up root.
-    if (this.#options.startWorkers) chownSync(paths.main, identity.uid, identity.gid);
+    // Workers of an earlier main have given up root; new ones may be root without the right to pass over modes.
+    if (this.#options.startWorkers) chownSync(paths.main, identity.uid, ROOT_GROUP);
   }
 
   /** What keeps something of the configuration gets the new one. */
