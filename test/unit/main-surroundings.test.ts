@@ -19,8 +19,8 @@ import {
   prepareRunDir,
   resolveIdentity,
 } from '../../src/core/main/preflight.js';
-import type { Connection } from '../../src/core/main/worker-link.js';
-import { addClient, FakeWorker, makeSessions, silent } from './main-support.js';
+import type { Connection, WorkerLink } from '../../src/core/main/worker-link.js';
+import { FakeWorker, makeSessions, silent } from './main-support.js';
 
 let dir: string;
 beforeEach(() => {
@@ -269,6 +269,7 @@ describe('Acceptor', () => {
     const assigned: Connection[] = [];
     const closed: number[] = [];
     const pauses: boolean[] = [];
+    const link = Object.assign(new FakeWorker(), { start: () => {} }) as unknown as WorkerLink;
     const acceptor = new Acceptor({
       clients,
       bans,
@@ -287,7 +288,7 @@ describe('Acceptor', () => {
       closeFd: (fd) => closed.push(fd),
       assign: (connection) => {
         assigned.push(connection);
-        addClient(clients, new FakeWorker(), connection.remote.address);
+        acceptor.begin(link, connection);
       },
       waiting: () => 0,
       setPaused: (paused) => pauses.push(paused),

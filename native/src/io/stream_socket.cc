@@ -2,6 +2,7 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -129,6 +130,11 @@ Result<std::optional<bool>> has_bytes(int fd) {
   if (count >= 0) return std::optional<bool>(count > 0);
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::optional<bool>();
   return last_error("recv");
+}
+
+bool hung_up(int fd) {
+  pollfd look{fd, POLLRDHUP, 0};
+  return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 Result<SocketEnds> socket_ends(int fd) {

@@ -43,6 +43,9 @@ Result<std::optional<AcceptedSocket>> accept_stream(int listener);
 /// Looks whether something has arrived and takes nothing: nullopt when not, false at the end of the stream.
 Result<std::optional<bool>> has_bytes(int fd);
 
+/// The peer has closed its side or the connection is broken, whatever still waits to be read.
+bool hung_up(int fd);
+
 struct SocketEnds {
   Endpoint remote;
   Endpoint local;

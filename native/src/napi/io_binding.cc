@@ -160,6 +160,13 @@ Napi::Value has_bytes(const Info& info) {
   return found.value() ? Napi::Value(Napi::Boolean::New(env, *found.value())) : Napi::Value(env.Null());
 }
 
+Napi::Value hung_up(const Info& info) {
+  Args args(info);
+  const int fd = args.fd(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Boolean::New(info.Env(), io::hung_up(fd));
+}
+
 Napi::Value socket_addresses(const Info& info) {
   Napi::Env env = info.Env();
   Args args(info);
@@ -391,6 +398,7 @@ constexpr std::pair<const char*, Binding> kBindings[] = {
     {"sendToUnix", send_to_unix},
     {"accept", accept_fd},
     {"hasBytes", has_bytes},
+    {"hungUp", hung_up},
     {"socketAddresses", socket_addresses},
     {"peerCredentials", peer_credentials},
     {"peerGroups", peer_groups},

@@ -80,7 +80,6 @@ export class Acceptor {
     const { assign, bans, connectionPoints, log, closeFd } = this.#options;
     const { address: ip } = connection.remote;
     if (outcome === 'bytes') {
-      this.#makeRoom();
       assign(connection);
       this.#slowDown();
       return;
@@ -89,20 +88,6 @@ export class Acceptor {
     log.debug({ ip, outcome }, 'connection closed: its client said nothing');
     closeFd(connection.fd);
     this.released();
-  }
-
-  /** A flood of connections that never log in pushes out its own oldest ones, not those who have a tunnel. */
-  #makeRoom(): void {
-    const { clients, maxLogins, endLogin, log } = this.#options;
-    if (maxLogins === 0 || clients.pending < maxLogins) return;
-    const oldest = clients.oldestPending;
-    if (oldest === undefined) return;
-    log.info(
-      { client: oldest.id, ip: oldest.remote.address, limit: maxLogins },
-      'max-pending reached; the oldest is closed',
-    );
-    clients.notPending(oldest);
-    endLogin(oldest);
   }
 
   /** A connection that a worker of a supervisor brought. */
@@ -120,6 +105,7 @@ export class Acceptor {
   /** Makes the client's entry and hands the connection to the worker. */
   begin(link: WorkerLink, connection: Connection): void {
     const { clients, hmacKey, log, now } = this.#options;
+    this.#makeRoom();
     const { remote, local } = connection;
     const acceptedAt = now();
     const origRemoteIp = remote.address;
@@ -130,6 +116,20 @@ export class Acceptor {
       'connection accepted',
     );
     link.start(client, connection, hmac);
+  }
+
+  /** A flood of connections that never log in pushes out its own oldest ones, not those who have a tunnel. */
+  #makeRoom(): void {
+    const { clients, maxLogins, endLogin, log } = this.#options;
+    if (maxLogins === 0 || clients.pending < maxLogins) return;
+    const oldest = clients.oldestPending;
+    if (oldest === undefined) return;
+    log.info(
+      { client: oldest.id, ip: oldest.remote.address, limit: maxLogins },
+      'max-pending reached; the oldest is closed',
+    );
+    clients.notPending(oldest);
+    endLogin(oldest);
   }
 
   /** A client is gone: there may be room again. */

@@ -212,6 +212,8 @@ export class Server {
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
       closeFd: (fd) => io.close(fd),
+      hungUp: (fd) => io.hungUp(fd),
+      onDropped: () => this.#acceptor.released(),
       onViolation: () => {
         this.#stats.violations++;
       },

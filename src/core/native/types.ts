@@ -123,6 +123,8 @@ export interface NativeIo {
   accept(fd: number): Accepted | null;
   /** Looks whether something has arrived, and takes nothing: null when not, false at the end of the stream. */
   hasBytes(fd: number): boolean | null;
+  /** The peer has closed its side or the connection is broken, whatever still waits to be read. */
+  hungUp(fd: number): boolean;
   /** Addresses of a connected socket (for descriptors that somebody else accepted). */
   socketAddresses(fd: number): { remote: SocketAddress; local: SocketAddress };
   peerCredentials(fd: number): PeerCredentials;

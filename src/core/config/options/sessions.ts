@@ -26,7 +26,7 @@ export const sessionOptions = {
     min: 0,
     doc: 'Connections of one address (IPv6: of its /64) that have no tunnel yet, 0: no limit.',
   }),
-  'max-pending': num(512, {
+  'max-pending': num(128, {
     ...G,
     ...main,
     since: 'ocvpn',
