@@ -105,7 +105,10 @@ async function runGate(name: string, gate: Gate, extra: readonly string[]): Prom
   const started = performance.now();
   console.log(`\n== ${name}: ${gate.what}`);
   const report = `${RESULTS}/${name}-${runId}.json`;
-  const vitestFlags = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const reporters = ['default', 'json', './test/support/retry-reporter.ts'].map(
+    (name) => `--reporter=${name}`,
+  );
+  const vitestFlags = [...reporters, `--outputFile.json=${report}`];
   const command = [...gate.command, ...(gate.counted === 'vitest' ? vitestFlags : []), ...extra];
   const { code, output } = await run(command, gate.counted === 'lines');
   let tally: Tally = { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };

@@ -11,6 +11,7 @@ export default class Secmod extends Command {
     'data-dir': Flags.string({ summary: 'Directory of state.', default: '/var/lib/vpn' }),
     'run-dir': Flags.string({ summary: 'Directory of sockets.', default: '/run/vpn' }),
     socket: Flags.string({ summary: 'Path of the socket, in place of the one in the run directory.' }),
+    'log-level': Flags.integer({ char: 'd', summary: '0..9, over log-level.', min: 0, max: 9 }),
   };
 
   async run(): Promise<void> {

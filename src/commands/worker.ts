@@ -13,6 +13,12 @@ itself; a supervisor starts them for connections that it has accepted, with "vpn
   static override flags = {
     main: Flags.string({ required: true, description: "Path of main's socket", helpValue: 'PATH' }),
     fd: Flags.integer({ description: 'Inherited descriptor of the one connection to serve', min: 3 }),
+    'log-level': Flags.integer({
+      char: 'd',
+      description: '0..9, until main has told the configuration',
+      min: 0,
+      max: 9,
+    }),
   };
 
   async run(): Promise<void> {

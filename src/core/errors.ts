@@ -42,6 +42,11 @@ export const catalogue = {
     say: 'The {protocol} socket {name} from the service manager has port {port}, but {option} is {wanted}, and that is told to clients.',
     mend: 'Give both the same port, unless something in front of the server translates it.',
   },
+  OCS_METRICS: {
+    fatalFor: 'process',
+    say: 'The metrics cannot be served at {address}: {reason}.',
+    mend: 'Choose another address with metrics-listen.',
+  },
   OCS_NO_IPV6: {
     fatalFor: 'request',
     say: 'This machine has no IPv6; listening on IPv4 only.',
@@ -160,7 +165,7 @@ export const catalogue = {
   OCS_WORKER_ARGUMENTS: {
     fatalFor: 'process',
     say: 'vpn worker: {detail}.',
-    mend: 'Usage: vpn worker --main PATH [--fd N].',
+    mend: 'Usage: vpn worker --main PATH [--fd N] [--log-level N].',
   },
   OCS_WORKER_CERTIFICATE: {
     fatalFor: 'process',

@@ -52,7 +52,7 @@ test('secmod, main and sockets by themselves: a tunnel with DTLS, and what the m
     expect(await ping(client.host, inside.host4)).toEqual(whole);
     if (family === 4) {
       await iperfServer(lab);
-      expect(await throughput(client.host, 'down', { megabytes: 5 })).toBeGreaterThan(0);
+      expect(await throughput(client.host, 'down')).toBeGreaterThan(0);
     }
     await client.end('SIGINT');
   }

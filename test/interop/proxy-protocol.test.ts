@@ -24,7 +24,14 @@ async function proxy(lab: Lab, header: Buffer): Promise<void> {
 }
 
 const version1 = Buffer.from(`PROXY TCP4 ${ORIGIN} 10.80.0.2 40001 443\r\n`);
-const version2 = Buffer.from('0d0a0d0a000d0a515549540a2111000ccb00714d0a5000029c4101bb', 'hex');
+/** With the TLVs of a proxy that has ended TLS: authority (02), SSL (20) with version and CN, a type of its own (e7). */
+const version2 = Buffer.concat([
+  Buffer.from('0d0a0d0a000d0a515549540a2111002ccb00714d0a5000029c4101bb', 'hex'),
+  Buffer.from('020003767074', 'hex'),
+  Buffer.from('20001207000000002100032e2e2e220004', 'hex'),
+  Buffer.from('mall'),
+  Buffer.from('e700020d0a', 'hex'),
+]);
 
 test.each([
   ['version 1', version1],

@@ -121,20 +121,41 @@ test('restricted users reach their routes and ports only; the table lives as lon
   await until('the table to be gone', async () => (await tables()) === 'table inet other_vpns77\n');
 });
 
-test('networks behind a client are routed to it while it is connected', async () => {
-  const lab = await openLab();
+test('networks behind a client are routed to it while it is connected, and told to the others', async () => {
+  const lab = await openLab({ clients: 2 });
   mkdirSync(join(lab.folder, 'users'));
   writeFileSync(join(lab.folder, 'users', 'alice'), 'iroute = 192.168.77.0/24\niroute = fd77:1::/64\n');
   const server = await startServer(lab, 'ocvpn', {
-    options: { 'config-per-user': join(lab.folder, 'users') },
+    options: {
+      'config-per-user': join(lab.folder, 'users'),
+      'expose-iroutes': true,
+      route: [inside.net4, inside.pool4],
+    },
   });
   const client = await connect(lab, server);
+  const other = await connect(lab, server, { on: 1, user: 'carol', password: 'carols' });
   expect(await lab.server.must(['ip', 'route', 'show', '192.168.77.0/24'])).toContain('dev vpns0');
   expect(await lab.server.must(['ip', '-6', 'route', 'show', 'fd77:1::/64'])).toContain('dev vpns0');
   await client.host.ip('address add 192.168.77.1/32 dev lo');
   await reachable(lab.inner, '192.168.77.1');
+  await reachable(other.host, '192.168.77.1');
+  expect((await client.host.must(['ip', 'route'])).includes('192.168.77.0/24')).toBe(false);
   await client.end('SIGINT');
   await until('the route to be gone', async () => {
     return (await lab.server.must(['ip', 'route', 'show', '192.168.77.0/24'])) === '';
   });
+});
+
+test('nat: what a user sends from another network than the pool is masqueraded, too', async () => {
+  const lab = await openLab();
+  mkdirSync(join(lab.folder, 'users'));
+  writeFileSync(join(lab.folder, 'users', 'alice.yaml'), 'ipv4-network: 10.97.0.0/24\n');
+  const server = await startServer(lab, 'ocvpn', {
+    options: { 'config-per-user': join(lab.folder, 'users'), nat: true },
+  });
+  const client = await connect(lab, server);
+  expect(await server.users()).toMatchObject([{ ipv4: expect.stringMatching(/^10\.97\.0\./) }]);
+  // Only addresses of its own network can be answered.
+  await lab.inner.ip('route del default');
+  expect((await ping(client.host, inside.host4)).received).toBeGreaterThan(0);
 });

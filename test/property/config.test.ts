@@ -22,8 +22,10 @@ const phrase = fc
   .map((parts) => parts.join('').trim())
   .filter((text) => !text.startsWith('"') && !(/(?:^|\s)[;#]/.test(text) && text.includes('"')));
 const ip = fc.constantFrom('10.1.2.3', '192.0.2.1', 'fd00::1');
+const path = fc.constantFrom('/etc/x.pem', './relative', '/with a/blank', '/with#hash');
 const byFormat: Record<NonNullable<OptionSpec['format']>, fc.Arbitrary<string>> = {
   address: ip,
+  'listen-address': fc.constantFrom('127.0.0.1:9467', '[::1]:1', '/run/m.sock'),
   auth: fc.constantFrom(
     'plain[passwd=/a b,otp=/c]',
     'pam',
@@ -33,8 +35,10 @@ const byFormat: Record<NonNullable<OptionSpec['format']>, fc.Arbitrary<string>> 
   'camouflage-secret': word,
   'certificate-name': fc.constantFrom('2.5.4.3', 'SAN(rfc822name)'),
   device: word,
+  directory: path,
   domain: fc.constantFrom('example.com', 'a.b.c', 'bücher.example'),
   domains: fc.constantFrom('example.com', 'example.com one.example.com'),
+  file: path,
   'group-option': fc.constantFrom('staff', 'tech[Technical people]', 'a b[ c ]'),
   header: fc.constantFrom('X-A: b', 'X-A: "b"', 'X-B: c; d=e', 'X-C:'),
   host: fc.constantFrom('127.0.0.1', 'vpn.example.com', '::1'),
@@ -42,8 +46,9 @@ const byFormat: Record<NonNullable<OptionSpec['format']>, fc.Arbitrary<string>> 
   ipv6: fc.constant('fd00::7'),
   kkdcp: fc.constant('/KdcProxy REALM tcp@[::1]:88'),
   network: fc.constantFrom('10.0.0.0/8', '172.16.0.0/255.240.0.0', 'fd00::/64'),
-  path: fc.constantFrom('/etc/x.pem', './relative', '/with a/blank', '/with#hash'),
+  path,
   ports: fc.constantFrom('tcp(443), udp(53), icmp()', '!(tcp(25))'),
+  program: path,
   route: fc.constantFrom('default', '10.0.0.0/8'),
   url: fc.constant('http://proxy.example/%{U}/'),
 };

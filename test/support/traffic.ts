@@ -73,16 +73,13 @@ export async function iperfServer(lab: Lab): Promise<Companion> {
 }
 
 /**
- * Moves about `megabytes` over TCP with iperf3 from the client's host to the host behind the server ('up') or back
+ * Moves about 10 MB over TCP with iperf3 from the client's host to the host behind the server ('up') or back
  * ('down'); returns bits per second at the receiver. Needs a running iperfServer.
  * @throws Error with iperf's word when it did not get through in 60 s
  */
-export async function throughput(
-  host: Host,
-  direction: 'up' | 'down',
-  { megabytes = 10, target = inside.host4 } = {},
-): Promise<number> {
-  const args = ['-c', target, '-J', '-n', `${megabytes}M`, '--connect-timeout', '5000'];
+export async function throughput(host: Host, direction: 'up' | 'down'): Promise<number> {
+  const megabytes = 10;
+  const args = ['-c', inside.host4, '-J', '-n', `${megabytes}M`, '--connect-timeout', '5000'];
   const { stdout } = await host.run(['iperf3', ...args, ...(direction === 'down' ? ['-R'] : [])], {
     timeoutMs: 60_000,
   });

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readIroutes, withIroutes } from '../../src/core/config/exposed-iroutes.js';
 import { sessionConfig } from '../../src/core/config/group-config.js';
 import { buildConfig } from '../../src/core/config/load.js';
 import { withUserFiles } from '../../src/core/config/user-files.js';
@@ -16,8 +17,8 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 const put = (path: string, text: string | Buffer): void => writeFileSync(join(directory, path), text);
 
-/** The session of alice in the group staff, with these options of the server in addition. */
-function session(changes: object = {}, { userName = 'alice', groupName = 'staff' } = {}) {
+/** A virtual host with the directories of this test. */
+function vhostWith(changes: object) {
   const document = {
     auth: ['plain[passwd=/x]'],
     'server-cert': ['c'],
@@ -31,7 +32,12 @@ function session(changes: object = {}, { userName = 'alice', groupName = 'staff'
     'config-per-group': join(directory, 'group'),
     ...changes,
   };
-  return sessionConfig(withUserFiles(buildConfig(document, {}, null).default, { userName, groupName }));
+  return buildConfig(document, {}, null).default;
+}
+
+/** The session of alice in the group staff, with these options of the server in addition. */
+function session(changes: object = {}, { userName = 'alice', groupName = 'staff' } = {}) {
+  return sessionConfig(withUserFiles(vhostWith(changes), { userName, groupName }));
 }
 
 test('without files a session has what the server has', () => {
@@ -51,6 +57,70 @@ test("the user's values win over the group's, and those over the server's; lists
     noUdp: true,
     routes: ['10.2.0.0/255.255.0.0', '10.3.0.0/255.255.0.0', '10.4.0.0/255.255.0.0'],
     dns: ['10.0.0.1'],
+  });
+});
+
+test.each([
+  ['alice.yaml', 'route: [10.3.0.0/16]\nidle-timeout: 20 # a comment\n'],
+  ['alice.yml', 'idle-timeout: 20\nroute:\n  - 10.3.0.0/16\n'],
+  ['alice.json', '{ "route": ["10.3.0.0/16"], "idle-timeout": 20 }'],
+])('a file of a user may be %s', (name, text) => {
+  put(`user/${name}`, text);
+  expect(session()).toMatchObject({ idleTimeoutSec: 20, routes: ['10.3.0.0/255.255.0.0'] });
+  expect(session({}, { userName: 'bob', groupName: '' }).idleTimeoutSec).toBe(60);
+  put('user/alice', 'idle-timeout = 30\n');
+  expect(session().idleTimeoutSec).toBe(30);
+});
+
+test('a default file may be one of YAML, too', () => {
+  put('default.yaml', 'dpd: 7\n');
+  expect(session({ 'default-user-config': join(directory, 'default.yaml') }).dpdSec).toBe(7);
+});
+
+test.each([
+  ['dpd: seven\n', 'line 1: dpd: must be a whole number, not "seven"'],
+  [
+    'banner: x\nvhosts: {b: {}}\n',
+    'sections have no place in it; line 1: banner: cannot be set for one user or group',
+  ],
+  ['[1, 2]\n', 'line 1:  the file is not a mapping of options'],
+])('mistakes in YAML reject the session: %j', (text, problem) => {
+  put('user/alice.yaml', text);
+  expect(() => session()).toThrow(problem);
+});
+
+describe('expose-iroutes', () => {
+  const exposed = (changes: object, userName: string, problems: string[] = []) => {
+    const vhost = vhostWith({ 'expose-iroutes': true, ...changes });
+    const iroutes = readIroutes(vhost, (problem) => problems.push(problem));
+    return withIroutes(withUserFiles(vhost, { userName, groupName: '' }), iroutes, userName).route;
+  };
+
+  test('a client gets the networks behind the others, not its own', () => {
+    put('user/alice', 'iroute = 192.168.1.0/24\n');
+    put('user/bob.yaml', 'iroute: [192.168.2.0/24, fd02::/64]\n');
+    put('user/carol', 'route = 10.7.0.0/16\n');
+    expect(exposed({}, 'alice')).toEqual(['10.1.0.0/16', '192.168.2.0/24', 'fd02::/64']);
+    expect(exposed({}, 'bob')).toEqual(['10.1.0.0/16', '192.168.1.0/24']);
+    expect(exposed({}, 'carol')).toEqual(['10.7.0.0/16', '192.168.1.0/24', '192.168.2.0/24', 'fd02::/64']);
+  });
+
+  test('not without the option, and not for a client that sends everything', () => {
+    put('user/bob', 'iroute = 192.168.2.0/24\n');
+    expect(exposed({ 'expose-iroutes': false }, 'alice')).toEqual(['10.1.0.0/16']);
+    expect(exposed({ route: ['default'] }, 'alice')).toEqual(['default']);
+    expect(exposed({ route: [] }, 'alice')).toEqual([]);
+  });
+
+  test('a file or directory that cannot be read is told and passed over', () => {
+    put('user/bad', 'iroute = nonsense\n');
+    put('user/bob', 'iroute = 192.168.2.0/24\n');
+    const problems: string[] = [];
+    expect(exposed({}, 'alice', problems)).toEqual(['10.1.0.0/16', '192.168.2.0/24']);
+    expect(problems).toMatchObject([expect.stringContaining('user/bad')]);
+    const gone = join(directory, 'gone');
+    expect(exposed({ 'config-per-user': gone }, 'alice', problems)).toEqual(['10.1.0.0/16']);
+    expect(problems[1]).toBe(`${gone}: there is no such file`);
   });
 });
 

@@ -124,6 +124,30 @@ describe('parseProxyHeader', () => {
     expect(parseProxyHeader(header)).toEqual({ status: 'done', consumed: header.length, addresses });
     expect(parseProxyHeader(v2(0x20, 0, Buffer.alloc(0)))).toMatchObject({ status: 'done', addresses: null });
   });
+  it('skips authority, the SSL vector, unknown types and padding of version 2', () => {
+    const tlv = (type: number, value: Buffer) =>
+      Buffer.concat([Buffer.from([type]), u16(value.length), value]);
+    const name = tlv(0x22, Buffer.from('client.example'));
+    const ssl = Buffer.concat([Buffer.from([0x07, 0, 0, 0, 0]), tlv(0x21, Buffer.from('TLSv1.3')), name]);
+    const extras = [
+      tlv(0x02, Buffer.from('vpn.example.com')),
+      tlv(0x20, ssl),
+      tlv(0xee, Buffer.from('\r\n\r\nPROXY ')),
+      tlv(0x04, Buffer.alloc(900)),
+    ];
+    const header = v2(0x21, 0x11, Buffer.concat([ipv4, ...extras]));
+    const behind = Buffer.concat([header, Buffer.from([0x16, 0x03])]);
+    expect(parseProxyHeader(behind)).toEqual({ status: 'done', consumed: header.length, addresses });
+    expect(parseProxyHeader(header.subarray(0, -1)).status).toBe('need-more');
+  });
+  it('keeps the own addresses where the sender knows none', () => {
+    const header = v2(0x21, 0x00, Buffer.from([0x04, 0, 0]));
+    expect(parseProxyHeader(header)).toEqual({
+      status: 'done',
+      consumed: header.length,
+      addresses: null,
+    });
+  });
   it('reads IPv6', () => {
     const address = Buffer.from('20010db8000000000000000000000001', 'hex');
     const header = v2(0x21, 0x21, Buffer.concat([address, Buffer.alloc(16), u16(1), u16(2)]));
@@ -152,6 +176,7 @@ describe('parseProxyHeader', () => {
     ['version 3', v2(0x31, 0x11, ipv4)],
     ['unknown command', v2(0x22, 0x11, ipv4)],
     ['UDP', v2(0x21, 0x12, ipv4)],
+    ['a unix socket', v2(0x21, 0x31, Buffer.alloc(216))],
     ['short addresses', v2(0x21, 0x11, ipv4.subarray(1))],
     ['huge length', v2(0x21, 0x11, Buffer.alloc(5000))],
   ])('refuses %s', (_, header) => expect(parseProxyHeader(header).status).toBe('error'));

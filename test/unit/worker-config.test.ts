@@ -55,8 +55,10 @@ describe('arguments', () => {
     expect(parseWorkerArguments(['--main', '/run/main.sock'])).toEqual({
       mainPath: '/run/main.sock',
       fd: null,
+      logLevel: 2,
     });
-    expect(parseWorkerArguments(['--main=/m', '--fd=5'])).toEqual({ mainPath: '/m', fd: 5 });
+    expect(parseWorkerArguments(['--main=/m', '--fd=5'])).toEqual({ mainPath: '/m', fd: 5, logLevel: 2 });
+    expect(parseWorkerArguments(['--main=/m', '-d', '4']).logLevel).toBe(4);
   });
   it.each([
     [[]],
@@ -64,6 +66,7 @@ describe('arguments', () => {
     [['--main', '/m', '--fd', '2']],
     [['--main', '/m', '--fd', 'x']],
     [['--main', '/m', 'more']],
+    [['--main', '/m', '--log-level', 'much']],
     [['--what']],
   ])('refuses %j', (argv) => expect(() => parseWorkerArguments(argv)).toThrow(/vpn worker: .* Usage:/));
 });

@@ -171,6 +171,13 @@ describe('planTunnel', () => {
     expect(plan({ random: 0.9999 }).text).toContain('X-DTLS-Rekey-Time: 172840\r\n');
   });
 
+  it('spreads a short rekey time by a quarter of it at most', () => {
+    const timeOf = (time: number, random: number) =>
+      plan({ random, settings: { ...tunnelSettings, 'rekey-time': time } }).options.rekeySec;
+    expect([timeOf(40, 0), timeOf(40, 0.9999)]).toEqual([30, 50]);
+    expect([timeOf(1, 0), timeOf(1, 0.9999)]).toEqual([1, 1]);
+  });
+
   it('rekeys by a new tunnel where TLS cannot do it in place', () => {
     const tls = { version: 'TLSv1.2', cipher: '', secureRenegotiation: false };
     expect(plan({ tls }).text).toContain('X-CSTP-Rekey-Method: new-tunnel\r\n');

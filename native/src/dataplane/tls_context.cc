@@ -114,16 +114,26 @@ std::shared_ptr<TlsContext> TlsContext::create(const TlsContextOptions& options,
   return context;
 }
 
+bool TlsContext::check_suites(const TlsContextOptions& options, std::string* error) {
+  TlsContext context;
+  ERR_clear_error();
+  return context.open(options, error);
+}
+
 TlsContext::~TlsContext() { SSL_CTX_free(ssl_ctx_); }
 
-bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
+bool TlsContext::open(const TlsContextOptions& options, std::string* error) {
   options_ = options;
   OSSL_LIB_CTX* library = tls_library(error);
   if (library == nullptr) return false;
   ssl_ctx_ = SSL_CTX_new_ex(library, nullptr, TLS_server_method());
   if (ssl_ctx_ == nullptr) return refuse(error, "TLS context");
-
   SSL_CTX_set_security_level(ssl_ctx_, kSecurityLevel);
+  return set_suites(error);
+}
+
+bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
+  if (!open(options, error)) return false;
   // No tickets and no session cache: every session asks for a signature, so none outlives its key's permission.
   // Renegotiation is admitted one at a time by TlsStream::set_renegotiation_budget().
   SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_ALLOW_CLIENT_RENEGOTIATION |
@@ -135,7 +145,7 @@ bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
   SSL_CTX_clear_mode(ssl_ctx_, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_client_hello_cb(ssl_ctx_, on_client_hello, this);
 
-  if (!set_suites(error) || !set_client_certificates(error)) return false;
+  if (!set_client_certificates(error)) return false;
   for (std::uint32_t index = 0; index < options.certificate_chains.size(); index++) {
     if (!add_chain(options.certificate_chains[index], index, error)) return false;
   }

@@ -37,6 +37,8 @@ class TlsContext {
  public:
   /// null, and `error` says why in one sentence, when an option is unusable.
   static std::shared_ptr<TlsContext> create(const TlsContextOptions& options, std::string* error);
+  /// Whether OpenSSL takes the versions, suites, groups and signature algorithms of `options`; the rest is not looked at.
+  static bool check_suites(const TlsContextOptions& options, std::string* error);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -56,6 +58,7 @@ class TlsContext {
 
   TlsContext() = default;
   bool init(const TlsContextOptions& options, std::string* error);
+  bool open(const TlsContextOptions& options, std::string* error);
   bool add_chain(const std::string& pem, std::uint32_t key_index, std::string* error);
   bool set_suites(std::string* error);
   bool set_client_certificates(std::string* error);

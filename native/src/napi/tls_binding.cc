@@ -1,4 +1,4 @@
-// `createTlsContext` and `acceptTls` of NativeBinding (src/core/native/types.ts).
+// `createTlsContext`, `checkTlsSuites` and `acceptTls` of NativeBinding (src/core/native/types.ts).
 #include "napi/tls_binding.h"
 
 #include <unistd.h>
@@ -106,18 +106,25 @@ bool chains_of(Napi::Env env, Napi::Value value, std::vector<std::string>* chain
   return reader.ok();
 }
 
-bool read_options(Napi::Env env, Napi::Value value, TlsContextOptions* out) {
+bool read_suites(Napi::Env env, Napi::Value value, TlsContextOptions* out) {
   Options options(env, value, "options");
   if (!options.ok()) return false;
-  if (!chains_of(env, value.As<Napi::Object>().Get("certificateChains"), &out->certificate_chains)) return false;
   out->min_version = version_of(options, "minVersion");
   if (out->min_version == 0) return false;
   out->max_version = version_of(options, "maxVersion");
-  if (out->max_version == 0 || !client_certificate_of(options, &out->client_certificate)) return false;
+  if (out->max_version == 0) return false;
   out->cipher_list = options.optional_text("cipherList").value_or("");
   out->cipher_suites = options.optional_text("cipherSuites").value_or("");
   out->groups = options.optional_text("groups").value_or("");
   out->signature_algorithms = options.optional_text("signatureAlgorithms").value_or("");
+  return options.ok();
+}
+
+bool read_options(Napi::Env env, Napi::Value value, TlsContextOptions* out) {
+  if (!read_suites(env, value, out)) return false;
+  Options options(env, value, "options");
+  if (!chains_of(env, value.As<Napi::Object>().Get("certificateChains"), &out->certificate_chains)) return false;
+  if (!client_certificate_of(options, &out->client_certificate)) return false;
   if (options.has("serverPreference")) out->server_preference = options.flag("serverPreference");
   if (const auto ca = options.optional_bytes("ca")) out->ca.assign(reinterpret_cast<const char*>(ca->data), ca->size);
   return options.ok();
@@ -138,6 +145,15 @@ Napi::Value create_tls_context(const Napi::CallbackInfo& info) {
   Napi::Object object = classes(env).context.New({Napi::External<std::shared_ptr<TlsContext>>::New(env, &context)});
   if (!env.IsExceptionPending()) object.TypeTag(&kContextTag);
   return object;
+}
+
+Napi::Value check_tls_suites(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  TlsContextOptions options;
+  if (!read_suites(env, info[0], &options)) return env.Undefined();
+  std::string reason;
+  if (TlsContext::check_suites(options, &reason)) return env.Null();
+  return Napi::String::New(env, reason);
 }
 
 bool are_handlers(Napi::Env env, Napi::Value value) {
@@ -177,6 +193,7 @@ std::unique_ptr<TlsStream> take_tls_stream(Napi::Env env, Napi::Value connection
 }
 
 void init_tls(Napi::Env env, Napi::Object exports) {
+  exports.Set("checkTlsSuites", Napi::Function::New<check_tls_suites>(env, "checkTlsSuites"));
   exports.Set("createTlsContext", Napi::Function::New<create_tls_context>(env, "createTlsContext"));
   exports.Set("acceptTls", Napi::Function::New<accept_tls>(env, "acceptTls"));
 }

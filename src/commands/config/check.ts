@@ -2,15 +2,21 @@ import { Args } from '@oclif/core';
 import { ConfigCommand, configFlags } from '../../core/cli/config-command.js';
 import { checkedText } from '../../core/config/check.js';
 import { loadDetailed } from '../../core/config/load.js';
+import { machineChecks } from '../../core/config/machine-checks.js';
 
 export default class ConfigCheck extends ConfigCommand {
-  static override summary = 'Check a configuration file; exit status 1 with every mistake in it.';
+  static override summary =
+    'Check a configuration file and the files that it names; exit status 1 with every mistake in it.';
   static override args = { file: Args.string({ description: 'Configuration file, instead of --config.' }) };
   static override flags = configFlags;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ConfigCheck);
-    const built = loadDetailed(this.source({ ...flags, config: args.file ?? flags.config }));
+    const checks = machineChecks(flags['data-dir']);
+    const built = loadDetailed({
+      ...this.source({ ...flags, config: args.file ?? flags.config }),
+      checks,
+    });
     this.log(checkedText(built));
   }
 }

@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../config/load.js';
+import { machineChecks } from '../config/machine-checks.js';
 import { VpnError } from '../errors.js';
 import { runServe, type ServeOptions } from '../main/serve.js';
 import { readOptions, versionText } from './options.js';
@@ -69,7 +70,7 @@ async function main(): Promise<number> {
 function check(): boolean {
   try {
     const notice = (line: string) => process.stderr.write(`note: ${line}\n`);
-    loadConfig({ file: resolve(values.config), dataDir: DATA_DIR, notice });
+    loadConfig({ file: resolve(values.config), dataDir: DATA_DIR, notice, checks: machineChecks(DATA_DIR) });
     return true;
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;

@@ -1,6 +1,6 @@
 /** From the documents of the readers to a checked configuration. Pure: no files, no clock. */
 import { VpnError } from '../errors.js';
-import { checkServer, checkVhost, noticesOf } from './cross-checks.js';
+import { checkServer, checkVhost, noticesOf, type VhostCheck } from './cross-checks.js';
 import { derived } from './derive.js';
 import type { Document, Setting } from './document.js';
 import { type OptionName, type OptionSpec, options, type ServerConfig, type VhostConfig } from './schema.js';
@@ -33,9 +33,17 @@ const RELATED: readonly (readonly OptionName[])[] = [
   ['ipv4-network', 'ipv4-netmask', 'ipv6-network', 'ipv6-prefix', 'ipv6-subnet-prefix'],
 ];
 
-/** Builds and checks. Throws OCS_CONFIG with one line for every mistake. `source` names the file in messages. */
-export function build(document: Document, overrides: Values, source: string | null): Built {
-  const builder = new Builder(document, source ?? 'embedded default');
+/**
+ * Builds and checks, with `checks` beside the own ones. Throws OCS_CONFIG with one line for every mistake. `source`
+ * names the file in messages.
+ */
+export function build(
+  document: Document,
+  overrides: Values,
+  source: string | null,
+  checks: readonly VhostCheck[] = [],
+): Built {
+  const builder = new Builder(document, source ?? 'embedded default', checks);
   return builder.build(overrides, source);
 }
 
@@ -61,14 +69,16 @@ interface Draft {
 class Builder {
   readonly #document: Document;
   readonly #where: string;
+  readonly #checks: readonly VhostCheck[];
   readonly #problems: string[] = [];
   readonly #notices = new Set<string>();
   /** Options with a mistake in their value: the checks of the whole would only repeat it. */
   readonly #bad = new Set<OptionName>();
 
-  constructor(document: Document, where: string) {
+  constructor(document: Document, where: string, checks: readonly VhostCheck[] = []) {
     this.#document = document;
     this.#where = where;
+    this.#checks = [checkVhost, ...checks];
   }
 
   values(): SectionValues[] {
@@ -177,7 +187,8 @@ class Builder {
 
   #check(draft: Draft): void {
     const vhost = finished(draft);
-    for (const { option, problem } of checkVhost(vhost)) this.#reportAt(draft, option, problem);
+    for (const { option, problem } of this.#checks.flatMap((check) => check(vhost)))
+      this.#reportAt(draft, option, problem);
     for (const { option, problem } of noticesOf(vhost)) {
       const at = draft.origins.get(option) ?? this.#where;
       this.#notices.add(`${at}: ${option}: ${problem}`);

@@ -3,11 +3,10 @@ import { isMap, isScalar, type YAMLMap, Document as YamlDocument } from 'yaml';
 import { VpnError } from '../errors.js';
 import { defaultsOf, readValues, type SectionValues } from './build.js';
 import type { Document } from './document.js';
-import { type formatOf, readDocument } from './load.js';
+import { type FileFormat, readDocument } from './load.js';
 import { parseConf } from './ocserv-conf.js';
 import { type OptionName, type OptionSpec, options } from './schema.js';
 
-export type FileFormat = ReturnType<typeof formatOf>;
 type Values = Map<OptionName, unknown>;
 type Sections = { readonly name: string; readonly values: Values }[];
 

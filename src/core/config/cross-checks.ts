@@ -10,6 +10,9 @@ export interface Problem {
   readonly problem: string;
 }
 
+/** Checks one virtual host, e.g. what of it this machine does not have. */
+export type VhostCheck = (vhost: VhostConfig) => Problem[];
+
 const MAX_METHODS = 4;
 const MAX_SUB_OPTIONS = 5;
 /** Methods that ask for a password: a login form can serve one of them. */

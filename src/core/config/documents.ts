@@ -160,6 +160,7 @@ vpn.config.yaml, vpn.config.yml, vpn.config.json and vpn.conf in /etc/vpn.`;
 A file of
 .BR config\\-per\\-user " or " config\\-per\\-group
 is named as its user or group and has options of the scope user.
+With the ending .yaml, .yml or .json it is in that format.
 Values of the user win over those of the group, and those over the server's; lists of both are joined and replace the server's.
 A file with a mistake rejects the session.
 .SH SEE ALSO

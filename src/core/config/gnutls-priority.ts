@@ -34,9 +34,9 @@ export function mapPriority(priority: string): TlsSettings | string {
   const suites12 = versions.includes('TLSv1.2') ? suitesOf(selection) : [];
   const suites13 = versions.includes('TLSv1.3') ? suites13Of(selection) : [];
   if (suites12.length + suites13.length === 0)
-    return `"${priority}" leaves no cipher suite of TLS 1.2 or TLS 1.3`;
+    return `"${priority}" leaves no cipher suite of TLS 1.2 or TLS 1.3${because(warnings)}`;
   const groups = selection.groups.flatMap((name) => GROUPS.get(name) ?? []);
-  if (groups.length === 0) return `"${priority}" leaves no group for the key exchange`;
+  if (groups.length === 0) return `"${priority}" leaves no group for the key exchange${because(warnings)}`;
   return {
     minVersion: suites12.length > 0 ? 'TLSv1.2' : 'TLSv1.3',
     maxVersion: suites13.length > 0 ? 'TLSv1.3' : 'TLSv1.2',
@@ -48,6 +48,10 @@ export function mapPriority(priority: string): TlsSettings | string {
     warnings,
   };
 }
+
+/** The words that did not count are the likely reason. */
+const because = (warnings: readonly string[]): string =>
+  warnings.length === 0 ? '' : `: ${warnings.join(', ')}`;
 
 /** Every suite of a permitted key exchange, cipher and MAC; GnuTLS orders by the first of these first. */
 function suitesOf({ ciphers, macs, keyExchanges }: Selection): string[] {

@@ -5,6 +5,7 @@
 import { extname, resolve } from 'node:path';
 import { VpnError } from '../errors.js';
 import { type Built, build, type Values } from './build.js';
+import type { VhostCheck } from './cross-checks.js';
 import { documentOf, parseData } from './data-file.js';
 import type { Document } from './document.js';
 import { embeddedDefault, withEmbeddedCertificate } from './embedded.js';
@@ -19,6 +20,8 @@ export interface LoadOptions {
   readonly dataDir: string;
   /** Options of the command line: they win over the file, for the default virtual host. */
   readonly overrides?: Values;
+  /** What is checked beside the values: fileCheck, tlsCheck. */
+  readonly checks?: readonly VhostCheck[];
   /** Called with each line about an option that has no effect or is probably not meant. */
   readonly notice?: (line: string) => void;
 }
@@ -31,12 +34,12 @@ export function loadConfig(request: LoadOptions): ServerConfig {
 }
 
 /** The same with the place of every option. */
-export function loadDetailed({ file, dataDir, overrides = {} }: LoadOptions): Built {
-  if (file === undefined) return build(documentOf(embeddedDefault(dataDir)), overrides, null);
+export function loadDetailed({ file, dataDir, overrides = {}, checks }: LoadOptions): Built {
+  if (file === undefined) return build(documentOf(embeddedDefault(dataDir)), overrides, null, checks);
   const path = resolve(file);
   const written = readDocument(path);
   const document = withEmbeddedCertificate(written, dataDir);
-  const built = build(document, overrides, path);
+  const built = build(document, overrides, path, checks);
   if (document === written) return built;
   const notice = `${path}: server-cert: is not set, the self-made certificate in ${dataDir} is used`;
   return { ...built, notices: [notice, ...built.notices] };
@@ -49,8 +52,10 @@ export function readDocument(path: string): Document {
   return format === 'conf' ? parseConf(text, { isVerbatim }) : parseData(text, format);
 }
 
+export type FileFormat = 'yaml' | 'json' | 'conf';
+
 /** By the name's ending. ocserv takes files of any name, so what has none of ours is in its format. */
-export function formatOf(path: string): 'yaml' | 'json' | 'conf' {
+export function formatOf(path: string): FileFormat {
   if (path.endsWith('.vpnrc')) return 'yaml';
   switch (extname(path).toLowerCase()) {
     case '.yaml':

@@ -5,24 +5,31 @@ export type Scope = 'global' | 'vhost' | 'user';
 /** Which processes need it; a worker is sent only what is marked 'worker'. */
 export type Consumer = 'main' | 'secmod' | 'worker';
 
-/** Syntax of a text, or of each text of a list; formats.ts has the checks. */
+/**
+ * Syntax of a text, or of each text of a list; formats.ts has the checks. file, directory and program must be there
+ * (file-check.ts), a path need not.
+ */
 export type Format =
   | 'address'
   | 'auth'
   | 'camouflage-secret'
   | 'certificate-name'
   | 'device'
+  | 'directory'
   | 'domain'
   | 'domains'
+  | 'file'
   | 'group-option'
   | 'header'
   | 'host'
   | 'ipv4'
   | 'ipv6'
   | 'kkdcp'
+  | 'listen-address'
   | 'network'
   | 'path'
   | 'ports'
+  | 'program'
   | 'route'
   | 'url';
 

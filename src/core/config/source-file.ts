@@ -39,8 +39,7 @@ export function readSourceFile(path: string, what = 'configuration file'): strin
     }
   } catch (error) {
     if (error instanceof VpnError) throw error;
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    return fail(REASONS[code] ?? message, error);
+    return fail(fileReason(error), error);
   }
 }
 
@@ -60,10 +59,16 @@ export function writeNewFile(path: string, text: string, replace: boolean): void
   try {
     writeFileSync(path, text, { mode: 0o600, flag: replace ? 'w' : 'wx' });
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    const reason = code === 'EEXIST' ? 'it exists; --force replaces it' : (REASONS[code] ?? message);
+    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST';
+    const reason = isThere ? 'it exists; --force replaces it' : fileReason(error);
     throw new VpnError('OCS_FILE', { what: 'output file', path, reason }, { cause: error });
   }
+}
+
+/** What an error of the file system means, without the path. */
+export function fileReason(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  return REASONS[code] ?? message;
 }
 
 function textOf(bytes: Buffer, fail: (reason: string, cause?: unknown) => never): string {

@@ -1,15 +1,17 @@
 /**
- * Per-user and per-group files: options in ocserv's format that hold for the sessions of one user or group. They are
- * read when a session starts, so that changes need no reload.
+ * Per-user and per-group files: options that hold for the sessions of one user or group, in ocserv's format (NAME), in
+ * YAML (NAME.yaml, NAME.yml) or in JSON (NAME.json). They are read when a session starts, so that changes need no reload.
  */
 import { join } from 'node:path';
 import { VpnError } from '../errors.js';
 import { checkPools } from './cross-checks.js';
+import { parseData } from './data-file.js';
 import { derived } from './derive.js';
+import { type FileFormat, formatOf } from './load.js';
 import { parseConf } from './ocserv-conf.js';
 import { type OptionName, type OptionSpec, options, type VhostConfig } from './schema.js';
 import { readSourceFileIfThere } from './source-file.js';
-import { checkText, optionNamed, unknownOption } from './validate.js';
+import { checkText, checkValue, optionNamed, unknownOption } from './validate.js';
 
 export interface Owner {
   readonly userName: string;
@@ -25,6 +27,14 @@ const PLACES = {
   group: ['config-per-group', 'default-group-config'],
 } as const;
 
+/** What is added to the name of a user or group, in the order of the search. */
+const ENDINGS: readonly (readonly [string, FileFormat])[] = [
+  ['', 'conf'],
+  ['.yaml', 'yaml'],
+  ['.yml', 'yaml'],
+  ['.json', 'json'],
+];
+
 /** Lists whose values in a file of a user or group take the place of the server's. append-routes: not the first two. */
 const ROUTES: readonly OptionName[] = ['route', 'no-route'];
 
@@ -39,21 +49,35 @@ export function withUserFiles(vhost: VhostConfig, { userName, groupName }: Owner
   return merged(vhost, joined(group ?? new Map(), user ?? new Map()));
 }
 
+/** iroutes of the user's own file or of the default file. Throws OCS_USER_FILE. */
+export function userIroutes(vhost: VhostConfig, userName: string): readonly string[] {
+  return list(fileOf('user', userName, vhost)?.get('iroute')).map(String);
+}
+
+/** The user or group that a file's name in such a directory stands for. */
+export function ownerOfFile(fileName: string): string {
+  const ending = ENDINGS.find(([text]) => text !== '' && fileName.endsWith(text))?.[0] ?? '';
+  return fileName.slice(0, fileName.length - ending.length);
+}
+
 /** The values of the owner's file, else of the default file; null without either. */
 function fileOf(kind: 'user' | 'group', name: string, vhost: VhostConfig): Values | null {
   const [perName, byDefault] = PLACES[kind];
   const [directory, fallback] = [vhost[perName], vhost[byDefault]];
+  const what = `${kind} configuration`;
   if (directory !== '') {
     if (!isFileName(name)) fail(directory, `there can be no file for the ${kind} ${JSON.stringify(name)}`);
-    const path = join(directory, name);
-    const text = readSourceFileIfThere(path, `${kind} configuration`);
-    if (text !== null) return parse(text, path);
+    for (const [ending, format] of ENDINGS) {
+      const path = join(directory, `${name}${ending}`);
+      const text = readSourceFileIfThere(path, what);
+      if (text !== null) return parse(text, path, format);
+    }
   }
   if (fallback === '') return null;
-  const text = readSourceFileIfThere(fallback, `${kind} configuration`);
+  const text = readSourceFileIfThere(fallback, what);
   return text === null
     ? fail(fallback, `${byDefault} names it, but there is no such file`)
-    : parse(text, fallback);
+    : parse(text, fallback, formatOf(fallback));
 }
 
 /** No way out of the directory, and nothing that is hard to see in a listing. */
@@ -62,14 +86,17 @@ function isFileName(name: string): boolean {
 }
 
 /** Values of one file. Throws OCS_USER_FILE with all its mistakes. */
-export function parse(text: string, path: string): Values {
-  const { settings, vhosts, mistakes } = parseConf(text, { isVerbatim: () => false });
-  const problems = mistakes.map(({ line, option, problem }) => `line ${line}: ${option} ${problem}`);
+function parse(text: string, path: string, format: FileFormat): Values {
+  const { settings, vhosts, mistakes } =
+    format === 'conf' ? parseConf(text, { isVerbatim: () => false }) : parseData(text, format);
+  const problems = mistakes.map(({ line, option, problem }) =>
+    line === null ? problem : `line ${line}: ${option} ${problem}`,
+  );
   if (vhosts.length > 0) problems.push('sections have no place in it');
   const values: Values = new Map();
   for (const { option: written, value, line } of settings) {
     const option = optionNamed(written);
-    const checked = option ? checkedFor(option, String(value)) : { problem: unknownOption(written) };
+    const checked = option ? checkedFor(option, value, format) : { problem: unknownOption(written) };
     if (!option || 'problem' in checked) {
       problems.push(`line ${line}: ${written}: ${'problem' in checked ? checked.problem : ''}`);
     } else if (options[option].type === 'list') {
@@ -83,11 +110,11 @@ export function parse(text: string, path: string): Values {
   return problems.length === 0 ? values : fail(path, problems.join('; '));
 }
 
-function checkedFor(option: OptionName, text: string) {
+function checkedFor(option: OptionName, value: unknown, format: FileFormat) {
   const spec: OptionSpec = options[option];
   if (spec.scope !== 'user') return { problem: 'cannot be set for one user or group' };
   if (spec.support?.level === 'refused') return { problem: spec.support.say };
-  return checkText(option, text);
+  return format === 'conf' ? checkText(option, String(value)) : checkValue(option, value);
 }
 
 function joined(group: Values, user: Values): Values {

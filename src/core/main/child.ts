@@ -36,6 +36,10 @@ export function startRole(args: readonly string[]): Promise<Child> {
   });
 }
 
+/** Starts a worker of the main that listens at `mainSocket`. */
+export const startWorker = (mainSocket: string, logLevel: number): Promise<Child> =>
+  startRole(['worker', '--main', mainSocket, '--log-level', String(logLevel)]);
+
 function wrap(child: ChildProcess): Child {
   const exited = new Promise<Exit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));

@@ -64,7 +64,7 @@ export class Nat {
 
   #switches(): Forwarding {
     const { ipv4, ipv6 } = this.#plan;
-    return new Forwarding({ runDir: this.#runDir, ipv4: ipv4.length > 0, ipv6: ipv6.length > 0 });
+    return new Forwarding({ runDir: this.#runDir, ipv4, ipv6 });
   }
 
   async #warnAboutFirewall(): Promise<void> {

@@ -3,48 +3,37 @@
  *
  * Everything is in one nftables table of our own, named after the run directory, so that a table which a killed
  * server left behind is found and replaced, and two servers do not touch each other's. An accept in our table cannot
- * overrule a drop in somebody else's: `firewallDrops` finds that out for a notice.
+ * overrule a drop in somebody else's: `firewallDrops` finds that out for a notice. What comes from a client is known by
+ * its device and not by its address, which files of users and the back end may take from other networks than the pools.
  */
 import { createHash } from 'node:crypto';
-import type { ServerConfig, VhostConfig } from '../config/schema.js';
-import { formatNetwork, parseNetwork } from './ip.js';
+import type { ServerConfig } from '../config/schema.js';
 import { dropTable, nft } from './nft.js';
 
 export interface NatPlan {
   readonly table: string;
   /** Name prefix of the tun devices. */
   readonly device: string;
-  /** Pools in CIDR form. */
-  readonly ipv4: readonly string[];
-  readonly ipv6: readonly string[];
+  /** Families of the pools. */
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
 }
 
-/** The pools of all virtual hosts. */
+/** What the pools of all virtual hosts need. */
 export function planNat(config: ServerConfig, runDir: string): NatPlan {
-  const vhosts: VhostConfig[] = [config.default, ...config.vhosts.values()];
-  const pools = (name: 'ipv4-network' | 'ipv6-network') => {
-    const set = vhosts
-      .filter((vhost) => vhost[name] !== '')
-      .map((vhost) => formatNetwork(parseNetwork(vhost[name], vhost['ipv4-netmask'])));
-    return [...new Set(set)];
-  };
+  const vhosts = [config.default, ...config.vhosts.values()];
   const id = createHash('sha256').update(runDir).digest('hex').slice(0, 8);
   return {
     table: `ocvpn_${id}`,
     device: config.default.device,
-    ipv4: pools('ipv4-network'),
-    ipv6: pools('ipv6-network'),
+    ipv4: vhosts.some((vhost) => vhost['ipv4-network'] !== ''),
+    ipv6: vhosts.some((vhost) => vhost['ipv6-network'] !== ''),
   };
 }
 
 /** One transaction: the table is replaced whether or not it was there. */
-export function natRules({ table, device, ipv4, ipv6 }: NatPlan): string {
-  const set = (items: readonly string[]) => `{ ${items.join(', ')} }`;
+export function natRules({ table, device }: Pick<NatPlan, 'table' | 'device'>): string {
   const tun = `"${device}*"`;
-  const masquerade = [
-    ipv4.length > 0 ? `    ip saddr ${set(ipv4)} oifname != ${tun} masquerade` : '',
-    ipv6.length > 0 ? `    ip6 saddr ${set(ipv6)} oifname != ${tun} masquerade` : '',
-  ].filter((line) => line !== '');
   return [
     dropTable(table),
     `table inet ${table} {`,
@@ -55,7 +44,7 @@ export function natRules({ table, device, ipv4, ipv6 }: NatPlan): string {
     '  }',
     '  chain postrouting {',
     '    type nat hook postrouting priority srcnat; policy accept;',
-    ...masquerade,
+    `    iifname ${tun} oifname != ${tun} masquerade`,
     '  }',
     '}',
     '',

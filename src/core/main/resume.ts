@@ -7,7 +7,15 @@
 import { readFileSync } from 'node:fs';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import type { Client, ClientTable, ClientWorker, Session } from './clients.js';
+import {
+  type Client,
+  type ClientTable,
+  type ClientWorker,
+  idsOf,
+  noDrops,
+  type Session,
+  ZERO,
+} from './clients.js';
 import type { LeaseTable } from './leases.js';
 import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
@@ -47,7 +55,11 @@ export class Resumption {
     const content = tickets.open(ticket);
     const result = content === null ? 'the ticket is not ours' : this.#enter(worker, id, open, content);
     if (typeof result !== 'string') return { client: result, reply: { reply: 'OK', reason: '' } };
-    log.warn({ client: id, worker: worker.pid, reason: result }, 'tunnel of an earlier server not adopted');
+    const session = content?.session.safeId;
+    log.warn(
+      { client: id, session, worker: worker.pid, reason: result },
+      'tunnel of an earlier server not adopted',
+    );
     return { client: null, reply: { reply: 'FAILED', reason: result } };
   }
 
@@ -76,9 +88,10 @@ export class Resumption {
     clients.attach(client, session);
     clients.advance(client, 'resumed');
     log.info(
-      { client: id, user: session.userName, worker: worker.pid },
+      { ...idsOf(client), user: session.userName, worker: worker.pid },
       'tunnel of an earlier server adopted',
     );
+    sessions.adopted(client, session);
     this.#present(client, session);
     return client;
   }
@@ -89,16 +102,15 @@ export class Resumption {
     reservations.release(session.safeId);
     if (other) leases.release(other.id);
     if (!leases.restore(client.id, session.lease)) return null;
-    const counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
-    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false, counters };
-    return { ...session, ...changing };
+    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false };
+    return { ...session, ...changing, counters: { ...ZERO }, drops: noDrops(), awaitsBaseline: true };
   }
 
   #present(client: Client, session: Session): void {
     const { secmod, sessions, log } = this.#options;
     void secmod.resumeSession(resumeBody(client, session)).then((reply) => {
       if (reply?.reply !== 'FAILED' || client.state === 'CLOSED') return;
-      log.info({ client: client.id, user: session.userName, reason: reply.reason }, 'session is not resumed');
+      log.info({ ...idsOf(client), user: session.userName, reason: reply.reason }, 'session is not resumed');
       sessions.disconnect(client, 'server-disconnect');
     });
   }

@@ -2,9 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { embeddedPaths } from '../config/embedded.js';
+import { fileCheck } from '../config/file-check.js';
 import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
+import type { Consumer } from '../config/option-spec.js';
 import type { ServerConfig } from '../config/schema.js';
+import { tlsCheck } from '../config/tls-check.js';
 import { VpnError } from '../errors.js';
 import { defaultHistoryFile } from '../history/history.js';
 import { connectIpc, listenIpc } from '../ipc/channel.js';
@@ -71,14 +74,16 @@ async function serve(options: ServeOptions): Promise<number> {
   checkTun();
   const dataDir = resolve(options.dataDir);
   const file = configFile(options.config);
-  const readConfig = () =>
+  const readFor = (roles: readonly Consumer[]) =>
     loadConfig({
       file,
       dataDir,
       overrides: overridesOf(options),
+      checks: [fileCheck(dataDir, roles), tlsCheck],
       notice: (line) => process.stderr.write(`vpn: notice: ${line}\n`),
     });
-  const config = readConfig();
+  // A secmod of its own may have files that are not even there for this process.
+  const config = readFor(options.secmod ? ['main', 'secmod', 'worker'] : ['main']);
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));
@@ -91,14 +96,15 @@ async function serve(options: ServeOptions): Promise<number> {
   const service = new ServiceNotifier({ io: native.io, log });
   const server = new Server({
     config,
-    readConfig,
+    // Later secmod looks at its files itself.
+    readConfig: () => readFor(['main']),
     paths,
     identity,
     controlGid: resolveControlGroup(config.default['control-group'], identity),
     log,
     io: native.io,
     ipc: { connect: connectIpc, listen: listenForWorkers },
-    secmodCommand: options.secmod ? secmodCommand(config, dataDir, paths.secmod) : null,
+    secmodCommand: options.secmod ? secmodCommand(options, config, paths.secmod) : null,
     passed,
     service,
     startWorkers: options.workers,
@@ -174,9 +180,14 @@ function overridesOf({
   };
 }
 
-function secmodCommand({ source }: ServerConfig, dataDir: string, socket: string): string[] {
+function secmodCommand(
+  { dataDir, logLevel }: ServeOptions,
+  { source }: ServerConfig,
+  socket: string,
+): string[] {
   const file = source === null ? [] : ['--config', source];
-  return ['secmod', ...file, '--data-dir', dataDir, '--socket', socket];
+  const level = logLevel === undefined ? [] : ['--log-level', String(logLevel)];
+  return ['secmod', ...file, '--data-dir', resolve(dataDir), '--socket', socket, ...level];
 }
 
 /** Public half only: main never opens a key. */

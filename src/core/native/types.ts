@@ -166,9 +166,7 @@ export interface NativeIo {
 
 // ---------------------------------------------------------------- TLS
 
-export interface TlsContextOptions {
-  /** Certificate chains in PEM (leaf first), one per key; index = `keyIndex` of onSign. RSA and EC (and Ed25519). */
-  certificateChains: readonly Uint8Array[];
+export interface TlsSuites {
   /** e.g. 'TLSv1.2'. */
   minVersion: 'TLSv1.2' | 'TLSv1.3';
   maxVersion: 'TLSv1.2' | 'TLSv1.3';
@@ -177,6 +175,11 @@ export interface TlsContextOptions {
   cipherSuites?: string;
   groups?: string;
   signatureAlgorithms?: string;
+}
+
+export interface TlsContextOptions extends TlsSuites {
+  /** Certificate chains in PEM (leaf first), one per key; index = `keyIndex` of onSign. RSA and EC (and Ed25519). */
+  certificateChains: readonly Uint8Array[];
   /** The server's order of suites decides; undefined: yes. */
   serverPreference?: boolean;
   clientCertificate: 'none' | 'request' | 'require';
@@ -251,6 +254,8 @@ export interface OffloadSwitches {
   tunCoalesce: boolean;
   /** Batch CSTP records into few writes. */
   tlsBatch: boolean;
+  /** While many packets come, wait up to 0.15 ms for more of them before a turn of the packet loop. */
+  turnPace: boolean;
 }
 
 export interface DtlsOptions {
@@ -380,6 +385,8 @@ export interface Dataplane {
 export interface NativeBinding {
   io: NativeIo;
   createTlsContext(options: TlsContextOptions): TlsServerContext;
+  /** What OpenSSL does not take of versions, suites, groups or signature algorithms; null: a context can have them. */
+  checkTlsSuites(options: TlsSuites): string | null;
   /** Takes ownership of `fd`. */
   acceptTls(context: TlsServerContext, fd: number, handlers: TlsHandlers): TlsConnection;
   createDataplane(onEvent: (event: DataplaneEvent) => void): Dataplane;

@@ -1,11 +1,12 @@
 /**
- * The secmod process: `vpn secmod [--config FILE] [--data-dir DIR] [--run-dir DIR] [--socket PATH]`.
+ * The secmod process: `vpn secmod [--config FILE] [--data-dir DIR] [--run-dir DIR] [--socket PATH] [--log-level N]`.
  * bin/run.js calls it without loading oclif.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { usesEmbeddedCertificate } from '../config/embedded.js';
+import { fileCheck } from '../config/file-check.js';
 import { configFile } from '../config/find.js';
 import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
@@ -26,6 +27,8 @@ interface Arguments {
   readonly dataDir: string;
   readonly runDir: string;
   readonly socket: string | undefined;
+  /** Over log-level. */
+  readonly logLevel: number | undefined;
 }
 
 /** SECM_LIST_COOKIES_REPLY lists at most so many. */
@@ -114,8 +117,9 @@ async function openStore(socket: string, log: Logger): Promise<FileStore> {
 }
 
 /** The configuration, and what of the data directory it stands on. */
-async function readConfig({ config: file, dataDir }: Arguments): Promise<ServerConfig> {
-  const config = loadConfig({ file, dataDir });
+async function readConfig({ config: file, dataDir, logLevel }: Arguments): Promise<ServerConfig> {
+  const overrides = logLevel === undefined ? {} : { 'log-level': logLevel };
+  const config = loadConfig({ file, dataDir, overrides, checks: [fileCheck(dataDir, ['secmod'])] });
   if (usesEmbeddedCertificate(config.default, dataDir)) await ensureEmbeddedPki(dataDir);
   if (file === undefined) await ensureFirstUser(dataDir);
   return config;
@@ -144,6 +148,7 @@ function parseArguments(argv: readonly string[]): Arguments {
         'data-dir': { type: 'string', default: '/var/lib/vpn' },
         'run-dir': { type: 'string', default: '/run/vpn' },
         socket: { type: 'string' },
+        'log-level': { type: 'string', short: 'd' },
       },
     });
     return {
@@ -151,6 +156,8 @@ function parseArguments(argv: readonly string[]): Arguments {
       dataDir: values['data-dir'],
       runDir: values['run-dir'],
       socket: values.socket,
+      // A number that is none is told as one in the file would be.
+      logLevel: values['log-level'] === undefined ? undefined : Number(values['log-level']),
     };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);

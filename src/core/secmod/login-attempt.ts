@@ -3,14 +3,16 @@
  * conversation are turned into the table's events here, and its effects are carried out.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { methodName } from '../config/auth-method.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { Conversation, SessionSettings, Step } from '../plugin-api/index.js';
+import { safeIdOf } from '../util/safe-id.js';
 import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
-import { expiryFrom, keyOf, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
+import { expiryFrom, keyOf, NO_TRAFFIC, type Session } from './session.js';
 import { ipv4Seed, lifetimesOf } from './sessions.js';
 import type { StateStore } from './state-store.js';
-import type { LoginStatistics } from './statistics.js';
+import type { LoginStatistics, LoginStep } from './statistics.js';
 import type { Vhost } from './vhosts.js';
 
 type Init = Body<'SEC_AUTH_INIT'>;
@@ -31,6 +33,11 @@ const WRONG_PASSWORD = 'Login failed.\nPlease enter your password.';
 const MAX_MESSAGE_BYTES = 1024;
 const MAX_NAME_BYTES = 64;
 
+const RESULTS = { ok: 'accepted', prompt: 'prompted', fail: 'wrong' } as const satisfies Record<
+  Step['result'],
+  LoginStep['result']
+>;
+
 export const FAILED: Reply = {
   reply: 'FAILED',
   sid: null,
@@ -48,6 +55,8 @@ export class LoginAttempt {
   readonly #vhost: Vhost;
   readonly #abort = new AbortController();
   readonly #conversation: Conversation;
+  /** Its lines name the connection and the session. */
+  readonly #log: Logger;
   readonly #startedMs: number;
   readonly #deadlineMs: number;
   #state: LoginState = 'NONE';
@@ -64,6 +73,7 @@ export class LoginAttempt {
     this.#deps = deps;
     this.#init = init;
     this.#vhost = vhost;
+    this.#log = deps.log.child({ client: init.client, session: safeIdOf(this.sid) });
     this.#userName = init.userName;
     this.#groupName = init.groupName;
     this.#startedMs = deps.nowMs();
@@ -90,7 +100,7 @@ export class LoginAttempt {
   async begin(): Promise<Reply> {
     this.#move('begin');
     if (!(await this.#deps.store.insert(this.#newSession()))) {
-      this.#deps.log.error({ client: this.#init.client }, 'the table of sessions is full');
+      this.#log.error('the table of sessions is full');
       return this.#apply('reject');
     }
     return this.#advance(() => this.#conversation.start());
@@ -127,18 +137,29 @@ export class LoginAttempt {
 
   async #advance(run: () => Promise<Step>): Promise<Reply> {
     this.#busy = true;
+    const startedMs = this.#deps.nowMs();
     try {
       const step = await Promise.race([run(), aborted(this.#abort.signal)]);
+      const endedMs = this.#deps.nowMs();
       const event = await this.#eventOf(step);
+      const refused = step.result === 'ok' && event === 'reject';
+      this.#tell(refused ? 'rejected' : RESULTS[step.result], endedMs - startedMs);
       return this.#isPending() ? await this.#apply(event) : FAILED;
     } catch (error) {
       // Ended meanwhile, by abandon() or by an answer out of turn: that was dealt with there.
       if (!this.#isPending()) return FAILED;
-      this.#deps.log.error({ client: this.#init.client, user: this.#userName, err: error }, 'login aborted');
+      this.#tell('failed', this.#deps.nowMs() - startedMs);
+      this.#log.error({ user: this.#userName, err: error }, 'login aborted');
       return await this.#apply('reject');
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** For the metrics: what came of a step of the back end, and how long it took. */
+  #tell(result: LoginStep['result'], milliseconds: number): void {
+    const method = methodName(this.#vhost.config.auth[0] ?? '');
+    this.#deps.statistics.onStep({ method, result, milliseconds: Math.max(0, Math.round(milliseconds)) });
   }
 
   async #eventOf(step: Step): Promise<LoginEvent> {
@@ -155,10 +176,10 @@ export class LoginAttempt {
   }
 
   async #afterWrong(step: Extract<Step, { result: 'fail' }>): Promise<LoginEvent> {
-    const { client, remoteIp: ip } = this.#init;
+    const { remoteIp: ip } = this.#init;
     this.#tries++;
     this.#prompt = { ...this.#prompt, message: shorten(step.message) || WRONG_PASSWORD };
-    this.#deps.log.info({ client, user: this.#userName, ip, tries: this.#tries }, 'wrong password');
+    this.#log.info({ user: this.#userName, ip, tries: this.#tries }, 'wrong password');
     const allowed = await this.#deps.ban(ip);
     const triesLeft = this.#vhost.maxTries === 0 || this.#tries < this.#vhost.maxTries;
     // A back end that refuses at its first step has asked for nothing that could be tried again.
@@ -171,11 +192,11 @@ export class LoginAttempt {
     const wanted = this.#init.groupName;
     const group = wanted === '' ? (groups[0] ?? '') : wanted;
     if (wanted !== '' && !groups.includes(wanted)) {
-      this.#deps.log.info({ user: userName, group: wanted }, 'the user is not in the selected group');
+      this.#log.info({ user: userName, group: wanted }, 'the user is not in the selected group');
       return false;
     }
     if (Buffer.byteLength(userName) > MAX_NAME_BYTES || Buffer.byteLength(group) > MAX_NAME_BYTES) {
-      this.#deps.log.error({ client: this.#init.client }, 'the back end gave a name that is too long');
+      this.#log.error('the back end gave a name that is too long');
       return false;
     }
     this.#userName = userName;
@@ -184,8 +205,8 @@ export class LoginAttempt {
   }
 
   #reject(reason: string): Promise<Reply> {
-    const { client, remoteIp: ip } = this.#init;
-    this.#deps.log.info({ client, user: this.#userName, ip, reason }, 'login rejected');
+    const { remoteIp: ip } = this.#init;
+    this.#log.info({ user: this.#userName, ip, reason }, 'login rejected');
     return this.#apply('reject');
   }
 
@@ -210,10 +231,10 @@ export class LoginAttempt {
     return effects.includes('complete') && entry ? this.#completed(entry) : FAILED;
   }
 
-  #completed({ safeId, groupName, remoteIp }: Session): Reply {
+  #completed({ groupName, remoteIp }: Session): Reply {
     this.#deps.statistics.completed(this.#deps.nowMs() - this.#startedMs);
     const user = this.#userName;
-    this.#deps.log.info({ user, group: groupName, ip: remoteIp, session: safeId }, 'user logged in');
+    this.#log.info({ user, group: groupName, ip: remoteIp }, 'user logged in');
     return { ...FAILED, reply: 'OK', sid: this.sid, userName: user, banner: this.#vhost.config.banner };
   }
 

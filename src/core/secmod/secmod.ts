@@ -7,6 +7,7 @@ import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
 import type { AccountedSession } from '../plugin-api/index.js';
+import { KdcRelay } from './kdc-relay.js';
 import { mainHandlers } from './main-handlers.js';
 import { Sessions } from './sessions.js';
 import type { StateStore } from './state-store.js';
@@ -40,6 +41,7 @@ export class Secmod {
   readonly sessions: Sessions;
   readonly statistics = new LoginStatistics();
   readonly log: Logger;
+  readonly kdcs: KdcRelay;
   readonly #options: SecmodOptions;
   readonly #workers = new Set<WorkerLogins>();
   #main: MainChannel | null = null;
@@ -52,13 +54,16 @@ export class Secmod {
     this.#options = options;
     this.vhosts = options.vhosts;
     this.log = options.log;
+    this.kdcs = new KdcRelay(options.log);
     this.sessions = new Sessions({
       store: options.store,
       now: () => Math.floor(options.nowMs() / 1000),
       vhost: (name) => this.vhosts.get(name)?.config,
+      iroutes: (name) => this.vhosts.get(name)?.iroutes ?? new Map(),
       accounting: (name) => this.vhosts.get(name)?.accounting ?? null,
       log: options.log,
     });
+    this.statistics.onStep = (step) => this.#main?.send('SECM_LOGIN_STEP', step);
     this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
   }
 
@@ -124,6 +129,7 @@ export class Secmod {
 
   async close(): Promise<void> {
     this.#main?.close();
+    this.kdcs.close();
     await Promise.all([...this.#workers].map((logins) => logins.close()));
     await this.vhosts.close();
   }

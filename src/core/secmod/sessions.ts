@@ -1,5 +1,6 @@
 /** The sessions that secmod knows: what main asks about cookies, and their expiry. */
 import { createHash, randomInt } from 'node:crypto';
+import { type Iroutes, withIroutes } from '../config/exposed-iroutes.js';
 import { sessionConfig } from '../config/group-config.js';
 import type { VhostConfig } from '../config/schema.js';
 import { withSessionSettings } from '../config/session-settings.js';
@@ -7,6 +8,7 @@ import { withUserFiles } from '../config/user-files.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { AccountedSession, AccountingBackend } from '../plugin-api/index.js';
+import { safeIdOf } from '../util/safe-id.js';
 import { Accounting, accounted } from './accounting.js';
 import {
   closed,
@@ -20,7 +22,6 @@ import {
   reported,
   resumed,
   type Session,
-  safeIdOf,
   survivesClose,
   totals,
   uptimeSec,
@@ -33,6 +34,8 @@ export interface SessionsDeps {
   readonly now: () => number;
   /** The running configuration of a virtual host; undefined once it is gone. */
   readonly vhost: (name: string) => VhostConfig | undefined;
+  /** expose-iroutes of a virtual host. */
+  readonly iroutes: (vhost: string) => Iroutes;
   /** That of a virtual host; null without accounting. */
   readonly accounting: (vhost: string) => AccountingBackend | null;
   readonly log: Logger;
@@ -65,14 +68,14 @@ export class Sessions {
   }
 
   /** SECM_SESSION_OPEN: the cookie must be that of a completed login and still good. */
-  async open({ sid }: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
+  async open({ client, sid }: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
     const now = this.#deps.now();
     const key = keyOf(sid);
     const session = await this.store.get(key);
     const vhost = session && this.#configOf(session);
     const reason = this.#refusal(session, vhost, now);
     if (!session || !vhost || reason) {
-      this.#deps.log.info({ session: session?.safeId, reason }, 'cookie refused');
+      this.#deps.log.info({ client, session: safeIdOf(sid), reason }, 'cookie refused');
       return { reply: 'FAILED', reason, session: null };
     }
     const before = await this.store.update(key, (current) => opened(current, now, lifetimesOf(vhost)));
@@ -92,8 +95,9 @@ export class Sessions {
     const vhost = this.#deps.vhost(session.vhost);
     try {
       if (!vhost) return undefined;
-      const { settings } = session;
-      return settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
+      const { settings, userName } = session;
+      const config = settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
+      return withIroutes(config, this.#deps.iroutes(session.vhost), userName);
     } catch (error) {
       const { message } = error as Error;
       this.#deps.log.error(

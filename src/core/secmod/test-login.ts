@@ -3,6 +3,7 @@
  * caller, with the same plugins and the same LoginAttempt as in secmod, so that no password crosses a socket; a server
  * that runs is not touched, and nobody is banned. State that a back end keeps in files (one-time passwords) changes.
  */
+import { readIroutes } from '../config/exposed-iroutes.js';
 import type { GroupConfig } from '../config/group-config.js';
 import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
@@ -57,6 +58,7 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
   const { config, plugins, log } = request;
   const vhost = vhostOf(config, request.vhost);
   const { backend, maxTries } = await createBackend(vhost, plugins, log);
+  const iroutes = readIroutes(vhost, (problem) => log.warn(problem));
   const store = new MemoryStore(1);
   const deps = {
     store,
@@ -69,6 +71,7 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
     config: vhost,
     keys: [],
     profile: null,
+    iroutes,
     accounting: null,
     backend,
     maxTries,
@@ -76,7 +79,14 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
   const expiry = setInterval(() => login.expire(), 1000);
   try {
     const { steps, sid } = await converse(login, request.answer);
-    const sessions = new Sessions({ store, now: nowSec, vhost: () => vhost, accounting: () => null, log });
+    const sessions = new Sessions({
+      store,
+      now: nowSec,
+      vhost: () => vhost,
+      iroutes: () => iroutes,
+      accounting: () => null,
+      log,
+    });
     const opened = sid ? await sessions.open({ client: 1, sid, remoteIp: ADDRESS }) : null;
     const { reply, reason, session } = opened ?? NOT_OPENED;
     // The login was right, but the session cannot be made: the files of the user or the group, e.g.

@@ -1,5 +1,6 @@
 /** The virtual hosts as secmod runs them: configuration, keys and back end of each. */
 import { join } from 'node:path';
+import { type Iroutes, readIroutes } from '../config/exposed-iroutes.js';
 import { needsRestart, reloaded } from '../config/reload.js';
 import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import type { Logger } from '../log.js';
@@ -14,6 +15,8 @@ export interface Vhost {
   readonly keys: readonly ServerKey[];
   /** The file of user-profile. */
   readonly profile: Profile | null;
+  /** Networks behind the clients, for expose-iroutes. */
+  readonly iroutes: Iroutes;
   readonly backend: AuthBackend;
   /** Wrong answers allowed in one login, 0: no limit. */
   readonly maxTries: number;
@@ -86,8 +89,11 @@ export class Vhosts {
     for (const vhost of [config.default, ...config.vhosts.values()]) {
       const keys = loadKeys(vhost);
       const profile = loadProfile(vhost['user-profile']);
+      const iroutes = readIroutes(vhost, (problem) =>
+        this.#services.log.warn({ vhost: vhost.name }, problem),
+      );
       const { backend, maxTries, accounting } = this.#byName.get(vhost.name) ?? (await this.#backends(vhost));
-      byName.set(vhost.name, { config: vhost, keys, profile, backend, maxTries, accounting });
+      byName.set(vhost.name, { config: vhost, keys, profile, iroutes, backend, maxTries, accounting });
     }
     return byName;
   }

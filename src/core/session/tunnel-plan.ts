@@ -59,7 +59,7 @@ export interface TunnelPlan {
   readonly encodings: Encodings;
 }
 
-/** Rekey times of sessions are spread by this much either way, seconds. */
+/** Rekey times of sessions are spread by this much either way, seconds; short ones by a quarter of them. */
 const REKEY_FUZZ_SEC = 30;
 const MIN_SEND_BUFFER = 2048;
 
@@ -150,7 +150,8 @@ function timersOf(input: PlanInput): Timers {
 function rekeyOf({ settings, tls, random }: PlanInput): ConnectReplyInput['rekey'] {
   const time = settings['rekey-time'];
   if (time === 0) return null;
-  const timeSec = Math.max(1, time - REKEY_FUZZ_SEC + Math.floor(random * (2 * REKEY_FUZZ_SEC + 1)));
+  const fuzz = Math.min(REKEY_FUZZ_SEC, Math.floor(time / 4));
+  const timeSec = time - fuzz + Math.floor(random * (2 * fuzz + 1));
   const inPlace =
     settings['rekey-method'] === 'ssl' && (tls.version === 'TLSv1.3' || tls.secureRenegotiation);
   return { timeSec, method: inPlace ? 'ssl' : 'new-tunnel' };
@@ -235,6 +236,7 @@ const offloads = (on: boolean): OffloadSwitches => ({
   udpGro: on,
   tunCoalesce: on,
   tlsBatch: on,
+  turnPace: on,
 });
 
 function dtlsOptions(dtls: DtlsChoice, sessionId: Uint8Array): NonNullable<TunnelOptions['dtls']> {

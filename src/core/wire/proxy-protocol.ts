@@ -12,13 +12,14 @@ export interface ProxyAddresses {
 export type ProxyResult =
   | { readonly status: 'need-more' }
   | { readonly status: 'error'; readonly reason: string }
-  /** `addresses` null: keep the socket's own (LOCAL health check, or v1 UNKNOWN). */
+  /** `addresses` null: keep the socket's own (LOCAL health check, v1 UNKNOWN, v2 UNSPEC). */
   | { readonly status: 'done'; readonly consumed: number; readonly addresses: ProxyAddresses | null };
 
 const V1_MAX_LINE = 107;
 const V1_PREFIX = Buffer.from('PROXY ', 'latin1');
 const V2_SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 const V2_HEADER = 16;
+const V2_UNSPEC = 0;
 const V2_IPV4_BYTES = 12;
 const V2_IPV6_BYTES = 36;
 const V2_MAX_BODY = 4096;
@@ -82,6 +83,8 @@ function parseV2(data: Buffer): ProxyResult {
   const command = versionCommand & 0x0f;
   if (command === 0) return { status: 'done', consumed, addresses: null };
   if (command !== 1) return error('unknown PROXY command');
+  // §2.2: the sender cannot say where the connection comes from.
+  if (data.readUInt8(13) === V2_UNSPEC) return { status: 'done', consumed, addresses: null };
   const addresses = v2Addresses(data.readUInt8(13), data.subarray(V2_HEADER, consumed));
   return addresses ? { status: 'done', consumed, addresses } : error('unsupported PROXY address');
 }

@@ -4,13 +4,9 @@
  *
  *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
  */
-import type { Duplex } from 'node:stream';
 import { VpnError } from '../errors.js';
-import type { Channel } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
-import type { Logger } from '../log.js';
-import type { TlsDuplex } from '../native/tls-duplex.js';
-import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
+import type { CloseReason, DataplaneEvent, TlsInfo } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
 import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
 import { isIPv6 } from '../util/ip-text.js';
@@ -25,48 +21,14 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
-import { detailOf, messageOf, NO_COUNTS } from './detail.js';
-import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
+import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
+import { ClientLog } from './client-log.js';
+import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
+import type { HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';
-import type { SecmodLink } from './secmod-link.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
-import type { Vhost, Vhosts } from './vhosts.js';
-
-export type MainChannel = Channel<'worker', 'main'>;
-
-/** What of TlsDuplex a client uses. */
-export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'info' | 'endWithAlert' | 'detach'>;
-
-export interface StreamHandlers {
-  onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;
-  onSecure(info: TlsInfo): void;
-  onClose(error: Error | null, bytesRead: number): void;
-}
-
-export interface ClientDeps {
-  readonly io: Pick<NativeIo, 'setNetPriority' | 'close' | 'tcpPathMtu'>;
-  readonly dataplane: Dataplane;
-  readonly main: MainChannel;
-  readonly secmod: SecmodLink;
-  readonly front: HttpFront;
-  readonly vhosts: Vhosts;
-  readonly log: Logger;
-  /** Starts TLS on a descriptor and owns it from then on. */
-  readonly openStream: (
-    vhosts: Vhosts,
-    fd: number,
-    startup: Startup,
-    handlers: StreamHandlers,
-  ) => SecureStream;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-  readonly random: () => number;
-  /** A tunnel was opened under this data plane id. */
-  readonly onTunnel: (id: number, client: Client) => void;
-  /** Called once: the client is gone and main knows. */
-  readonly onGone: (client: Client) => void;
-}
+import type { Vhost } from './vhosts.js';
 
 interface SignRequest {
   readonly requestId: number;
@@ -80,11 +42,14 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 export class Client implements HttpHandler {
   readonly handle: number;
+  readonly log: ClientLog;
   readonly #deps: ClientDeps;
   readonly #startup: Startup;
   readonly #fd: number;
   readonly #secmod: SecmodCalls;
   readonly #stream: SecureStream;
+  /** Milliseconds since the epoch. */
+  readonly #acceptedMs: number;
   readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
   #tls: TlsInfo | null = null;
   #vhost: Vhost;
@@ -108,9 +73,11 @@ export class Client implements HttpHandler {
   /** Takes ownership of `fd`. Throws when TLS cannot be started on it. */
   constructor(deps: ClientDeps, startup: Startup, fd: number) {
     this.handle = startup.client;
+    this.log = new ClientLog(deps.log, startup);
     this.#deps = deps;
     this.#main = deps.main;
     this.#startup = startup;
+    this.#acceptedMs = deps.now();
     this.#fd = fd;
     this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
@@ -152,7 +119,7 @@ export class Client implements HttpHandler {
     const body = { client: this.handle, open: !this.#gone, ticket: Uint8Array.from(this.#ticket) };
     const { reply, reason } = (await main.call('WORKER_RESUME', body)).body;
     if (reply === 'FAILED') {
-      this.#deps.log.warn({ client: this.handle, reason }, 'the new main does not take the tunnel over');
+      this.log.lines.warn({ reason }, 'the new main does not take the tunnel over');
       this.terminate('drop', 'server-disconnect');
       return;
     }
@@ -174,7 +141,7 @@ export class Client implements HttpHandler {
   /** The client renegotiates TLS 1.2 inside its tunnel. */
   async #signRekey(id: number, request: SignRequest): Promise<void> {
     const signature = await this.#signature(this.#vhost, request, (why) => {
-      this.#deps.log.warn({ client: this.handle }, why);
+      this.log.lines.warn(why);
     });
     if (!this.#gone) this.#deps.dataplane.completeSign(id, request.requestId, signature);
   }
@@ -197,6 +164,8 @@ export class Client implements HttpHandler {
   #onSecure(info: TlsInfo): void {
     clearTimeout(this.#timer.handshake);
     const { vhosts, front, now } = this.#deps;
+    const milliseconds = Math.max(0, Math.round(now() - this.#acceptedMs));
+    this.#main.send('HANDSHAKE', { client: this.handle, channel: 'tls', milliseconds });
     this.#tls = info;
     this.#vhost = vhosts.find(info.vhost);
     this.#pages = this.#pagesOf(this.#vhost);
@@ -207,7 +176,9 @@ export class Client implements HttpHandler {
   }
 
   #pagesOf(vhost: Vhost): Pages {
-    return new Pages(vhost, (cookie) => this.#secmod.isGoodCookie(vhost.name, cookie));
+    const ban = async (score: number): Promise<boolean> =>
+      (await this.#main.call('BAN_IP', { client: this.handle, score })).body.allowed;
+    return new Pages(vhost, { secmod: this.#secmod, ban });
   }
 
   #certificateSha1(): string {
@@ -300,11 +271,11 @@ export class Client implements HttpHandler {
           reply(effect.reply);
           return null;
         case 'auth-init':
-          return auth.authReply(
+          return this.#authReply(
             await this.#secmod.authInit(this.#vhost.name, effect.userName, effect.groupName, this.#identity),
           );
         case 'auth-cont':
-          return auth.authReply(await this.#secmod.authCont(effect.sid, effect.password));
+          return this.#authReply(await this.#secmod.authCont(effect.sid, effect.password));
         case 'open-session':
           return await this.#openSession(effect.cookie);
         case 'open-tunnel':
@@ -316,16 +287,21 @@ export class Client implements HttpHandler {
       }
     } catch (error) {
       // A process that does not answer is told in the line about the connection; anything else is our fault.
-      if (!(error instanceof VpnError))
-        this.#deps.log.error({ err: error, client: this.handle }, 'unexpected failure');
+      if (!(error instanceof VpnError)) this.log.lines.error({ err: error }, 'unexpected failure');
       return auth.failure(messageOf(error));
     }
+  }
+
+  #authReply(reply: Body<'SEC_AUTH_REPLY'>): Effect {
+    this.log.identify(reply.sid);
+    return this.#session().authReply(reply);
   }
 
   /** AUTH_COOKIE_REQ: main opens the session or refuses. */
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
     const { io, now } = this.#deps;
+    this.log.identify(cookie);
     const request = this.#connectRequest();
     const { hostname, ipv4 } = request;
     const ipv6 = wantsIpv6({ request, identity: this.#identity });
@@ -374,7 +350,7 @@ export class Client implements HttpHandler {
     const { connection, head } = this.#stream.detach();
     const unread = Buffer.concat([this.#connect?.head ?? Buffer.alloc(0), head]);
     const open = { ...this.#granted, connection, tls, tcpFd: this.#fd, head: unread };
-    const deps = { ...this.#deps, client: this.handle, onClosed: this.#onTunnelClosed };
+    const deps = { ...this.#deps, log: this.log.lines, client: this.handle, onClosed: this.#onTunnelClosed };
     try {
       this.#tunnel = new Tunnel(deps, open);
     } catch (error) {
@@ -406,12 +382,7 @@ export class Client implements HttpHandler {
   }
 
   #onTunnelClosed: TunnelClosed = (reason, detail, counters) =>
-    this.#finish(reason, detail, {
-      bytesIn: counters.rxBytes,
-      bytesOut: counters.txBytes,
-      packetsIn: counters.rxPackets,
-      packetsOut: counters.txPackets,
-    });
+    this.#finish(reason, detail, reportOf(counters));
 
   // ---------------------------------------------------------------- end
 
@@ -430,20 +401,10 @@ export class Client implements HttpHandler {
     this.#gone = true;
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
-    this.#logEnd(reason, detail);
+    this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? '' });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);
     this.#deps.onGone(this);
-  }
-
-  /** One line for each connection that failed; sessions are logged by main, probes not at all. */
-  #logEnd(reason: CloseReason, detail: string): void {
-    const { remoteIp: ip, remotePort: port } = this.#startup;
-    const user = this.#auth?.userName;
-    const who = { client: this.handle, ip, port, ...(user && { user }) };
-    if (reason === 'health-probe') return;
-    if (this.#failure) this.#deps.log.warn(who, `connection failed: ${this.#failure}`);
-    else this.#deps.log.debug({ ...who, reason, detail }, 'connection ended');
   }
 }
 

@@ -6,20 +6,21 @@ import { connectIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { acceptTlsDuplex } from '../native/tls-duplex.js';
-import { parseWorkerArguments } from './arguments.js';
-import type { ClientDeps } from './client.js';
+import { parseWorkerArguments, type WorkerArguments } from './arguments.js';
+import type { ClientDeps } from './client-deps.js';
 import { SecmodLink } from './secmod-link.js';
 import { Worker } from './worker.js';
 
-const INITIAL_LOG_LEVEL = 2;
 /** How long sent messages may take to leave before the process ends anyway. */
 const FLUSH_MS = 2000;
 
 /** Runs until the worker has nothing left to do; sets the exit code. */
 export async function runWorker(argv: readonly string[]): Promise<void> {
-  const log = createLogger('worker', INITIAL_LOG_LEVEL);
+  let log = createLogger('worker', 2);
   try {
-    await serve(argv, log);
+    const args = parseWorkerArguments(argv);
+    log = createLogger('worker', args.logLevel);
+    await serve(args, log);
   } catch (error) {
     log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
     // Nothing is on its way to anybody.
@@ -29,8 +30,7 @@ export async function runWorker(argv: readonly string[]): Promise<void> {
   setTimeout(() => process.exit(), FLUSH_MS).unref();
 }
 
-async function serve(argv: readonly string[], log: Logger): Promise<void> {
-  const { mainPath, fd } = parseWorkerArguments(argv);
+async function serve({ mainPath, fd }: WorkerArguments, log: Logger): Promise<void> {
   const worker = new Worker({
     native,
     secmod: new SecmodLink(connectIpc, log),

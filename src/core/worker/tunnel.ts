@@ -14,6 +14,7 @@ import type {
 } from '../native/types.js';
 import type { Session, TunnelPlan } from '../session/tunnel-plan.js';
 import { suiteName } from '../wire/cipher-names.js';
+import { reportOf } from './detail.js';
 import type { SecmodLink } from './secmod-link.js';
 
 export interface TunnelDeps {
@@ -21,6 +22,7 @@ export interface TunnelDeps {
   readonly dataplane: Dataplane;
   readonly main: Channel<'worker', 'main'>;
   readonly secmod: SecmodLink;
+  /** Its lines name client and session. */
   readonly log: Logger;
   /** main's handle of the client. */
   readonly client: number;
@@ -95,16 +97,21 @@ export class Tunnel {
     switch (event.type) {
       case 'dtls-up':
         this.#dtlsSuite = suiteName({ ...event, group: '', signatureScheme: 0 });
-        log.debug({ client, suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
+        log.debug({ suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
+        this.#main.send('HANDSHAKE', {
+          client,
+          channel: 'dtls',
+          milliseconds: Math.round(event.milliseconds),
+        });
         this.#sendInfo();
         break;
       case 'dtls-down':
         this.#dtlsSuite = '';
-        log.debug({ client, detail: event.detail }, 'DTLS is down; packets go over TLS');
+        log.debug({ detail: event.detail }, 'DTLS is down; packets go over TLS');
         this.#sendInfo();
         break;
       case 'roamed':
-        log.info({ client, accepted: event.accepted }, 'client address changed');
+        log.info({ accepted: event.accepted }, 'client address changed');
         break;
       case 'mtu':
         this.#mtu = event.mtu;
@@ -152,10 +159,7 @@ export class Tunnel {
     const counters = this.#deps.dataplane.counters(this.id);
     const body = {
       client: this.#deps.client,
-      bytesIn: counters.rxBytes,
-      bytesOut: counters.txBytes,
-      packetsIn: counters.rxPackets,
-      packetsOut: counters.txPackets,
+      ...reportOf(counters),
       dtlsActive: counters.dtlsActive === 1,
     };
     const text = JSON.stringify(body);
@@ -179,7 +183,7 @@ export class Tunnel {
       this.#deps.io.setNetPriority(fd, this.#netPriority);
     } catch (error) {
       // The tunnel works without it.
-      this.#deps.log.warn({ client: this.#deps.client, err: error }, 'net-priority cannot be set');
+      this.#deps.log.warn({ err: error }, 'net-priority cannot be set');
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Addresses, routes, name servers, and what limits the traffic of a session. */
-import { flag, G, GN, main, mainSecmod, many, notYet, num, secmod, text, U, V } from '../option-spec.js';
+import { flag, G, GN, main, mainSecmod, many, num, secmod, text, U, V } from '../option-spec.js';
 
 export const networkOptions = {
   device: text('vpns', { ...G, ...main, format: 'device', doc: 'Prefix of tun device names.' }),
@@ -53,9 +53,8 @@ export const networkOptions = {
   }),
   'expose-iroutes': flag(false, {
     ...V,
-    ...mainSecmod,
-    ...notYet,
-    doc: 'The iroutes of each client become routes of all others.',
+    ...secmod,
+    doc: 'The iroutes in the files of config-per-user become routes of all other clients. The files are looked at at the start and at a reload.',
   }),
   'route-add-cmd': text('', {
     ...G,
@@ -107,7 +106,7 @@ export const networkOptions = {
     ...GN,
     ...main,
     since: 'ocvpn',
-    doc: 'Forwarding and masquerading of the pools by an nftables table of our own, removed at exit.',
+    doc: 'Forwarding, and masquerading of what comes from the tun devices, by an nftables table of our own, removed at exit.',
   }),
   'restrict-user-to-routes': flag(false, {
     ...U,

@@ -6,7 +6,6 @@ import {
   main,
   mainSecmod,
   noEffect,
-  notYet,
   num,
   secmod,
   secmodWorker,
@@ -164,24 +163,24 @@ export const sessionOptions = {
   }),
   'ban-points-wrong-password': num(10, { ...G, ...secmod, min: 0, doc: 'Points for a wrong password.' }),
   'ban-points-connection': num(1, { ...G, ...main, min: 0, doc: 'Points for a connection.' }),
-  'ban-points-kkdcp': num(1, { ...G, ...main, ...notYet, min: 0, doc: 'Points for a KKDCP request.' }),
+  'ban-points-kkdcp': num(1, { ...G, ...worker, min: 0, max: 65_535, doc: 'Points for a KKDCP request.' }),
   // scripts
   'connect-script': text('', {
     ...G,
     ...main,
-    format: 'path',
+    format: 'program',
     doc: 'Program run before a session is accepted; an exit status other than 0 refuses it.',
   }),
   'disconnect-script': text('', {
     ...G,
     ...main,
-    format: 'path',
+    format: 'program',
     doc: 'Program run when a session has ended.',
   }),
   'host-update-script': text('', {
     ...G,
     ...main,
-    format: 'path',
+    format: 'program',
     doc: "Program run when the client's host name is known.",
   }),
   'script-timeout': num(60, {
