@@ -25,11 +25,11 @@ import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
 import { FirstBytes } from './first-bytes.js';
 import { ForeignAddresses } from './foreign-addresses.js';
+import { FrontDoor } from './front-door.js';
 import { historyRow, openHistory, recordAll } from './history-row.js';
 import type { Ipc } from './ipc.js';
 import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
-import { openSockets, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
 import type { MetricsEndpoint } from './metrics/endpoint.js';
 import { serveMetrics } from './metrics/serve.js';
@@ -109,8 +109,7 @@ export class Server {
   readonly #acceptor: Acceptor;
   readonly #udp: UdpDispatch;
   readonly #nat: Nat;
-  readonly #tcpListeners: TcpListener[] = [];
-  readonly #udpListeners: UdpListener[] = [];
+  readonly #door = new FrontDoor();
   #ipcListener: IpcListener | null = null;
   #control: ControlSockets | null = null;
   #metrics: MetricsEndpoint | null = null;
@@ -118,8 +117,6 @@ export class Server {
   #history: History | null = null;
   #maintenance: NodeJS.Timeout | null = null;
   #emptied: (() => void) | null = null;
-  /** Addresses that are bound. */
-  readonly bound = { tcp: [] as string[], udp: [] as string[] };
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -243,7 +240,7 @@ export class Server {
       closeFd: (fd) => io.close(fd),
       assign: (connection) => this.#pool.assign(connection),
       waiting: () => this.#pool.waiting,
-      setPaused: (paused) => this.#pauseAccepting(paused),
+      setPaused: (paused) => this.#door.setPaused(paused),
     });
     this.#reloader = new Reloader({
       running,
@@ -264,6 +261,11 @@ export class Server {
     this.#nat = new Nat({ config, runDir: paths.runDir, notice: options.notice, log });
   }
 
+  /** Addresses that are bound. */
+  get bound(): FrontDoor['bound'] {
+    return this.#door.bound;
+  }
+
   get natOn(): boolean {
     return this.#nat.on;
   }
@@ -272,7 +274,11 @@ export class Server {
   async start(): Promise<void> {
     this.#history = openHistory(this.#options);
     this.#claimRunDir();
-    await this.#openSockets();
+    await this.#door.open({
+      ...this.#options,
+      onAccept: (accepted) => this.#acceptor.accept(accepted),
+      onDatagram: (datagram) => void this.#udp.handle(datagram),
+    });
     this.#pidFile.write();
     this.#options.onListening?.();
     await this.#hooks.start();
@@ -302,7 +308,7 @@ export class Server {
     this.#metrics = await serveMetrics(this.#running, this.#options.log, parts);
     this.#reloader.watchKeys();
     this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS);
-    this.#pauseAccepting(false);
+    this.#door.setPaused(false);
   }
 
   /** Reads the configuration again. Rejects with OCS_RELOAD; everything stays as it was then. */
@@ -321,7 +327,7 @@ export class Server {
     const { log } = this.#options;
     this.#reloader.stop();
     this.#acceptor.close();
-    for (const listener of this.#tcpListeners.splice(0)) listener.close();
+    this.#door.closeTcp();
     this.#proxy.close();
     this.#firstBytes.close();
     await this.#drain(this.#running.main['server-drain-ms']);
@@ -364,8 +370,7 @@ export class Server {
   }
 
   #closeSockets(): void {
-    const listeners = [...this.#tcpListeners.splice(0), ...this.#udpListeners.splice(0)];
-    for (const listener of listeners) listener.close();
+    this.#door.close();
     this.#control?.close();
     this.#control = null;
     this.#metrics?.close();
@@ -404,26 +409,6 @@ export class Server {
         new VpnError('OCS_NO_NFT', { reason: (error as Error).message }, { cause: error }),
       );
     }
-  }
-
-  /** Nothing is accepted yet. */
-  async #openSockets(): Promise<void> {
-    const { log, config, startWorkers, notice, passed } = this.#options;
-    const io = socketsIn(this.#options.io, config.default['listen-netns']);
-    const { tcp, udp, notices } = await openSockets(io, config.default, { passed, withTcp: startWorkers });
-    for (const { fd, address } of tcp) {
-      this.#tcpListeners.push(new TcpListener(io, fd, log, (accepted) => this.#acceptor.accept(accepted)));
-      this.bound.tcp.push(address);
-    }
-    for (const { fd, address } of udp) {
-      this.#udpListeners.push(new UdpListener(io, fd, log, (datagram) => void this.#udp.handle(datagram)));
-      this.bound.udp.push(address);
-    }
-    for (const each of notices) notice(each);
-  }
-
-  #pauseAccepting(paused: boolean): void {
-    for (const listener of this.#tcpListeners) listener.setPaused(paused);
   }
 
   #onClosed(): void {
