@@ -62,6 +62,8 @@ async function dispatch() {
     const { runSecmod } = await import(pathToFileURL(join(root, 'dist/core/secmod/entry.js')).href);
     return runSecmod(argv.slice(1));
   }
-  const { execute } = await import('@oclif/core');
+  const { execute, settings } = await import('@oclif/core');
+  // Commands are always those of dist; oclif would look for TypeScript and say that it is not there.
+  settings.enableAutoTranspile = false;
   return execute({ dir: import.meta.url });
 }

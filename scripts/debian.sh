@@ -15,7 +15,7 @@ test_packages=(
   'krb5-k5tls=/usr/share/doc/krb5-k5tls'
   'libssl-dev=/usr/include/openssl/ssl.h' 'libpam0g-dev=/usr/include/security/pam_appl.h'
   'libkrb5-dev=/usr/include/gssapi/gssapi_krb5.h'
-  'groff-base=groff'
+  'groff-base=groff' 'systemd=systemd-analyze'
 )
 
 # missing_packages PACKAGE=PROBE...: names of those whose probe is absent.

@@ -32,6 +32,16 @@ export const catalogue = {
     say: '{protocol} port {port} on {address} cannot be opened: {reason}.',
     mend: 'Check listen-host and udp-listen-host.',
   },
+  OCS_PASSED_SOCKET: {
+    fatalFor: 'process',
+    say: 'Descriptor {fd} ({name}) from the service manager cannot be used: {reason}.',
+    mend: 'Pass listening TCP sockets and UDP sockets only, e.g. with ListenStream= and ListenDatagram= of systemd.',
+  },
+  OCS_PASSED_PORT: {
+    fatalFor: 'request',
+    say: 'The {protocol} socket {name} from the service manager has port {port}, but {option} is {wanted}, and that is told to clients.',
+    mend: 'Give both the same port, unless something in front of the server translates it.',
+  },
   OCS_METRICS: {
     fatalFor: 'process',
     say: 'The metrics cannot be served at {address}: {reason}.',
@@ -70,7 +80,7 @@ export const catalogue = {
   OCS_RUN_AS: {
     fatalFor: 'process',
     say: 'There is no {kind} "{name}" on this machine.',
-    mend: 'Correct run-as-user and run-as-group.',
+    mend: 'Correct run-as-user, run-as-group and control-group.',
   },
   OCS_SECMOD_START: {
     fatalFor: 'process',
@@ -109,8 +119,8 @@ export const catalogue = {
   },
   OCS_CTL_DENIED: {
     fatalFor: 'request',
-    say: 'The control socket {path} is for root only.',
-    mend: 'Use sudo.',
+    say: 'The control socket {path} is for root and the members of control-group only.',
+    mend: 'Use sudo, or become a member of that group.',
   },
   OCS_CTL_REQUEST: {
     fatalFor: 'request',

@@ -25,7 +25,7 @@ describe('start and stop', LONG, () => {
     expect(await status()).toMatchObject({ spareWorkers: 2, workers: 2, connections: 0 });
     expect(server.output).toContain('TLS            127.0.0.1:4443');
     expect(statSync(bed.runDir).mode & 0o777).toBe(0o711);
-    expect(statSync(join(bed.runDir, 'main.sock')).mode & 0o777).toBe(0o600);
+    expect(statSync(join(bed.runDir, 'main.sock')).mode & 0o777).toBe(0o660);
     server.kill('SIGTERM');
     expect(await server.exited).toBe(0);
     expect(bed.pids()).toEqual([]);

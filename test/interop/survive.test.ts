@@ -7,34 +7,10 @@ import { expect, test } from 'vitest';
 import { readHistory } from '../../src/core/history/read.js';
 import { inside, type Lab, openLab } from '../support/lab.ts';
 import { dataFolder, serveOcvpn, statusOf } from '../support/ocvpn.ts';
-import { connect, fetchCookie, type Openconnect, startClient } from '../support/openconnect.ts';
-import type { Companion } from '../support/process.ts';
+import { connect, fetchCookie, startClient } from '../support/openconnect.ts';
 import { startServer, type VpnServer } from '../support/server.ts';
-import { ping, reachable } from '../support/traffic.ts';
+import { expectNothingLost, ping, pinging, reachable } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
-
-/** Answers so far, by number. */
-const answers = (pinging: Companion): number[] =>
-  [...pinging.output.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq));
-
-/** 50 pings a second through the tunnel, answered already. */
-async function pinging(client: Openconnect): Promise<Companion> {
-  await reachable(client.host, inside.host4);
-  const running = client.host.start('ping', ['ping', '-n', '-i', '0.02', inside.host4]);
-  await running.waitFor(/icmp_seq=10 /);
-  return running;
-}
-
-/** Every ping since the beginning was answered, and they still are: 25 more from now. */
-async function expectNothingLost(running: Companion): Promise<void> {
-  const enough = answers(running).length + 25;
-  await until('more answers', () => answers(running).length >= enough);
-  const seen = answers(running);
-  const missing = Array.from({ length: Math.max(...seen) }, (_, index) => index + 1).filter(
-    (seq) => !seen.includes(seq),
-  );
-  expect(missing).toEqual([]);
-}
 
 const onlyUser = async (server: VpnServer) => {
   const users = await server.users();

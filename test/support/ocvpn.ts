@@ -6,7 +6,7 @@ import type { Lab } from './lab.ts';
 import { type Companion, must, run } from './process.ts';
 import type { ConnectedUser, ServerSetup, VpnServer } from './server.ts';
 
-const launcher = join(import.meta.dirname, '../../bin/run.js');
+export const launcher = join(import.meta.dirname, '../../bin/run.js');
 
 function toUser({ id, workerPid, remoteIp, session }: UserData): ConnectedUser[] {
   if (!session) return [];
@@ -34,21 +34,20 @@ const withEtc = (folder?: string): string[] =>
   folder === undefined ? [] : ['sh', '-c', 'mount --bind "$0" /etc && exec "$@"', folder];
 
 const vpn = [process.execPath, launcher];
-const runFolder = (lab: Lab): string => `${lab.folder}/run`;
-const configFile = (lab: Lab): string => `${lab.folder}/vpn.config.json`;
+export const runFolder = (lab: Lab): string => `${lab.folder}/run`;
+export const configFile = (lab: Lab): string => `${lab.folder}/vpn.config.json`;
 export const dataFolder = (lab: Lab): string => `${lab.folder}/data`;
+
+/** Command line of `vpn serve` with the lab's configuration and state. */
+export const serveCommand = (lab: Lab): string[] => [
+  ...vpn,
+  ...['serve', '-c', configFile(lab), '--data-dir', dataFolder(lab)],
+];
 
 /** Starts main on the lab's run directory, also again after an earlier one, and waits until it is ready. */
 export async function serveOcvpn(lab: Lab, etc?: string): Promise<Companion> {
-  const folders = ['--data-dir', dataFolder(lab), '--run-dir', runFolder(lab)];
-  const server = lab.server.start('vpn', [
-    ...withEtc(etc),
-    ...vpn,
-    'serve',
-    '-c',
-    configFile(lab),
-    ...folders,
-  ]);
+  const command = [...serveCommand(lab), '--run-dir', runFolder(lab)];
+  const server = lab.server.start('vpn', [...withEtc(etc), ...command]);
   await server.waitFor(/vpn is ready/);
   return server;
 }
@@ -59,10 +58,17 @@ export async function statusOf(lab: Lab): Promise<StatusData> {
   return JSON.parse(await must(command)) as StatusData;
 }
 
-export async function startOcvpn({ lab, options, vhosts, pins, etc }: ServerSetup): Promise<VpnServer> {
+export async function startOcvpn({
+  lab,
+  options,
+  vhosts,
+  pins,
+  etc,
+  launch,
+}: ServerSetup): Promise<VpnServer> {
   mkdirSync(runFolder(lab), { mode: 0o755 });
   writeFileSync(configFile(lab), JSON.stringify({ ...options, vhosts }, null, 2));
-  const server = await serveOcvpn(lab, etc);
+  const server = await (launch?.(lab) ?? serveOcvpn(lab, etc));
   const ctl = (...words: string[]): string[] => [...vpn, 'ctl', ...words, '--run-dir', runFolder(lab)];
   return {
     kind: 'ocvpn',

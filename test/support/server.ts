@@ -70,8 +70,12 @@ export interface ServerSetup {
   readonly pins: readonly string[];
   /** Folder that the server sees as /etc; ours only. */
   readonly etc?: string | undefined;
+  readonly launch?: Launch | undefined;
   readonly ocserv: OcservProgram;
 }
+
+/** Starts the server's processes in place of a plain `vpn serve`; returns main, when it is ready. Ours only. */
+export type Launch = (lab: Lab) => Promise<Companion>;
 
 export const defaultUsers: readonly User[] = [
   { name: 'alice', password: 'secret' },
@@ -104,6 +108,7 @@ export interface ServerRequest {
   readonly users?: readonly User[];
   readonly keys?: readonly KeyKind[];
   readonly etc?: string;
+  readonly launch?: Launch;
   readonly ocserv?: OcservProgram;
 }
 
@@ -117,6 +122,7 @@ export async function startServer(
     users = defaultUsers,
     keys = ['rsa'],
     etc,
+    launch,
     ocserv = { binary: 'ocserv', debug: 3 },
   }: ServerRequest = {},
 ): Promise<VpnServer> {
@@ -154,6 +160,7 @@ export async function startServer(
     pins: files.map((file) => file.pin),
     ocserv,
     etc,
+    launch,
   };
   const server = kind === 'ocserv' ? await startOcserv(setup) : await startOcvpn(setup);
   await until(`${kind} to listen`, async () => {

@@ -42,7 +42,7 @@ function tunnelOptions(tunFd: number): TunnelOptions {
     ...{ cstpCompression: null, dtlsCompression: null, noCompressLimit: 256 },
     ...{ mtuDiscovery: false, sendBufferBytes: 0, dpdSec: 0, keepaliveSec: 0, idleTimeoutSec: 0 },
     ...{ sessionTimeoutSec: 0, switchToTcpSec: 25, rekeySec: 0, rxBytesPerSec: 0, txBytesPerSec: 0 },
-    offloads: { udpSegment: true, udpGro: true, tunCoalesce: true, tlsBatch: true, turnPace: true },
+    offloads: { udpSegment: true, udpGro: true, tunCoalesce: true, tlsBatch: true, turnPace: true, ackFilter: true },
     ...{ clientIpv4: null, clientIpv6: null, localIpv4: null, localIpv6: null },
   };
 }

@@ -1,6 +1,8 @@
 /** Traffic through the tunnel: reachability, volume both ways, sizes. */
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { type Host, inside, type Lab } from './lab.ts';
+import type { Openconnect } from './openconnect.ts';
 import type { Companion } from './process.ts';
 import { until } from './wait.ts';
 
@@ -38,6 +40,29 @@ export async function ping(
 export async function reachable(host: Host, target: string, timeoutMs = 20_000): Promise<void> {
   const answered = async (): Promise<boolean> => (await ping(host, target, { count: 1 })).received === 1;
   await until(`${target} to answer ${host.name}`, answered, { timeoutMs });
+}
+
+/** Answers so far, by number. */
+const answers = (pinging: Companion): number[] =>
+  [...pinging.output.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq));
+
+/** 50 pings a second through the tunnel, answered already. */
+export async function pinging(client: Pick<Openconnect, 'host'>): Promise<Companion> {
+  await reachable(client.host, inside.host4);
+  const running = client.host.start('ping', ['ping', '-n', '-i', '0.02', inside.host4]);
+  await running.waitFor(/icmp_seq=10 /);
+  return running;
+}
+
+/** Every ping since the beginning was answered, and they still are: 25 more from now. */
+export async function expectNothingLost(running: Companion): Promise<void> {
+  const enough = answers(running).length + 25;
+  await until('more answers', () => answers(running).length >= enough);
+  const seen = answers(running);
+  const missing = Array.from({ length: Math.max(...seen) }, (_, index) => index + 1).filter(
+    (seq) => !seen.includes(seq),
+  );
+  expect(missing).toEqual([]);
 }
 
 /** Starts an iperf3 server on the host behind the VPN server. */

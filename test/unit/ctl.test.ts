@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { callControl, followEvents } from '../../src/core/control/client.js';
 import type { StatusData, UserData } from '../../src/core/control/results.js';
 import {
@@ -102,12 +102,41 @@ describe('requests', () => {
   });
 });
 
+const nothing = (): void => undefined;
+
 describe('the control socket', () => {
   let dir: string;
   let path: string;
   let server: ControlServer | null = null;
-  const serve = (handlers: VerbHandlers) => {
-    server = new ControlServer({ io: native.io, path, log: silent, handlers, events: feed });
+  const serve = (handlers: VerbHandlers, gid: number | null = null) => {
+    server = new ControlServer({ io: native.io, path, gid, log: silent, handlers, events: feed });
+  };
+  /** Connects as a user with these groups and asks for the status; what the server answers, or how it refuses. */
+  const askAs = async (uid: number, gid: number, groups: number[]): Promise<string> => {
+    const { setgroups = nothing, setegid = nothing, seteuid = nothing } = process;
+    const own = process.getgroups?.() ?? [];
+    let fd: number;
+    setgroups(groups);
+    setegid(gid);
+    seteuid(uid);
+    try {
+      fd = native.io.connectUnix(path);
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? '';
+    } finally {
+      seteuid(0);
+      setegid(0);
+      setgroups(own);
+    }
+    try {
+      native.io.sendMessage(fd, Buffer.from('{"v":1,"verb":"status"}\n'), []);
+      const answer = await vi.waitUntil(() => native.io.receiveMessage(fd, 1 << 16));
+      return answer.data.length === 0 ? 'closed' : answer.data.toString();
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? '';
+    } finally {
+      native.io.close(fd);
+    }
   };
 
   beforeEach(() => {
@@ -139,6 +168,28 @@ describe('the control socket', () => {
     expect(await callControl(path, 'disconnect-id', { id: client.id })).toEqual({ disconnected: 1 });
     expect(await callControl(path, 'stop', {})).toEqual({ stopping: true });
     expect(stops()).toBe(1);
+  });
+
+  it('answers the members of control-group, by primary or further group, and nobody else', async () => {
+    chmodSync(dir, 0o711);
+    serve((await populated()).handlers, 4711);
+    expect(statSync(path)).toMatchObject({ uid: 0, gid: 4711 });
+    expect(statSync(path).mode & 0o777).toBe(0o660);
+    expect(await askAs(65534, 4711, [])).toContain('"ok":true');
+    expect(await askAs(65534, 65534, [27, 4711])).toContain('"ok":true');
+    expect(await askAs(65534, 65534, [27])).toBe('EACCES');
+    expect((await callControl(path, 'status', {})).activeSessions).toBe(1);
+    // What is let in by the mode of a file that somebody widened is still looked at.
+    chmodSync(path, 0o666);
+    expect(await askAs(65534, 65534, [27])).toMatch(/closed|EPIPE|ECONNRESET/);
+  });
+
+  it('without control-group refuses everybody but root, whatever the mode of the file', async () => {
+    chmodSync(dir, 0o711);
+    serve((await populated()).handlers);
+    expect(await askAs(65534, 65534, [])).toBe('EACCES');
+    chmodSync(path, 0o666);
+    expect(await askAs(65534, 0, [0])).toMatch(/closed|EPIPE|ECONNRESET/);
   });
 
   it('begins a stream of events with who is there, then tells each change', async () => {

@@ -7,6 +7,7 @@ import { buildConfig } from '../../src/core/config/load.js';
 import { Acceptor } from '../../src/core/main/acceptor.js';
 import { announce, publicAddress } from '../../src/core/main/announce.js';
 import { backoffMs } from '../../src/core/main/child.js';
+import type { FirstBytesOutcome } from '../../src/core/main/first-bytes.js';
 import { hostRoutes } from '../../src/core/main/foreign-addresses.js';
 import { Forwarding } from '../../src/core/main/forwarding.js';
 import { bindAll, type ListenIo, resolveHost, TcpListener } from '../../src/core/main/listeners.js';
@@ -18,8 +19,8 @@ import {
   prepareRunDir,
   resolveIdentity,
 } from '../../src/core/main/preflight.js';
-import type { Connection } from '../../src/core/main/worker-link.js';
-import { addClient, FakeWorker, makeSessions, silent } from './main-support.js';
+import type { Connection, WorkerLink } from '../../src/core/main/worker-link.js';
+import { FakeWorker, makeSessions, silent } from './main-support.js';
 
 let dir: string;
 beforeEach(() => {
@@ -163,6 +164,7 @@ function fakeIo(script: { accept?: () => never; listen?: (address: string) => nu
   let onEvents: (events: number) => void = () => {};
   const io: ListenIo = {
     listenTcp: (address) => script.listen?.(address) ?? 1,
+    deferAccept: () => {},
     bindUdp: (address) => script.listen?.(address) ?? 1,
     accept: () => script.accept?.() ?? null,
     receiveDatagram: () => null,
@@ -260,11 +262,13 @@ describe('listening sockets', () => {
 });
 
 describe('Acceptor', () => {
-  function setUp(maxClients: number) {
+  function setUp(maxClients: number, { maxLogins = 0, said = 'bytes' as FirstBytesOutcome } = {}) {
+    const ended: string[] = [];
     const { clients, bans, stats } = makeSessions();
     const assigned: Connection[] = [];
     const closed: number[] = [];
     const pauses: boolean[] = [];
+    const link = Object.assign(new FakeWorker(), { start: () => {} }) as unknown as WorkerLink;
     const acceptor = new Acceptor({
       clients,
       bans,
@@ -276,19 +280,22 @@ describe('Acceptor', () => {
       rateLimitMs: 0,
       proxyProtocol: false,
       proxy: { read: () => {} },
+      firstBytes: { size: 0, of: () => 0, wait: (_accepted, done) => done(said) },
+      maxLogins,
+      endLogin: (client) => ended.push(client.remote.address),
       maxClients,
       now: () => 2000,
       closeFd: (fd) => closed.push(fd),
       assign: (connection) => {
         assigned.push(connection);
-        addClient(clients, new FakeWorker(), connection.remote.address);
+        acceptor.begin(link, connection);
       },
       waiting: () => 0,
       setPaused: (paused) => pauses.push(paused),
     });
     const accept = (address: string, fd = 9) =>
       acceptor.accept({ fd, remote: { address, port: 1 }, local: { address: '192.0.2.1', port: 443 } });
-    return { acceptor, clients, bans, assigned, closed, pauses, accept };
+    return { acceptor, clients, bans, assigned, closed, ended, pauses, accept };
   }
 
   it('closes connections of banned addresses and counts the others', () => {
@@ -299,6 +306,27 @@ describe('Acceptor', () => {
     accept('203.0.113.2');
     expect(assigned).toHaveLength(1);
     expect(bans.list().find(({ ip }) => ip === '203.0.113.2')?.score).toBe(1);
+  });
+
+  it('spends no worker on a client that says nothing, and no ban points on one that only looks', () => {
+    const silentOne = setUp(0, { said: 'silent' });
+    silentOne.accept('203.0.113.2', 8);
+    expect(silentOne).toMatchObject({ assigned: [], closed: [8] });
+    expect(silentOne.bans.list()).toMatchObject([{ ip: '203.0.113.2', score: 1 }]);
+    const probe = setUp(0, { said: 'end' });
+    probe.accept('203.0.113.2', 8);
+    expect(probe).toMatchObject({ assigned: [], closed: [8] });
+    expect(probe.bans.list().filter(({ score }) => score > 0)).toEqual([]);
+  });
+
+  it('closes the oldest login for a new one at max-pending, and none that has its tunnel', () => {
+    const { accept, assigned, clients, ended } = setUp(0, { maxLogins: 2 });
+    accept('198.51.100.1');
+    const [first] = clients.all();
+    if (first) clients.notPending(first);
+    for (let i = 2; i <= 5; i++) accept(`198.51.100.${i}`);
+    expect(assigned).toHaveLength(5);
+    expect(ended).toEqual(['198.51.100.2', '198.51.100.3']);
   });
 
   it('pauses at max-clients and resumes below 90 %', () => {

@@ -2,6 +2,7 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -100,6 +101,11 @@ Result<UniqueFd> listen_tcp(const std::string& address, uint16_t port, int backl
   return fd;
 }
 
+Status defer_accept(int listener, int seconds) {
+  if (!set_option(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds)) return last_error("setsockopt TCP_DEFER_ACCEPT");
+  return Done{};
+}
+
 Result<std::optional<AcceptedSocket>> accept_stream(int listener) {
   for (;;) {
     SockAddr remote;
@@ -116,6 +122,19 @@ Result<std::optional<AcceptedSocket>> accept_stream(int listener) {
     }
     return std::optional(AcceptedSocket{std::move(fd), format_endpoint(remote), format_endpoint(local)});
   }
+}
+
+Result<std::optional<bool>> has_bytes(int fd) {
+  char first;
+  const ssize_t count = recv(fd, &first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
+  if (count >= 0) return std::optional<bool>(count > 0);
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::optional<bool>();
+  return last_error("recv");
+}
+
+bool hung_up(int fd) {
+  pollfd look{fd, POLLRDHUP, 0};
+  return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 Result<SocketEnds> socket_ends(int fd) {
@@ -135,6 +154,18 @@ Result<ucred> peer_credentials(int fd) {
     return SysError{"getsockopt SO_PEERCRED", EOPNOTSUPP, {}};
   }
   return credentials;
+}
+
+Result<std::vector<gid_t>> peer_groups(int fd) {
+  // The kernel answers ERANGE with the size that it needs.
+  std::vector<gid_t> groups(64);
+  for (;;) {
+    auto length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    const bool found = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length) == 0;
+    if (!found && errno != ERANGE) return last_error("getsockopt SO_PEERGROUPS");
+    groups.resize(length / sizeof(gid_t));
+    if (found) return groups;
+  }
 }
 
 Result<int> tcp_path_mtu(int fd) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "io/address.h"
 #include "io/result.h"
@@ -27,6 +28,9 @@ Result<UniqueFd> connect_unix(const std::string& path);
 /// SO_REUSEADDR; IPv6 sockets take IPv6 only, so that both families can listen on one port.
 Result<UniqueFd> listen_tcp(const std::string& address, uint16_t port, int backlog);
 
+/// TCP_DEFER_ACCEPT: a connection is accepted when its first bytes are there, or after about `seconds` without any.
+Status defer_accept(int listener, int seconds);
+
 struct AcceptedSocket {
   UniqueFd fd;
   Endpoint remote;
@@ -36,6 +40,12 @@ struct AcceptedSocket {
 /// nullopt when nothing waits. Connections that died in the queue are skipped. TCP_NODELAY is set.
 Result<std::optional<AcceptedSocket>> accept_stream(int listener);
 
+/// Looks whether something has arrived and takes nothing: nullopt when not, false at the end of the stream.
+Result<std::optional<bool>> has_bytes(int fd);
+
+/// The peer has closed its side or the connection is broken, whatever still waits to be read.
+bool hung_up(int fd);
+
 struct SocketEnds {
   Endpoint remote;
   Endpoint local;
@@ -44,6 +54,9 @@ Result<SocketEnds> socket_ends(int fd);
 
 /// SO_PEERCRED: the credentials at the peer's connect() or listen().
 Result<ucred> peer_credentials(int fd);
+
+/// SO_PEERGROUPS: the supplementary groups of that moment.
+Result<std::vector<gid_t>> peer_groups(int fd);
 
 /// From TCP_INFO (linux/tcp.h): the smaller of the path MTU and MSS + IP and TCP headers, bytes.
 Result<int> tcp_path_mtu(int fd);

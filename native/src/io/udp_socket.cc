@@ -92,15 +92,21 @@ std::string packet_info_address(msghdr& message) {
 
 }  // namespace
 
+Status prepare_udp_listener(int fd, int family) {
+  if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return last_error("setsockopt SO_REUSEADDR");
+  const bool v6 = family == AF_INET6;
+  if (!set_option(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1)) {
+    return last_error(v6 ? "setsockopt IPV6_RECVPKTINFO" : "setsockopt IP_PKTINFO");
+  }
+  return Done{};
+}
+
 Result<UniqueFd> bind_udp(const std::string& address, uint16_t port) {
   const auto parsed = parse_endpoint(address, port);
   if (!parsed) return SysError{"bind", EINVAL, address};
   auto fd = open_udp(parsed->family());
   if (!fd.ok()) return fd;
-  const bool v6 = parsed->family() == AF_INET6;
-  if (!set_option(fd.value().get(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1)) {
-    return last_error(v6 ? "setsockopt IPV6_RECVPKTINFO" : "setsockopt IP_PKTINFO");
-  }
+  if (const auto status = prepare_udp_listener(fd.value().get(), parsed->family()); !status.ok()) return status.error();
   if (bind(fd.value().get(), parsed->get(), parsed->length) != 0) return last_error("bind", describe(address, port));
   return fd;
 }

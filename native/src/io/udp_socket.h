@@ -32,6 +32,9 @@ constexpr size_t kMaxDatagram = 65535;
 /// Unconnected listener with packet info, SO_REUSEADDR; IPv6 sockets take IPv6 only. Non-blocking, close-on-exec.
 Result<UniqueFd> bind_udp(const std::string& address, uint16_t port);
 
+/// The options of bind_udp, for a bound socket that somebody else opened.
+Status prepare_udp_listener(int fd, int family);
+
 struct DatagramInfo {
   size_t size = 0;
   Endpoint remote;

@@ -10,6 +10,7 @@
 #include "io/netlink.h"
 #include "io/netns.h"
 #include "io/offload_probe.h"
+#include "io/service_manager.h"
 #include "io/stream_socket.h"
 #include "io/tun.h"
 #include "io/udp_socket.h"
@@ -86,6 +87,46 @@ Napi::Value listen_tcp(const Info& info) {
   return fd_result(info.Env(), io::listen_tcp(address, port, backlog));
 }
 
+Napi::Value defer_accept(const Info& info) {
+  Args args(info);
+  const int fd = args.fd(0);
+  const auto seconds = static_cast<int>(args.integer(1, "seconds", 0, 3600));
+  if (!args.ok()) return info.Env().Undefined();
+  return done(info.Env(), io::defer_accept(fd, seconds));
+}
+
+const char* name_of(io::SocketKind kind) {
+  switch (kind) {
+    case io::SocketKind::kTcpListener:
+      return "tcp";
+    case io::SocketKind::kUdp:
+      return "udp";
+    default:
+      return "other";
+  }
+}
+
+Napi::Value adopt_socket(const Info& info) {
+  Napi::Env env = info.Env();
+  Args args(info);
+  const int fd = args.fd(0);
+  if (!args.ok()) return env.Undefined();
+  const auto found = io::adopt_socket(fd);
+  if (!found.ok()) return throw_error(env, found.error());
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", name_of(found.value().kind));
+  object.Set("local", endpoint_object(env, found.value().local));
+  return object;
+}
+
+Napi::Value send_to_unix(const Info& info) {
+  Args args(info);
+  const std::string path = args.text(0, "path");
+  const std::string text = args.text(1, "text");
+  if (!args.ok()) return info.Env().Undefined();
+  return done(info.Env(), io::send_to_unix(path, text));
+}
+
 Napi::Value accept_fd(const Info& info) {
   Napi::Env env = info.Env();
   Args args(info);
@@ -99,6 +140,23 @@ Napi::Value accept_fd(const Info& info) {
   object.Set("remote", endpoint_object(env, accepted.value()->remote));
   object.Set("local", endpoint_object(env, accepted.value()->local));
   return object;
+}
+
+Napi::Value has_bytes(const Info& info) {
+  Napi::Env env = info.Env();
+  Args args(info);
+  const int fd = args.fd(0);
+  if (!args.ok()) return env.Undefined();
+  const auto found = io::has_bytes(fd);
+  if (!found.ok()) return throw_error(env, found.error());
+  return found.value() ? Napi::Value(Napi::Boolean::New(env, *found.value())) : Napi::Value(env.Null());
+}
+
+Napi::Value hung_up(const Info& info) {
+  Args args(info);
+  const int fd = args.fd(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Boolean::New(info.Env(), io::hung_up(fd));
 }
 
 Napi::Value socket_addresses(const Info& info) {
@@ -126,6 +184,18 @@ Napi::Value peer_credentials(const Info& info) {
   object.Set("uid", credentials.value().uid);
   object.Set("gid", credentials.value().gid);
   return object;
+}
+
+Napi::Value peer_groups(const Info& info) {
+  Napi::Env env = info.Env();
+  Args args(info);
+  const int fd = args.fd(0);
+  if (!args.ok()) return env.Undefined();
+  const auto groups = io::peer_groups(fd);
+  if (!groups.ok()) return throw_error(env, groups.error());
+  Napi::Array array = Napi::Array::New(env, groups.value().size());
+  for (uint32_t i = 0; i < groups.value().size(); i++) array.Set(i, groups.value()[i]);
+  return array;
 }
 
 Napi::Value bind_udp(const Info& info) {
@@ -302,9 +372,15 @@ constexpr std::pair<const char*, Binding> kBindings[] = {
     {"listenUnix", listen_unix},
     {"connectUnix", connect_unix},
     {"listenTcp", listen_tcp},
+    {"deferAccept", defer_accept},
+    {"adoptSocket", adopt_socket},
+    {"sendToUnix", send_to_unix},
     {"accept", accept_fd},
+    {"hasBytes", has_bytes},
+    {"hungUp", hung_up},
     {"socketAddresses", socket_addresses},
     {"peerCredentials", peer_credentials},
+    {"peerGroups", peer_groups},
     {"bindUdp", bind_udp},
     {"receiveDatagram", receive_datagram},
     {"connectUdp", connect_udp},

@@ -1,6 +1,6 @@
 /** Asks a running server over its control socket. */
 import { connect } from 'node:net';
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import { catalogue, type ErrorCode, type ErrorDetails, VpnError } from '../errors.js';
 import type { EventData } from './results.js';
 import { type PlainVerb, PROTOCOL_VERSION, type VerbArgs, type VerbResult } from './verbs.js';
@@ -42,9 +42,12 @@ function readReply(line: string): unknown {
   throw new VpnError('OCS_CTL_REQUEST', { detail: message });
 }
 
-/** Events as they come, until the server closes (OCS_CTL_UNREACHABLE) or the caller stops asking. */
-export async function* followEvents(path: string): AsyncGenerator<EventData> {
+/** Events as they come, until the server closes (OCS_CTL_UNREACHABLE), `enough`, or the caller stops asking. */
+export async function* followEvents(path: string, enough?: AbortSignal): AsyncGenerator<EventData> {
   const socket = connect(path);
+  let lines: Interface | null = null;
+  const stop = (): void => (lines ? lines.close() : void socket.destroy(new Error('interrupted')));
+  enough?.addEventListener('abort', stop, { once: true });
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
@@ -53,8 +56,10 @@ export async function* followEvents(path: string): AsyncGenerator<EventData> {
       );
     });
     socket.write(`${JSON.stringify({ v: PROTOCOL_VERSION, verb: 'events', args: {} })}\n`);
-    for await (const line of createInterface({ input: socket })) yield readReply(line) as EventData;
+    lines = createInterface({ input: socket });
+    for await (const line of lines) yield readReply(line) as EventData;
   } finally {
+    enough?.removeEventListener('abort', stop);
     socket.destroy();
   }
   throw unreachable(path, 'it closed the connection');

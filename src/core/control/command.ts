@@ -46,6 +46,8 @@ export interface View<R> {
 /** A view of a verb that only reports what was done: occtl has the same sentence for both. */
 export const said = <R>(text: (data: R) => string): View<R> => ({ text, occtl: text });
 
+/** Of a shell: there is no such pager. */
+const NO_SUCH_COMMAND = 127;
 const EXIT_ERROR = 1;
 const EXIT_NOT_FOUND = 2;
 
@@ -98,10 +100,11 @@ async function page(text: string, flags: CtlFlags): Promise<void> {
     return;
   }
   const pager = spawn('/bin/sh', ['-c', process.env.PAGER ?? 'less'], {
-    stdio: ['pipe', 'inherit', 'inherit'],
+    stdio: ['pipe', 'inherit', 'ignore'],
   });
   // It may be left before it has read everything.
   pager.stdin.on('error', () => undefined);
   pager.stdin.end(text);
-  await once(pager, 'close');
+  const [status] = (await once(pager, 'close')) as [number | null];
+  if (status === NO_SUCH_COMMAND) stdout.write(text);
 }

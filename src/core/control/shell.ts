@@ -2,7 +2,7 @@
  * The interactive shell of `vpn ctl`: the same phrases as on the command line, `?` and Tab for what can follow. When
  * its input is no terminal it runs the lines of that and ends.
  */
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 
 export interface ShellOptions {
   /** Known phrases, e.g. `show users`, and what they do. */
@@ -50,6 +50,15 @@ export async function runShell({ phrases, run }: ShellOptions): Promise<void> {
       line,
     ],
   });
+  // A line that is being typed is given up; a command that runs sees to it itself.
+  reader.on('SIGINT', () => {
+    process.stdout.write('^C\n');
+    reader.write(null, { ctrl: true, name: 'e' });
+    reader.write(null, { ctrl: true, name: 'u' });
+    reader.prompt();
+  });
+  const ignore = (): void => undefined;
+  process.on('SIGINT', ignore);
   reader.prompt();
   for await (const line of reader) {
     const text = line.trim();
@@ -57,12 +66,26 @@ export async function runShell({ phrases, run }: ShellOptions): Promise<void> {
     if (text.endsWith('?') || text === 'help') help(text === 'help' ? '' : text.slice(0, -1), phrases);
     else if (text !== '') {
       const parsed = parseLine(text, known);
-      if (parsed) await run(parsed.phrase, parsed.args);
+      if (parsed) await withTerminal(reader, () => run(parsed.phrase, parsed.args));
       else process.stderr.write(`unknown command: ${text}; "?" lists what there is\n`);
     }
     reader.prompt();
   }
+  process.removeListener('SIGINT', ignore);
   reader.close();
+}
+
+/** While a command runs the terminal is its own: a pager reads its keys, and Ctrl-C is a signal. */
+async function withTerminal(reader: Interface, task: () => Promise<void>): Promise<void> {
+  if (!process.stdin.isTTY) return task();
+  reader.pause();
+  process.stdin.setRawMode(false);
+  try {
+    await task();
+  } finally {
+    process.stdin.setRawMode(true);
+    reader.resume();
+  }
 }
 
 function help(prefix: string, phrases: ReadonlyMap<string, string>): void {

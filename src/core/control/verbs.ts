@@ -4,7 +4,7 @@
  *
  * Protocol: JSON lines on a unix stream socket, `{"v":1,"verb":"user","args":{"name":"alice"}}` and back
  * `{"v":1,"ok":true,"data":…}` or `{"v":1,"ok":false,"error":{"code":…,"details":…,"message":…}}`; `events` answers one such line
- * for each event. Only root is answered.
+ * for each event. Root is answered, and control-group.
  */
 import { banShape, cookieShape, eventShape, statusShape, userShape } from './results.js';
 import { flag, int, list, type Of, record, type Shape, text } from './shape.js';

@@ -3,7 +3,8 @@ import { workerHmac } from '../ipc/worker-hmac.js';
 import type { Logger } from '../log.js';
 import type { Accepted } from '../native/types.js';
 import type { BanTable } from './bans.js';
-import type { ClientTable } from './clients.js';
+import type { Client, ClientTable } from './clients.js';
+import type { FirstBytes, FirstBytesOutcome } from './first-bytes.js';
 import type { ProxyReader } from './proxy-reader.js';
 import { Quiet } from './quiet.js';
 import type { ServerStats } from './server-stats.js';
@@ -26,11 +27,15 @@ export interface AcceptorOptions {
   readonly maxClients: number;
   /** Connections of one address without a tunnel, 0: no limit. */
   readonly maxPending: number;
+  /** Connections of all addresses without a tunnel; a further one takes the place of the oldest. 0: no limit. */
+  readonly maxLogins: number;
   /** Pause after a connection while others wait for a worker, milliseconds; 0: none. */
   readonly rateLimitMs: number;
   /** A PROXY header comes first. */
   readonly proxyProtocol: boolean;
   readonly proxy: Pick<ProxyReader, 'read'>;
+  readonly firstBytes: Pick<FirstBytes, 'wait' | 'size' | 'of'>;
+  readonly endLogin: (client: Client) => void;
   /** Seconds since the epoch. */
   readonly now: () => number;
   readonly closeFd: (fd: number) => void;
@@ -66,14 +71,29 @@ export class Acceptor {
 
   /** A connection of which the client's address is known. */
   admit({ fd, remote, local }: Accepted): void {
-    const { closeFd, assign } = this.#options;
+    const { closeFd, firstBytes } = this.#options;
     if (this.#refuses(remote.address)) {
       closeFd(fd);
       return;
     }
-    assign({ fd, remote, local });
+    firstBytes.wait({ fd, remote, local }, (outcome) => this.#onFirstBytes({ fd, remote, local }, outcome));
     this.#checkLimit();
-    this.#slowDown();
+  }
+
+  /** No worker is spent on a connection before its client has said something. */
+  #onFirstBytes(connection: Accepted, outcome: FirstBytesOutcome): void {
+    const { assign, bans, connectionPoints, log, closeFd } = this.#options;
+    const { address: ip } = connection.remote;
+    if (outcome === 'bytes') {
+      assign(connection);
+      this.#slowDown();
+      return;
+    }
+    if (outcome === 'end') bans.refund(ip, connectionPoints);
+    const level = outcome === 'silent' && this.#told.isDue(ip) ? 'info' : 'debug';
+    log[level]({ ip, outcome }, 'connection closed: its client said nothing');
+    closeFd(connection.fd);
+    this.released();
   }
 
   /** A connection that a worker of a supervisor brought. */
@@ -91,6 +111,7 @@ export class Acceptor {
   /** Makes the client's entry and hands the connection to the worker. */
   begin(link: WorkerLink, connection: Connection): void {
     const { clients, hmacKey, log, now } = this.#options;
+    this.#makeRoom();
     const { remote, local } = connection;
     const acceptedAt = now();
     const origRemoteIp = remote.address;
@@ -101,6 +122,20 @@ export class Acceptor {
       'connection accepted',
     );
     link.start(client, connection, hmac);
+  }
+
+  /** A flood of connections that never log in pushes out its own oldest ones, not those who have a tunnel. */
+  #makeRoom(): void {
+    const { clients, maxLogins, endLogin, log } = this.#options;
+    if (maxLogins === 0 || clients.pending < maxLogins) return;
+    const oldest = clients.oldestPending;
+    if (oldest === undefined) return;
+    log.info(
+      { client: oldest.id, ip: oldest.remote.address, limit: maxLogins },
+      'max-pending reached; the oldest is closed',
+    );
+    clients.notPending(oldest);
+    endLogin(oldest);
   }
 
   /** A client is gone: there may be room again. */
@@ -129,9 +164,9 @@ export class Acceptor {
   }
 
   #refusal(ip: string): 'banned' | 'pending-limit' | null {
-    const { bans, clients, connectionPoints, maxPending } = this.#options;
+    const { bans, clients, connectionPoints, firstBytes, maxPending } = this.#options;
     if (bans.isBanned(ip) || !bans.add(ip, connectionPoints)) return 'banned';
-    return maxPending > 0 && clients.pendingOf(ip) >= maxPending ? 'pending-limit' : null;
+    return maxPending > 0 && clients.pendingOf(ip) + firstBytes.of(ip) >= maxPending ? 'pending-limit' : null;
   }
 
   /** rate-limit-ms: gives those who wait for a worker time before the next connection is taken. */
@@ -150,7 +185,8 @@ export class Acceptor {
   }
 
   #count(): number {
-    return this.#options.clients.size + this.#options.waiting();
+    const { clients, firstBytes, waiting } = this.#options;
+    return clients.size + firstBytes.size + waiting();
   }
 
   #checkLimit(): void {

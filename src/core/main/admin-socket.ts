@@ -2,18 +2,28 @@
  * A unix socket for the administrator: checks who asks (SO_PEERCRED), cuts the input into requests, writes answers.
  * One slow or silent client costs one descriptor for a few seconds and nothing else.
  */
+import { chownSync } from 'node:fs';
 import type { Logger } from '../log.js';
 import { type NativeIo, type Poller, READABLE, WRITABLE } from '../native/types.js';
 
+const ROOT = 0;
 const MAX_CONNECTIONS = 16;
 const IDLE_MS = 10_000;
-const SOCKET_MODE = 0o600;
+const ROOT_MODE = 0o600;
+const GROUP_MODE = 0o660;
 /** What a listener to a stream may leave unread. */
 const MAX_QUEUED = 1 << 20;
 
 export type AdminIo = Pick<
   NativeIo,
-  'listenUnix' | 'accept' | 'peerCredentials' | 'createPoller' | 'receiveMessage' | 'sendMessage' | 'close'
+  | 'listenUnix'
+  | 'accept'
+  | 'peerCredentials'
+  | 'peerGroups'
+  | 'createPoller'
+  | 'receiveMessage'
+  | 'sendMessage'
+  | 'close'
 >;
 
 /** The client as a protocol sees it. */
@@ -35,6 +45,8 @@ export interface AdminProtocol {
 export interface AdminSocketOptions {
   readonly io: AdminIo;
   readonly path: string;
+  /** Group whose members are answered as root is; null: root alone. */
+  readonly gid: number | null;
   readonly log: Logger;
   readonly protocol: AdminProtocol;
 }
@@ -48,7 +60,9 @@ export class AdminSocket {
   /** Listens at once. The caller has made sure that the path is free, and removes it after close(). */
   constructor(options: AdminSocketOptions) {
     this.#options = options;
-    this.#fd = options.io.listenUnix(options.path, SOCKET_MODE);
+    const { io, path, gid } = options;
+    this.#fd = io.listenUnix(path, gid === null ? ROOT_MODE : GROUP_MODE);
+    if (gid !== null) chownSync(path, ROOT, gid);
     this.#poller = options.io.createPoller(this.#fd, () => this.#accept());
     this.#poller.set(READABLE);
   }
@@ -72,19 +86,28 @@ export class AdminSocket {
 
   #serve(fd: number): void {
     const { io, log, protocol } = this.#options;
-    const { uid, pid } = io.peerCredentials(fd);
-    if (uid !== 0 || this.#connections.size >= MAX_CONNECTIONS) {
+    const { uid, gid, pid } = io.peerCredentials(fd);
+    const allowed = uid === ROOT || this.#isMember(fd, gid);
+    if (!allowed || this.#connections.size >= MAX_CONNECTIONS) {
       log.warn(
         { uid, peer: pid },
-        uid === 0 ? 'too many control connections' : 'control connection refused: not root',
+        allowed
+          ? 'too many control connections'
+          : 'control connection refused: neither root nor in control-group',
       );
       io.close(fd);
       return;
     }
+    if (uid !== ROOT) log.info({ uid, peer: pid }, 'control connection by a member of control-group');
     const connection: AdminConnection = new AdminConnection(io, fd, protocol, () =>
       this.#connections.delete(connection),
     );
     this.#connections.add(connection);
+  }
+
+  #isMember(fd: number, primary: number): boolean {
+    const { io, gid } = this.#options;
+    return gid !== null && (primary === gid || io.peerGroups(fd).includes(gid));
   }
 }
 

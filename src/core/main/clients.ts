@@ -102,6 +102,8 @@ export class ClientTable {
   readonly #byDtlsId = new Map<string, Client>();
   readonly #byUser = new Map<string, Set<Client>>();
   readonly #byTcpIp = new Map<string, Set<Client>>();
+  /** Without a tunnel, in order of arrival, and by address. */
+  readonly #logins = new Set<Client>();
   readonly #pending = new Map<string, Set<Client>>();
   readonly #byUdpIp = new Map<string, Set<Client>>();
   readonly #nextHandle: () => number;
@@ -127,6 +129,16 @@ export class ClientTable {
   /** How many connections of this address (IPv6: of its /64) have not asked for a tunnel yet. */
   pendingOf(ip: string): number {
     return this.#pending.get(banKey(ip))?.size ?? 0;
+  }
+
+  /** Connections that have not asked for a tunnel yet. */
+  get pending(): number {
+    return this.#logins.size;
+  }
+
+  /** The one of them that has been there longest. */
+  get oldestPending(): Client | undefined {
+    return this.#logins.values().next().value;
   }
 
   byId(id: number): Client | undefined {
@@ -178,6 +190,7 @@ export class ClientTable {
       udpIp: null,
     };
     this.#byId.set(client.id, client);
+    this.#logins.add(client);
     addTo(this.#pending, banKey(client.remote.address), client);
     return client;
   }
@@ -189,12 +202,18 @@ export class ClientTable {
     client.state = next;
   }
 
+  /** It is on its way to a tunnel or to its end. */
+  notPending(client: Client): void {
+    this.#logins.delete(client);
+    removeFrom(this.#pending, banKey(client.remote.address), client);
+  }
+
   /** Makes the session findable. An older holder of the same SID loses it. */
   attach(client: Client, session: Session): void {
     const older = this.#bySid.get(keyOf(session.sid));
     if (older) this.detach(older);
     client.session = session;
-    removeFrom(this.#pending, banKey(client.remote.address), client);
+    this.notPending(client);
     this.#bySid.set(keyOf(session.sid), client);
     this.#byDtlsId.set(keyOf(session.dtlsSessionId), client);
     addTo(this.#byUser, session.userName, client);
@@ -222,7 +241,7 @@ export class ClientTable {
 
   remove(client: Client): void {
     this.detach(client);
-    removeFrom(this.#pending, banKey(client.remote.address), client);
+    this.notPending(client);
     this.#byId.delete(client.id);
   }
 

@@ -18,6 +18,8 @@ export type ControlIo = AdminIo;
 export interface ControlServerOptions {
   readonly io: AdminIo;
   readonly path: string;
+  /** See AdminSocketOptions. */
+  readonly gid: number | null;
   readonly log: Logger;
   readonly handlers: VerbHandlers;
   readonly events: EventFeed;
@@ -30,8 +32,8 @@ export class ControlServer {
 
   /** Listens at once. The caller has made sure that the path is free, and removes it after close(). */
   constructor(options: ControlServerOptions) {
-    const { io, path, log } = options;
-    this.#socket = new AdminSocket({ io, path, log, protocol: new ControlProtocol(options) });
+    const { io, path, gid, log } = options;
+    this.#socket = new AdminSocket({ io, path, gid, log, protocol: new ControlProtocol(options) });
   }
 
   close(): void {

@@ -10,6 +10,8 @@ import { removeSocket } from './socket-file.js';
 export interface ControlSocketsOptions {
   readonly io: ControlIo;
   readonly paths: Pick<RunPaths, 'control' | 'occtl'>;
+  /** Group that may use the socket of `vpn ctl`; null: root alone. */
+  readonly controlGid: number | null;
   readonly log: Logger;
   readonly events: EventFeed;
   readonly deps: ControlDeps;
@@ -22,11 +24,11 @@ export class ControlSockets {
   #occtl: OcctlServer | null = null;
 
   /** Listens at once; stale socket files are replaced. */
-  constructor({ io, paths, log, events, deps }: ControlSocketsOptions) {
+  constructor({ io, paths, controlGid, log, events, deps }: ControlSocketsOptions) {
     const common = { io, log, events, handlers: controlHandlers(deps) };
     this.#paths = paths;
     removeSocket(paths.control);
-    this.#control = new ControlServer({ ...common, path: paths.control });
+    this.#control = new ControlServer({ ...common, path: paths.control, gid: controlGid });
     this.#startOcctl = () => new OcctlServer({ ...common, path: paths.occtl });
   }
 

@@ -1,6 +1,7 @@
 /** The TCP and UDP sockets of the server. */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import type { VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
 import {
@@ -10,8 +11,14 @@ import {
   READABLE,
   type ReceivedDatagram,
 } from '../native/types.js';
+import type { PassedSocket, PassedSockets } from '../service/listen-fds.js';
 
 const BACKLOG = 1024;
+/**
+ * Clients speak first. A connection that says nothing stays in the kernel, where it costs least, for so long (rounded to
+ * repetitions of the SYN-ACK); what comes then without data waits in FirstBytes.
+ */
+const DEFER_ACCEPT_SEC = 7;
 /** Work done for one wake-up, so that no socket starves the others. */
 const BATCH = 64;
 /** Pause after the process or the system ran out of descriptors or memory. */
@@ -23,7 +30,7 @@ const NO_FAMILY = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'];
 
 export type ListenIo = Pick<
   NativeIo,
-  'listenTcp' | 'bindUdp' | 'accept' | 'receiveDatagram' | 'createPoller' | 'close'
+  'listenTcp' | 'deferAccept' | 'bindUdp' | 'accept' | 'receiveDatagram' | 'createPoller' | 'close'
 >;
 
 /** Literal addresses to bind: all of a host name's, or both wildcards for ''. */
@@ -75,6 +82,50 @@ export function bindAll(
     }
   }
   return { bound, missing };
+}
+
+export interface OpenedSockets {
+  readonly tcp: readonly Bound[];
+  readonly udp: readonly Bound[];
+  readonly notices: readonly VpnError[];
+}
+
+/**
+ * The sockets of the server: those that a service manager passed, else of its own, for TCP and UDP each. A passed
+ * socket may have another port than the options say, which clients are told: that is a notice.
+ * @throws VpnError OCS_PASSED_SOCKET for what was passed and is not wanted (`withTcp` false, udp-port 0); as bindAll
+ */
+export async function openSockets(
+  io: ListenIo,
+  options: VhostConfig,
+  { passed, withTcp }: { readonly passed: PassedSockets; readonly withTcp: boolean },
+): Promise<OpenedSockets> {
+  const notices: VpnError[] = [];
+  const missing = new Set<string>();
+  const open = async (protocol: 'TCP' | 'UDP', given: readonly PassedSocket[], host: string) => {
+    const option = protocol === 'TCP' ? 'tcp-port' : 'udp-port';
+    const wanted = options[option];
+    for (const { port, name } of given) {
+      if (port !== wanted)
+        notices.push(new VpnError('OCS_PASSED_PORT', { protocol, name, port, option, wanted }));
+    }
+    if (given.length > 0) return given;
+    const opened = bindAll(io, protocol, await resolveHost(host), wanted);
+    for (const address of opened.missing) missing.add(address);
+    return opened.bound;
+  };
+  if (!withTcp) refuse(passed.tcp, 'with --no-workers the service manager accepts the connections itself');
+  if (options['udp-port'] === 0) refuse(passed.udp, 'udp-port is 0');
+  const udpHost = options['udp-listen-host'] === '' ? options['listen-host'] : options['udp-listen-host'];
+  const tcp = withTcp ? await open('TCP', passed.tcp, options['listen-host']) : [];
+  const udp = options['udp-port'] === 0 ? [] : await open('UDP', passed.udp, udpHost);
+  for (const { fd } of tcp) io.deferAccept(fd, DEFER_ACCEPT_SEC);
+  if (missing.size > 0) notices.push(new VpnError('OCS_NO_IPV6'));
+  return { tcp, udp, notices };
+}
+
+function refuse([first]: readonly PassedSocket[], reason: string): void {
+  if (first) throw new VpnError('OCS_PASSED_SOCKET', { fd: first.fd, name: first.name, reason });
 }
 
 /** Accepts connections while it is not paused. */

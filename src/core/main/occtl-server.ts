@@ -60,7 +60,7 @@ export class OcctlServer implements AdminProtocol {
     this.#options = options;
     this.#json = new ControlProtocol(options);
     const { io, path, log } = options;
-    this.#socket = new AdminSocket({ io, path, log, protocol: this });
+    this.#socket = new AdminSocket({ io, path, gid: null, log, protocol: this });
   }
 
   close(): void {

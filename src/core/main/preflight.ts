@@ -55,6 +55,17 @@ export function resolveIdentity(user: string, group: string): Identity {
   return { uid: idOf('user', user, '/etc/passwd'), gid: idOf('group', group, '/etc/group') };
 }
 
+/** Option control-group; null for root alone. Throws OCS_RUN_AS, and OCS_CONFIG for the group of the workers. */
+export function resolveControlGroup(name: string, workers: Identity): number | null {
+  if (name === '') return null;
+  const gid = idOf('group', name, '/etc/group');
+  if (gid === workers.gid) {
+    const detail = `control-group ${name} is the group of the workers (run-as-group), which must not direct the server`;
+    throw new VpnError('OCS_CONFIG', { detail });
+  }
+  return gid;
+}
+
 /** The name's id in a file of the passwd(5) or group(5) form: the third field. */
 function idOf(kind: 'user' | 'group', name: string, path: string): number {
   if (/^\d{1,10}$/.test(name)) return Number(name);

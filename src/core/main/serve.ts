@@ -14,12 +14,21 @@ import { connectIpc, listenIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { certificatePin } from '../pki/pin.js';
+import { takePassedSockets } from '../service/listen-fds.js';
+import { ServiceNotifier } from '../service/notify.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { announce, type FirstLogin } from './announce.js';
 import type { Ipc } from './ipc.js';
 import { keepMainCapabilities } from './lockdown.js';
 import { runPaths } from './paths.js';
-import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveIdentity } from './preflight.js';
+import {
+  checkRoot,
+  checkTun,
+  hiddenDirectory,
+  prepareRunDir,
+  resolveControlGroup,
+  resolveIdentity,
+} from './preflight.js';
 import { Server } from './server.js';
 
 export interface ServeOptions {
@@ -84,17 +93,22 @@ async function serve(options: ServeOptions): Promise<number> {
   const hidden = identity.uid === 0 ? null : hiddenDirectory(paths.runDir);
   if (hidden !== null) notice(new VpnError('OCS_RUN_DIR_HIDDEN', { path: hidden }));
   const user = config.source === null ? await ensureFirstUser(dataDir) : null;
+  const passed = takePassedSockets(native.io);
   const end = new StopSwitch(log);
+  const service = new ServiceNotifier({ io: native.io, log });
   const server = new Server({
     config,
     // Later secmod looks at its files itself.
     readConfig: () => readFor(['main']),
     paths,
     identity,
+    controlGid: resolveControlGroup(config.default['control-group'], identity),
     log,
     io: native.io,
     ipc: { connect: connectIpc, listen: listenForWorkers },
     secmodCommand: options.secmod ? secmodCommand(options, config, paths.secmod) : null,
+    passed,
+    service,
     startWorkers: options.workers,
     historyFile: config.default['history-file'] || defaultHistoryFile(dataDir),
     notice,
@@ -103,6 +117,10 @@ async function serve(options: ServeOptions): Promise<number> {
   });
   end.onForce(() => server.kill());
   onHangup(server);
+  // Also when it stops before it was ready.
+  void end.requested.then(() =>
+    service.stopping(end.leaving ? 'leaving to the next server' : 'ending sessions'),
+  );
   try {
     await Promise.race([server.start(), end.requested]);
     if (!end.isRequested) {
@@ -112,9 +130,11 @@ async function serve(options: ServeOptions): Promise<number> {
       process.stdout.write(
         `${announce({ config, tcp, udp, runDir: paths.runDir, login, natOn: server.natOn })}\n`,
       );
+      service.ready(`listening on ${[...tcp, ...udp].length} sockets`);
       await end.requested;
     }
   } finally {
+    service.close();
     if (end.leaving) server.leave();
     else await server.stop();
   }

@@ -14,18 +14,21 @@ import type { History } from '../history/history.js';
 import type { IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
+import type { PassedSockets } from '../service/listen-fds.js';
+import type { ServiceNotifier } from '../service/notify.js';
 import { Acceptor } from './acceptor.js';
 import type { BanTable } from './bans.js';
 import { startWorker } from './child.js';
 import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
 import { EventFeed } from './event-feed.js';
+import { FirstBytes } from './first-bytes.js';
 import { ForeignAddresses } from './foreign-addresses.js';
+import { FrontDoor } from './front-door.js';
 import { historyRow, openHistory, recordAll } from './history-row.js';
 import type { Ipc } from './ipc.js';
 import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
-import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
 import type { MetricsEndpoint } from './metrics/endpoint.js';
 import { serveMetrics } from './metrics/serve.js';
@@ -49,6 +52,7 @@ import { Tickets } from './tickets.js';
 import { UdpDispatch } from './udp-dispatch.js';
 import { WorkerPool } from './worker-pool.js';
 
+const ROOT_GROUP = 0;
 const MAINTENANCE_MS = 60_000;
 /** Time beyond auth-timeout that a worker has to end a login itself. */
 const AUTH_GRACE_SEC = 30;
@@ -61,11 +65,16 @@ export interface ServerOptions {
   readonly readConfig: () => ServerConfig;
   readonly paths: RunPaths;
   readonly identity: Identity;
+  /** control-group */
+  readonly controlGid: number | null;
   readonly log: Logger;
   readonly io: NativeIo;
   readonly ipc: Ipc;
   /** Arguments of `vpn` that start secmod; null with --no-secmod. */
   readonly secmodCommand: readonly string[] | null;
+  /** Sockets that a service manager opened. */
+  readonly passed: PassedSockets;
+  readonly service: Pick<ServiceNotifier, 'reloading' | 'ready'>;
   /** False with --no-workers. */
   readonly startWorkers: boolean;
   readonly historyFile: string;
@@ -86,6 +95,7 @@ export class Server {
   readonly #reloader: Reloader;
   readonly #hooks: SessionHooks;
   readonly #proxy: ProxyReader;
+  readonly #firstBytes: FirstBytes;
   readonly #events = new EventFeed();
   readonly #state: MainState;
   readonly #clients: ClientTable;
@@ -98,8 +108,7 @@ export class Server {
   readonly #acceptor: Acceptor;
   readonly #udp: UdpDispatch;
   readonly #nat: Nat;
-  readonly #tcpListeners: TcpListener[] = [];
-  readonly #udpListeners: UdpListener[] = [];
+  readonly #door = new FrontDoor();
   #ipcListener: IpcListener | null = null;
   #control: ControlSockets | null = null;
   #metrics: MetricsEndpoint | null = null;
@@ -107,8 +116,6 @@ export class Server {
   #history: History | null = null;
   #maintenance: NodeJS.Timeout | null = null;
   #emptied: (() => void) | null = null;
-  /** Addresses that are bound. */
-  readonly bound = { tcp: [] as string[], udp: [] as string[] };
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -192,9 +199,18 @@ export class Server {
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
       closeFd: (fd) => io.close(fd),
+      hungUp: (fd) => io.hungUp(fd),
+      onDropped: () => this.#acceptor.released(),
       stats: this.#stats,
     });
     this.#proxy = new ProxyReader({ io, log, onConnection: (accepted) => this.#acceptor.admit(accepted) });
+    this.#firstBytes = new FirstBytes({
+      io,
+      log,
+      get limitSec() {
+        return running.main['auth-timeout'];
+      },
+    });
     this.#acceptor = new Acceptor({
       ...common,
       bans: this.#bans,
@@ -208,6 +224,9 @@ export class Server {
       get maxPending() {
         return running.main['max-pending-per-address'];
       },
+      get maxLogins() {
+        return running.main['max-pending'];
+      },
       get rateLimitMs() {
         return running.main['rate-limit-ms'];
       },
@@ -215,10 +234,12 @@ export class Server {
         return running.main['listen-proxy-proto'];
       },
       proxy: this.#proxy,
+      firstBytes: this.#firstBytes,
+      endLogin: (client) => this.#sessions.endLogin(client),
       closeFd: (fd) => io.close(fd),
       assign: (connection) => this.#pool.assign(connection),
       waiting: () => this.#pool.waiting,
-      setPaused: (paused) => this.#pauseAccepting(paused),
+      setPaused: (paused) => this.#door.setPaused(paused),
     });
     this.#reloader = new Reloader({
       running,
@@ -239,6 +260,11 @@ export class Server {
     this.#nat = new Nat({ config, runDir: paths.runDir, notice: options.notice, log });
   }
 
+  /** Addresses that are bound. */
+  get bound(): FrontDoor['bound'] {
+    return this.#door.bound;
+  }
+
   get natOn(): boolean {
     return this.#nat.on;
   }
@@ -247,7 +273,11 @@ export class Server {
   async start(): Promise<void> {
     this.#history = openHistory(this.#options);
     this.#claimRunDir();
-    await this.#bindSockets();
+    await this.#door.open({
+      ...this.#options,
+      onAccept: (accepted) => this.#acceptor.accept(accepted),
+      onDatagram: (datagram) => void this.#udp.handle(datagram),
+    });
     this.#pidFile.write();
     this.#options.onListening?.();
     await this.#hooks.start();
@@ -277,12 +307,18 @@ export class Server {
     this.#metrics = await serveMetrics(this.#running, this.#options.log, parts);
     this.#reloader.watchKeys();
     this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS);
-    this.#pauseAccepting(false);
+    this.#door.setPaused(false);
   }
 
   /** Reads the configuration again. Rejects with OCS_RELOAD; everything stays as it was then. */
-  reload(): Promise<ReloadResult> {
-    return this.#reloader.reload();
+  async reload(): Promise<ReloadResult> {
+    const { service } = this.#options;
+    service.reloading();
+    try {
+      return await this.#reloader.reload();
+    } finally {
+      service.ready();
+    }
   }
 
   /** The orderly end: no new connections, server-drain-ms, sessions closed, processes ended, nothing left behind. */
@@ -290,8 +326,9 @@ export class Server {
     const { log } = this.#options;
     this.#reloader.stop();
     this.#acceptor.close();
-    for (const listener of this.#tcpListeners.splice(0)) listener.close();
+    this.#door.closeTcp();
     this.#proxy.close();
+    this.#firstBytes.close();
     await this.#drain(this.#running.main['server-drain-ms']);
     if (this.#maintenance) clearInterval(this.#maintenance);
     for (const client of this.#clients.all()) this.#sessions.disconnect(client, 'server-disconnect');
@@ -332,8 +369,7 @@ export class Server {
   }
 
   #closeSockets(): void {
-    const listeners = [...this.#tcpListeners.splice(0), ...this.#udpListeners.splice(0)];
-    for (const listener of listeners) listener.close();
+    this.#door.close();
     this.#control?.close();
     this.#control = null;
     this.#metrics?.close();
@@ -350,14 +386,14 @@ export class Server {
     this.#state.open({ stats: () => this.#stats.snapshot(), bans: () => this.#bans.snapshot() });
     this.#ipcListener = ipc.listen({
       path: paths.main,
-      mode: this.#options.startWorkers ? 0o600 : 0o666,
+      mode: this.#options.startWorkers ? 0o660 : 0o666,
       self: 'main',
       log,
       accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
       onChannel: (channel) => this.#pool.onChannel(channel),
     });
-    // Workers of an earlier main have given up root.
-    if (this.#options.startWorkers) chownSync(paths.main, identity.uid, identity.gid);
+    // Workers of an earlier main have given up root; new ones may be root without the right to pass over modes.
+    if (this.#options.startWorkers) chownSync(paths.main, identity.uid, ROOT_GROUP);
   }
 
   /** What keeps something of the configuration gets the new one. */
@@ -372,36 +408,6 @@ export class Server {
         new VpnError('OCS_NO_NFT', { reason: (error as Error).message }, { cause: error }),
       );
     }
-  }
-
-  /** Addresses that wait for clients which an earlier main served. */
-  async #bindSockets(): Promise<void> {
-    const { log, config, startWorkers, notice } = this.#options;
-    const io = socketsIn(this.#options.io, config.default['listen-netns']);
-    const main = config.default;
-    const missing = new Set<string>();
-    if (startWorkers) {
-      const tcp = bindAll(io, 'TCP', await resolveHost(main['listen-host']), main['tcp-port']);
-      for (const { fd, address } of tcp.bound) {
-        this.#tcpListeners.push(new TcpListener(io, fd, log, (accepted) => this.#acceptor.accept(accepted)));
-        this.bound.tcp.push(address);
-      }
-      for (const address of tcp.missing) missing.add(address);
-    }
-    if (main['udp-port'] !== 0) {
-      const host = main['udp-listen-host'] === '' ? main['listen-host'] : main['udp-listen-host'];
-      const udp = bindAll(io, 'UDP', await resolveHost(host), main['udp-port']);
-      for (const { fd, address } of udp.bound) {
-        this.#udpListeners.push(new UdpListener(io, fd, log, (datagram) => void this.#udp.handle(datagram)));
-        this.bound.udp.push(address);
-      }
-      for (const address of udp.missing) missing.add(address);
-    }
-    if (missing.size > 0) notice(new VpnError('OCS_NO_IPV6'));
-  }
-
-  #pauseAccepting(paused: boolean): void {
-    for (const listener of this.#tcpListeners) listener.setPaused(paused);
   }
 
   #onClosed(): void {

@@ -25,6 +25,8 @@ const EXIT_STATUS_MS = 500;
 const TRIM_MS = 30_000;
 /** Connections that wait for a worker; more are closed at once. */
 const MAX_WAITING = 1024;
+/** How often those are dropped whose client has gone. */
+const LOOK_MS = 500;
 
 type LinkDeps = Pick<WorkerLinkOptions, 'sessions' | 'resumption' | 'bans'>;
 
@@ -42,6 +44,9 @@ export interface WorkerPoolOptions extends LinkDeps {
   readonly begin: (link: WorkerLink, connection: Connection) => void;
   readonly admitAdopted: WorkerLinkOptions['onAdopt'];
   readonly closeFd: (fd: number) => void;
+  readonly hungUp: (fd: number) => boolean;
+  /** A connection was closed before a worker had it. */
+  readonly onDropped: () => void;
   readonly stats: Pick<ServerStats, 'violation' | 'workerFailed' | 'connectionRefused'>;
 }
 
@@ -62,6 +67,7 @@ export class WorkerPool {
   #spawning = 0;
   #failures = 0;
   #retry: NodeJS.Timeout | null = null;
+  #look: NodeJS.Timeout | null = null;
   #stopping = false;
 
   constructor(options: WorkerPoolOptions) {
@@ -148,6 +154,22 @@ export class WorkerPool {
     }
     this.#waiting.push(connection);
     this.#settle();
+    this.#lookAgain();
+  }
+
+  /** No worker is started for clients that have gone while they waited. */
+  #lookAgain(): void {
+    if (this.#waiting.length === 0 || this.#look !== null) return;
+    this.#look = setTimeout(() => {
+      this.#look = null;
+      const { hungUp, closeFd, onDropped } = this.#options;
+      for (const connection of this.#waiting.splice(0)) {
+        if (connection.fd === null || !hungUp(connection.fd)) this.#waiting.push(connection);
+        else closeFd(connection.fd);
+      }
+      onDropped();
+      this.#lookAgain();
+    }, LOOK_MS).unref();
   }
 
   /** Ends all workers that main started: SIGTERM, after a while SIGKILL. */
@@ -208,7 +230,8 @@ export class WorkerPool {
     while (this.#waiting.length > 0) {
       const link = this.#leastLoaded();
       if (link === null) break;
-      const connection = this.#waiting.shift();
+      // The newest: those at the other end of a long queue have mostly given up.
+      const connection = this.#waiting.pop();
       if (connection) this.#options.begin(link, connection);
     }
     this.#refill();

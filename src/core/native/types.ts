@@ -118,11 +118,26 @@ export interface NativeIo {
   listenUnix(path: string, mode: number): number;
   connectUnix(path: string): number;
   listenTcp(address: string, port: number, backlog: number): number;
+  /** TCP_DEFER_ACCEPT: a connection is accepted when its first bytes are there, or after about `seconds` without any. */
+  deferAccept(fd: number, seconds: number): void;
+  /**
+   * Makes a socket that a service manager passed like those of listenTcp and bindUdp, and tells what it is. ENOTSOCK when
+   * the descriptor is something else.
+   */
+  adoptSocket(fd: number): { kind: 'tcp' | 'udp' | 'other'; local: SocketAddress };
+  /** One datagram to a unix socket; a leading '@' stands for the abstract namespace. Never blocks (EAGAIN). */
+  sendToUnix(path: string, text: string): void;
   /** null when nothing waits (EAGAIN). Works on TCP and unix listeners; the new descriptor is non-blocking, close-on-exec, TCP_NODELAY. */
   accept(fd: number): Accepted | null;
+  /** Looks whether something has arrived, and takes nothing: null when not, false at the end of the stream. */
+  hasBytes(fd: number): boolean | null;
+  /** The peer has closed its side or the connection is broken, whatever still waits to be read. */
+  hungUp(fd: number): boolean;
   /** Addresses of a connected socket (for descriptors that somebody else accepted). */
   socketAddresses(fd: number): { remote: SocketAddress; local: SocketAddress };
   peerCredentials(fd: number): PeerCredentials;
+  /** Supplementary groups of the peer of a unix socket when it connected (SO_PEERGROUPS). */
+  peerGroups(fd: number): number[];
   /** Unconnected UDP listener with packet info. */
   bindUdp(address: string, port: number): number;
   /** null on EAGAIN. Datagrams over 64 KiB cannot occur. */

@@ -16,6 +16,7 @@ import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { leaveRings } from '../native/rings.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
+import { ServiceNotifier } from '../service/notify.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { FileStore } from './file-store.js';
 import { allVhosts, lockDownSecmod, needsOf, refuseNewNeeds } from './lockdown.js';
@@ -59,6 +60,7 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
+  const service = new ServiceNotifier({ io: native.io, log });
   const plugins = await loadAuthPlugins(...pluginLists(args.dataDir));
   const needs = needsOf(allVhosts(config), plugins);
   const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
@@ -94,6 +96,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
   ];
   const stop = (signal: NodeJS.Signals): void => {
     log.info({ signal }, 'stopping');
+    service.stopping('ending');
     for (const timer of timers) clearInterval(timer);
     listener.close();
     Promise.all([secmod.close(), store.close()]).then(
@@ -110,6 +113,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
   process.on('SIGHUP', () => log.debug('SIGHUP ignored'));
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   log.info({ path, vhosts: vhosts.names }, 'secmod is ready');
+  service.ready(`listening on ${path}`);
 }
 
 /** Sessions beside the socket, one file for each server: `secmod.sock` has `secmod.state`. */

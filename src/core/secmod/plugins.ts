@@ -20,6 +20,8 @@ import { installedList, linkedList } from '../plugins/lists.js';
 import { assertTrusted } from './plugin-trust.js';
 
 const HOOK = 'vpn:auth-backends';
+/** Commands of oclif itself (autocomplete): no back ends, and no code for a process that holds keys. */
+const OCLIF_OWN = '@oclif/';
 const API_VERSION: ApiVersion = 1;
 /** Three levels up from here, in the sources and in the build. */
 const OWN_PACKAGE = fileURLToPath(new URL('../../../package.json', import.meta.url));
@@ -53,6 +55,7 @@ export async function loadAuthPlugins(...lists: readonly string[]): Promise<Auth
   };
   for (const list of lists) {
     for (const plugin of readPackage(list).oclif?.plugins ?? []) {
+      if (plugin.startsWith(OCLIF_OWN)) continue;
       try {
         await runHooks(plugin, list, hookOptions);
       } catch (error) {

@@ -25,9 +25,10 @@ export async function runWorker(argv: readonly string[]): Promise<void> {
     await serve(args, log);
   } catch (error) {
     log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
-    process.exitCode = 1;
+    // Nothing is on its way to anybody.
+    process.exit(1);
   }
-  // Open handles of a failed start must not keep the process.
+  // Open handles must not keep the process.
   setTimeout(() => process.exit(), FLUSH_MS).unref();
 }
 

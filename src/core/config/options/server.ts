@@ -75,6 +75,12 @@ export const serverOptions = {
     format: 'path',
     doc: 'Socket for the occtl program, with use-occtl; empty: /var/run/occtl.socket.',
   }),
+  'control-group': text('', {
+    ...GN,
+    ...main,
+    since: 'ocvpn',
+    doc: 'Group whose members may use `vpn ctl` as root does; empty: root alone.',
+  }),
   'pid-file': text('', {
     ...GN,
     ...main,

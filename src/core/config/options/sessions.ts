@@ -25,6 +25,13 @@ export const sessionOptions = {
     min: 0,
     doc: 'Connections of one address (IPv6: of its /64) that have no tunnel yet, 0: no limit.',
   }),
+  'max-pending': num(128, {
+    ...G,
+    ...main,
+    since: 'ocvpn',
+    min: 0,
+    doc: 'Connections of all addresses that have no tunnel yet; a further one takes the place of the oldest. 0: no limit.',
+  }),
   'rate-limit-ms': num(0, {
     ...G,
     ...main,
