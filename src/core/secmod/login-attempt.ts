@@ -30,6 +30,8 @@ const WRONG_PASSWORD = 'Login failed.\nPlease enter your password.';
 /** Bounds of SEC_AUTH_REPLY and SECM_SESSION_REPLY (ipc/messages.ts). */
 const MAX_MESSAGE_BYTES = 1024;
 const MAX_NAME_BYTES = 64;
+/** plugin-api. */
+const MAX_ACCOUNTING_STATE_BYTES = 8192;
 
 export const FAILED: Reply = {
   reply: 'FAILED',
@@ -54,6 +56,7 @@ export class LoginAttempt {
   #userName: string;
   #groupName: string;
   #settings: SessionSettings | null = null;
+  #accountingState = '';
   #prompt = { message: '', counter: 0 };
   #tries = 0;
   /** The back end has not made its step yet. */
@@ -145,6 +148,7 @@ export class LoginAttempt {
     switch (step.result) {
       case 'ok':
         this.#settings = step.session ?? null;
+        this.#accountingState = step.accountingState ?? '';
         return this.#take(step.userName, step.groups) ? 'accept' : 'reject';
       case 'prompt':
         this.#prompt = { message: shorten(step.message), counter: step.counter };
@@ -174,8 +178,12 @@ export class LoginAttempt {
       this.#deps.log.info({ user: userName, group: wanted }, 'the user is not in the selected group');
       return false;
     }
-    if (Buffer.byteLength(userName) > MAX_NAME_BYTES || Buffer.byteLength(group) > MAX_NAME_BYTES) {
-      this.#deps.log.error({ client: this.#init.client }, 'the back end gave a name that is too long');
+    const names = [userName, group];
+    if (
+      names.some((name) => Buffer.byteLength(name) > MAX_NAME_BYTES) ||
+      Buffer.byteLength(this.#accountingState) > MAX_ACCOUNTING_STATE_BYTES
+    ) {
+      this.#deps.log.error({ client: this.#init.client }, 'the back end gave a text that is too long');
       return false;
     }
     this.#userName = userName;
@@ -226,6 +234,7 @@ export class LoginAttempt {
       userName: this.#userName,
       groupName: this.#groupName,
       settings: this.#settings,
+      accountingState: this.#accountingState,
       ipv4Seed: ipv4Seed(this.#userName, config['predictable-ips']),
       expires: expiryFrom(this.#nowSec(), lifetimesOf(config)),
     });

@@ -6,7 +6,7 @@ import type { ServerConfig } from '../config/schema.js';
 import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
-import type { AccountedSession } from '../plugin-api/index.js';
+import type { AccountedSession, SessionSettings } from '../plugin-api/index.js';
 import { mainHandlers } from './main-handlers.js';
 import { Sessions } from './sessions.js';
 import type { StateStore } from './state-store.js';
@@ -61,18 +61,34 @@ export class Secmod {
       log: options.log,
     });
     this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
+    this.vhosts.changeSessions = (vhost, matches, change) => this.#changeSessions(vhost, matches, change);
   }
 
   /** For an accounting back end: ends its sessions, by main while their tunnels are open. */
   async #endSessions(vhost: string, matches: (session: AccountedSession) => boolean): Promise<number> {
     const doomed = await this.sessions.openOnes(vhost, matches);
     for (const { safeId } of doomed) {
-      const asked = await this.#main?.call('SECM_END_SESSION', { safeId }, { timeoutMs: END_REPLY_MS });
+      const asked = await this.#endTunnels(safeId, false);
       const lingers = this.vhosts.get(vhost)?.config['persistent-cookies'] === true;
       // The end of its last tunnel ends the session, with the final counts.
       if (!asked?.body.count || lingers) await this.sessions.terminate((each) => each.safeId === safeId);
     }
     return doomed.length;
+  }
+
+  /** For an accounting back end: the tunnels of a session only take what has changed when they are opened. */
+  async #changeSessions(
+    vhost: string,
+    matches: (session: AccountedSession) => boolean,
+    change: SessionSettings,
+  ): Promise<number> {
+    const changed = await this.sessions.change(vhost, matches, change);
+    for (const { safeId } of changed) await this.#endTunnels(safeId, true);
+    return changed.length;
+  }
+
+  #endTunnels(safeId: string, reconnect: boolean) {
+    return this.#main?.call('SECM_END_SESSION', { safeId, reconnect }, { timeoutMs: END_REPLY_MS });
   }
 
   /** Who may connect: main as root or as our own user; workers as the user that main named, too. null refuses. */
@@ -126,6 +142,7 @@ export class Secmod {
   async close(): Promise<void> {
     this.#main?.close();
     await Promise.all([...this.#workers].map((logins) => logins.close()));
+    await this.sessions.endAccounting();
     await this.vhosts.close();
   }
 
