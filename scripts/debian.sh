@@ -11,7 +11,10 @@ test_packages=(
   'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'tcpdump=tcpdump'
   'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl'
   'freeradius=freeradius' 'freeradius-utils=radclient'
+  'krb5-kdc=krb5kdc' 'krb5-admin-server=kadmin.local' 'krb5-user=kinit'
+  'krb5-k5tls=/usr/share/doc/krb5-k5tls'
   'libssl-dev=/usr/include/openssl/ssl.h' 'libpam0g-dev=/usr/include/security/pam_appl.h'
+  'libkrb5-dev=/usr/include/gssapi/gssapi_krb5.h'
   'groff-base=groff'
 )
 

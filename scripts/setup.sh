@@ -54,7 +54,7 @@ build_addon() { # folder with binding.gyp
   done
   node node_modules/node-gyp/bin/node-gyp.js configure build -C "$1" --nodedir="$node_root" --jobs=max
 }
-# An addon of a plugin may need headers that are not there: `system-headers` lists them, HEADER PACKAGE a line. The
+# Addons of plugins use headers of native/src/io. An addon of a plugin may need headers that are not there: `system-headers` lists them, HEADER PACKAGE a line. The
 # server runs without such a plugin.
 missing_headers() { # folder; prints the packages
   local header package
@@ -71,7 +71,7 @@ for folder in native src/plugins/*/native; do
     continue
   fi
   name=addon-${folder//\//-}
-  hash=$({ content_hash "$folder"/src "$folder"/*.{gyp,cc,h} package-lock.json && echo "$node_root"; } | sha256sum | cut -d' ' -f1)
+  hash=$({ content_hash "$folder"/src "$folder"/*.{gyp,cc,h} native/src/io package-lock.json && echo "$node_root"; } | sha256sum | cut -d' ' -f1)
   in_place "$name" "$hash" "$folder/build/Release" ||
     step "$name" "$hash" "If the cause is not clear, remove $folder/build and try again." "building the addon in $folder …" build_addon "$folder"
 done

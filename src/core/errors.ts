@@ -32,6 +32,11 @@ export const catalogue = {
     say: '{protocol} port {port} on {address} cannot be opened: {reason}.',
     mend: 'Check listen-host and udp-listen-host.',
   },
+  OCS_METRICS: {
+    fatalFor: 'process',
+    say: 'The metrics cannot be served at {address}: {reason}.',
+    mend: 'Choose another address with metrics-listen.',
+  },
   OCS_NO_IPV6: {
     fatalFor: 'request',
     say: 'This machine has no IPv6; listening on IPv4 only.',

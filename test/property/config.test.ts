@@ -25,6 +25,7 @@ const ip = fc.constantFrom('10.1.2.3', '192.0.2.1', 'fd00::1');
 const path = fc.constantFrom('/etc/x.pem', './relative', '/with a/blank', '/with#hash');
 const byFormat: Record<NonNullable<OptionSpec['format']>, fc.Arbitrary<string>> = {
   address: ip,
+  'listen-address': fc.constantFrom('127.0.0.1:9467', '[::1]:1', '/run/m.sock'),
   auth: fc.constantFrom(
     'plain[passwd=/a b,otp=/c]',
     'pam',

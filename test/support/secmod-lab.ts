@@ -68,6 +68,7 @@ export class SecmodLab {
   readonly main: MainEnd;
   readonly bans: Body<'SECM_BAN_IP'>[] = [];
   readonly stats: Body<'SECM_STATS'>[] = [];
+  readonly steps: Body<'SECM_LOGIN_STEP'>[] = [];
   readonly logged: string[] = [];
   /** What main answers to SECM_BAN_IP. */
   banAllowed = true;
@@ -131,6 +132,9 @@ export class SecmodLab {
       SECM_END_SESSION: () => ({ count: 0 }),
       SECM_STATS: (body) => {
         this.stats.push(body);
+      },
+      SECM_LOGIN_STEP: (body) => {
+        this.steps.push(body);
       },
     };
     const options = this.secmod.accept('main', PEER);

@@ -86,6 +86,10 @@ export class WorkerHarness {
   cookieReply: 'OK' | 'FAILED' = 'OK';
   /** What main answers to WORKER_RESUME. */
   resumeReply: 'OK' | 'FAILED' = 'OK';
+  /** What secmod answers to SEC_KDC_REQUEST. */
+  kdcReply: Body<'SEC_KDC_REPLY'> = { reply: null, reason: 'no KDC' };
+  /** What main answers to BAN_IP. */
+  banAllowed = true;
   /** Identities of the tun descriptors that were sent. */
   readonly tuns: string[] = [];
   port = 0;
@@ -222,9 +226,13 @@ export class WorkerHarness {
       },
       AUTH_COOKIE_REQ: (body) => this.#answerCookie(body),
       SESSION_INFO: note('SESSION_INFO'),
+      HANDSHAKE: note('HANDSHAKE'),
       TUN_MTU: note('TUN_MTU'),
       CLI_STATS: note('CLI_STATS'),
-      BAN_IP: () => ({ allowed: true }),
+      BAN_IP: (body) => {
+        this.#record(this.toMain, 'BAN_IP', body);
+        return { allowed: this.banAllowed };
+      },
       CLIENT_CLOSED: note('CLIENT_CLOSED'),
     };
     const mainEnd: ChannelOptions<'main', 'worker'> = {
@@ -273,6 +281,10 @@ export class WorkerHarness {
       SEC_AUTH_CONT: (body) => {
         this.#record(this.toSecmod, 'SEC_AUTH_CONT', body);
         return logins.next(body.client, Buffer.from(body.password).toString());
+      },
+      SEC_KDC_REQUEST: (body) => {
+        this.#record(this.toSecmod, 'SEC_KDC_REQUEST', body);
+        return this.kdcReply;
       },
       SEC_CLI_STATS: (body) => this.#record(this.toSecmod, 'SEC_CLI_STATS', body),
     };

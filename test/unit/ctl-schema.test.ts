@@ -1,4 +1,5 @@
 /** docs/schema is what the verbs say, real answers fit it, and occtl's JSON has occtl's keys. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
@@ -14,6 +15,7 @@ import { verbSchema } from '../../src/core/control/schema-docs.js';
 import { completions, parseLine } from '../../src/core/control/shell.js';
 import { rates } from '../../src/core/control/top.js';
 import { type PlainVerb, type VerbName, verbs } from '../../src/core/control/verbs.js';
+import { noDrops } from '../../src/core/main/clients.js';
 import { controlHandlers, eventData } from '../../src/core/main/control-handlers.js';
 import { addClient, cookieRequest, FakeWorker, makeSessions, SID, secmodSession } from './main-support.js';
 
@@ -161,7 +163,7 @@ function goldenKeys(name: string): string[] {
 describe("occtl's JSON has the keys of ocserv 1.5.0 in their order", () => {
   it.each(['users', 'status', 'sessions', 'iroutes', 'points'])('%s', async (what) => {
     const { handlers, client, sessions } = await populated();
-    sessions.info(client, '(TLS1.3)', '(DTLS1.2)');
+    sessions.reports.info(client, '(TLS1.3)', '(DTLS1.2)');
     const [user] = usersJson(handlers.user({ name: 'alice' }));
     const [openCookie] = cookiesJson((await handlers.sessions()).filter(({ inUse }) => inUse === 0));
     const shown: Record<string, [object | undefined, string]> = {
@@ -214,8 +216,14 @@ test('top shows what was transferred between two looks, busiest first', async ()
     ),
   );
   const before = handlers.users();
-  sessions.count(other, { bytesIn: 4000, bytesOut: 2000, packetsIn: 1, packetsOut: 1 });
-  sessions.count(client, { bytesIn: 10, bytesOut: 0, packetsIn: 1, packetsOut: 1 });
+  sessions.reports.count(other, {
+    bytesIn: 4000,
+    bytesOut: 2000,
+    packetsIn: 1,
+    packetsOut: 1,
+    drops: noDrops(),
+  });
+  sessions.reports.count(client, { bytesIn: 10, bytesOut: 0, packetsIn: 1, packetsOut: 1, drops: noDrops() });
   expect(rates(before, handlers.users(), 2)).toMatchObject([
     { user: 'bob', rx: 2000, tx: 1000 },
     { user: 'alice', rx: 5, tx: 0 },

@@ -3,9 +3,10 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { callControl } from '../../src/core/control/client.js';
+import { callControl, followEvents } from '../../src/core/control/client.js';
 import type { StatusData, UserData } from '../../src/core/control/results.js';
 import {
+  eventText,
   formatAge,
   formatBytes,
   statusText,
@@ -140,6 +141,22 @@ describe('the control socket', () => {
     expect(stops()).toBe(1);
   });
 
+  it('begins a stream of events with who is there, then tells each change', async () => {
+    const { handlers, client } = await populated();
+    serve(handlers);
+    const stream = followEvents(path);
+    const first = await stream.next();
+    expect(first.value).toMatchObject({ type: 'present', reason: null, user: { id: client.id } });
+    if (!client.session) throw new Error('no session');
+    feed.publish({ type: 'adopted', client, session: client.session, reason: null, time: 9 });
+    const { value: event } = await stream.next();
+    expect(event).toMatchObject({ type: 'adopted', time: 9, user: { id: client.id } });
+    expect(event && eventText(event)).toMatch(
+      /^default: adopted user 'alice' \(\d+\) from 198\.51\.100\.7 with IP/,
+    );
+    await stream.return(undefined);
+  });
+
   it('says what is not there', async () => {
     serve((await populated()).handlers);
     for (const call of [
@@ -246,7 +263,7 @@ describe('text for people', () => {
 
   it('shortens the DTLS cipher to what differs', async () => {
     const { handlers, sessions, client } = await populated();
-    sessions.update(client, { dtlsCipher: '(DTLS1.2)-(PSK)-(AES-256-GCM)', dtlsActive: true });
+    sessions.reports.update(client, { dtlsCipher: '(DTLS1.2)-(PSK)-(AES-256-GCM)', dtlsActive: true });
     expect(usersText(handlers.users())).toContain(' (AES-256-GCM) connected');
   });
 

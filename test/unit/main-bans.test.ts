@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { BanTable } from '../../src/core/main/bans.js';
+import { type BanOptions, BanTable } from '../../src/core/main/bans.js';
 
 let now = 1000;
-const table = (values: { maxScore?: number; maxEntries?: number; isLocal?: (ip: string) => boolean } = {}) =>
+const table = (values: Partial<BanOptions> = {}) =>
   new BanTable({
     maxScore: 80,
     banTimeSec: 300,
@@ -17,6 +17,31 @@ beforeEach(() => {
 });
 
 describe('BanTable', () => {
+  it('tells once when a ban begins, and when it is lifted', () => {
+    const changes: unknown[] = [];
+    const bans = table({ onChange: (entry) => changes.push(entry) });
+    bans.add('192.0.2.1', 79);
+    expect(changes).toEqual([]);
+    bans.add('192.0.2.1', 1);
+    bans.add('192.0.2.1', 10);
+    expect(changes).toEqual([{ ip: '192.0.2.1', score: 80, expires: 1300 }]);
+    bans.unban('192.0.2.1');
+    expect(changes[1]).toEqual({ ip: '192.0.2.1', score: 80, expires: 0 });
+    bans.unban('192.0.2.1');
+    expect(changes).toHaveLength(2);
+  });
+
+  it('takes over bans of an earlier main, but none whose time is over', () => {
+    const bans = table();
+    bans.restore([
+      { ip: '192.0.2.1', score: 90, expires: 1001 },
+      { ip: '192.0.2.2', score: 90, expires: 1000 },
+    ]);
+    expect([bans.isBanned('192.0.2.1'), bans.isBanned('192.0.2.2')]).toEqual([true, false]);
+    now = 1001;
+    expect(bans.isBanned('192.0.2.1')).toBe(false);
+  });
+
   it('refuses an address at the limit, not below it', () => {
     const bans = table();
     expect(bans.add('192.0.2.1', 79)).toBe(true);

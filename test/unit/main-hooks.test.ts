@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parsePorts } from '../../src/core/config/fw-ports.js';
 import { decode, encode } from '../../src/core/control/protobuf.js';
+import { noDrops } from '../../src/core/main/clients.js';
 import { firewallRules } from '../../src/core/main/firewall.js';
 import { ProxyReader } from '../../src/core/main/proxy-reader.js';
 import { runScript } from '../../src/core/main/script.js';
@@ -131,6 +132,7 @@ describe('scripts', () => {
       bytesOut: 6,
       packetsIn: 1,
       packetsOut: 1,
+      drops: noDrops(),
     });
     expect(await opening).toMatchObject({ reply: 'FAILED', reason: 'the client is gone' });
     await parts.hooks.idle();

@@ -36,6 +36,7 @@ describe('a main that starts again', () => {
     expect(resumed).toMatchObject({ id: client.id, state: 'COMPLETED', remote: client.remote });
     expect(resumed?.session).toEqual({
       ...client.session,
+      awaitsBaseline: true,
       sid: Buffer.from(SID),
       dtlsSessionId: expect.anything(),
     });
@@ -44,6 +45,7 @@ describe('a main that starts again', () => {
     expect(after.secmod.resumed).toMatchObject([
       { client: client.id, userName: 'alice', ip: '198.51.100.7' },
     ]);
+    expect(after.events).toMatchObject([{ type: 'adopted', reason: null, client: { id: client.id } }]);
     const other = await openTunnel(after, randomBytes(32));
     expect(other.session.ipv4).not.toBe(session.ipv4);
   });
@@ -208,8 +210,10 @@ describe('the state file of main', () => {
   const start = () => {
     const state = new MainState(path, silent);
     const stats = new ServerStats(5, state.savedStats);
-    state.open(() => stats.snapshot());
-    return { state, stats };
+    const { bans } = makeSessions();
+    bans.restore(state.savedBans);
+    state.open({ stats: () => stats.snapshot(), bans: () => bans.snapshot() });
+    return { state, stats, bans };
   };
 
   it('gives the next main the key, other handles and the figures', () => {
@@ -223,6 +227,17 @@ describe('the state file of main', () => {
     expect(handles).not.toContain(second.state.nextHandle());
     expect(second.stats).toMatchObject({ totalSessions: 1, startedAt: 5, period: { bytesIn: 3, errors: 1 } });
     expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('gives the next main the bans in force, not the points below the limit', () => {
+    const first = start();
+    first.bans.add('192.0.2.9', 80);
+    first.bans.add('192.0.2.10', 79);
+    first.state.touch();
+    first.state.flush();
+    const second = start();
+    expect(second.bans.list()).toEqual([{ ip: '192.0.2.9', score: 80, expires: 2300 }]);
+    expect(second.bans.isBanned('192.0.2.9')).toBe(true);
   });
 
   it('begins anew after an orderly stop, and when it cannot be believed', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { noDrops } from '../../src/core/main/clients.js';
 import {
   addClient,
   cookieRequest,
@@ -180,7 +181,7 @@ describe('closing', () => {
     const client = addClient(clients);
     await sessions.open(client, cookieRequest(client.id));
     clock.now += 60;
-    const counters = { bytesIn: 10, bytesOut: 20, packetsIn: 1, packetsOut: 2 };
+    const counters = { bytesIn: 10, bytesOut: 20, packetsIn: 1, packetsOut: 2, drops: noDrops() };
     sessions.close(client, 'idle-timeout', '', counters);
     sessions.close(client, 'error', 'again', null);
     expect(secmod.closed).toMatchObject([
@@ -245,9 +246,9 @@ describe('what a worker reports', () => {
     secmod.answer = ({ sid }) => secmodSession(sid, { config: sessionConfig({ mtu: 1400 }) });
     const client = addClient(clients);
     await sessions.open(client, cookieRequest(client.id));
-    for (const mtu of [67, 1401, 0xffff_ffff]) sessions.setMtu(client, mtu);
+    for (const mtu of [67, 1401, 0xffff_ffff]) sessions.reports.setMtu(client, mtu);
     expect(devices.mtus).toEqual([]);
-    sessions.setMtu(client, 1400);
+    sessions.reports.setMtu(client, 1400);
     expect(devices.mtus).toEqual([{ ifindex: 1, mtu: 1400 }]);
     expect(client.session?.mtu).toBe(1400);
   });
@@ -256,8 +257,25 @@ describe('what a worker reports', () => {
     const { sessions, clients } = makeSessions();
     const client = addClient(clients);
     await sessions.open(client, cookieRequest(client.id));
-    sessions.count(client, { bytesIn: 10, bytesOut: 5, packetsIn: 2, packetsOut: 1 });
-    sessions.count(client, { bytesIn: 3, bytesOut: 9, packetsIn: 1, packetsOut: 4 });
-    expect(client.session?.counters).toEqual({ bytesIn: 10, bytesOut: 9, packetsIn: 2, packetsOut: 4 });
+    sessions.reports.count(client, {
+      bytesIn: 10,
+      bytesOut: 5,
+      packetsIn: 2,
+      packetsOut: 1,
+      drops: noDrops(),
+    });
+    sessions.reports.count(client, {
+      bytesIn: 3,
+      bytesOut: 9,
+      packetsIn: 1,
+      packetsOut: 4,
+      drops: noDrops(),
+    });
+    expect(client.session?.counters).toEqual({
+      bytesIn: 10,
+      bytesOut: 9,
+      packetsIn: 2,
+      packetsOut: 4,
+    });
   });
 });

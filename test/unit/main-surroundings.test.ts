@@ -261,13 +261,14 @@ describe('listening sockets', () => {
 
 describe('Acceptor', () => {
   function setUp(maxClients: number) {
-    const { clients, bans } = makeSessions();
+    const { clients, bans, stats } = makeSessions();
     const assigned: Connection[] = [];
     const closed: number[] = [];
     const pauses: boolean[] = [];
     const acceptor = new Acceptor({
       clients,
       bans,
+      stats,
       log: silent,
       hmacKey: new Uint8Array(32),
       connectionPoints: 1,

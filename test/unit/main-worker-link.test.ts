@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Channel, Handlers } from '../../src/core/ipc/api.js';
 import { joinChannels } from '../../src/core/ipc/memory-channel.js';
+import { noDrops } from '../../src/core/main/clients.js';
 import { type Connection, WorkerLink } from '../../src/core/main/worker-link.js';
 import { addClient, cookieRequest, makeSessions, silent } from './main-support.js';
 
@@ -51,7 +52,7 @@ function connectWorker(parts: Parts, pid: number, own = true) {
   return { link, worker, client, violations, adopted, closed };
 }
 
-const counts = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
+const counts = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, drops: noDrops() };
 
 afterEach(() => vi.restoreAllMocks());
 

@@ -238,3 +238,50 @@ describe('files of the server', () => {
     expect((await askOnce(`GET ${path}`)).head).toMatch(/^HTTP\/1\.1 404 /);
   });
 });
+
+describe('kkdcp', () => {
+  /** An AS-REQ of one byte, with its length, as a KDC-PROXY-MESSAGE; all of it is ASCII but the tags. */
+  const message = Buffer.from('300ba009040700000003 6a0102'.replace(' ', ''), 'hex');
+  const proxy = { kkdcp: ['/KdcProxy'], 'ban-points-kkdcp': 3 };
+
+  async function post(path: string, body: Buffer) {
+    const client = await connect();
+    client.send(`POST ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n`);
+    client.send(body);
+    return await client.reply();
+  }
+
+  it('a question goes to secmod, after main has counted it; the answer is in the same form', async () => {
+    await start(proxy);
+    harness.kdcReply = { reply: Buffer.from('OK'), reason: '' };
+    const { head, body } = await post('/KdcProxy?x', message);
+    expect(head).toMatch(
+      /^HTTP\/1\.1 200 OK\r\nContent-Type: application\/kerberos\r\nContent-Length: 12\r\n/,
+    );
+    expect(body.slice(-6)).toBe('\0\0\0\x02OK');
+    expect(harness.received('BAN_IP')).toEqual([expect.objectContaining({ score: 3 })]);
+    expect(harness.received('SEC_KDC_REQUEST')).toEqual([
+      { vhost: 'default', path: '/KdcProxy', realm: '', message: new Uint8Array([0x6a, 1, 2]) },
+    ]);
+  });
+
+  it.each([
+    ['the KDC does not answer', message, true, /^HTTP\/1\.1 502 no KDC\r\n/],
+    ['it is no question', Buffer.from('x'), true, /^HTTP\/1\.1 502 Not a Kerberos request\r\n/],
+    ['the address is banned by now', message, false, /^HTTP\/1\.1 502 Too many requests\r\n/],
+  ])('502 when %s', async (_, body, allowed, expected) => {
+    await start(proxy);
+    harness.banAllowed = allowed;
+    expect((await post('/KdcProxy', body)).head).toMatch(expected);
+    expect(harness.received('SEC_KDC_REQUEST')).toHaveLength(body === message && allowed ? 1 : 0);
+  });
+
+  it('other paths start a login, and camouflage hides the proxy, too', async () => {
+    await start({ ...proxy, camouflage: true, camouflage_secret: 'open-sesame' });
+    expect((await post('/KdcProxy', message)).head).toMatch(/^HTTP\/1\.1 404 /);
+    harness.stop();
+    await start(proxy);
+    expect((await post('/KdcProxyX', message)).body).toContain('username');
+    expect(harness.received('SEC_KDC_REQUEST')).toEqual([]);
+  });
+});

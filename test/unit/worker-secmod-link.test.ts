@@ -30,6 +30,7 @@ class Secmod {
         this.passwords.push(Buffer.from(password).toString());
         return { reply: 'OK', sid, userName: 'u', message: '', passwdCounter: 0, banner: '' };
       },
+      SEC_KDC_REQUEST: () => ({ reply: null, reason: '' }),
       SEC_CLI_STATS: ({ bytesIn }) => {
         this.reported.push(bytesIn);
       },

@@ -3,8 +3,6 @@
 #include <dirent.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,6 +13,8 @@
 #include <ctime>
 #include <memory>
 #include <string>
+
+#include "io/seccomp.h"
 
 namespace ocvpn::io {
 namespace {
@@ -47,17 +47,9 @@ Status empty_capabilities() {
   return Done{};
 }
 
-// prctl(PR_SET_NO_NEW_PRIVS) is per thread, and libuv's and V8's threads exist already. A seccomp filter with
-// TSYNC carries the flag to all of them (seccomp(2)); this one allows everything.
-Status set_no_new_privs() {
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return last_error("prctl PR_SET_NO_NEW_PRIVS");
-  sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-  const sock_fprog program{1, &allow};
-  const long diverging = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-  if (diverging < 0) return last_error("seccomp");
-  if (diverging > 0) return SysError{"seccomp", EPERM, "thread " + std::to_string(diverging) + " cannot follow"};
-  return Done{};
-}
+// prctl(PR_SET_NO_NEW_PRIVS) is per thread, and libuv's and V8's threads exist already. A filter carries the flag to
+// all of them (seccomp(2)); this one allows everything.
+Status set_no_new_privs() { return SeccompFilter(SeccompAction::allow()).install(); }
 
 // True when /proc/self/task/<tid>/status shows neither permitted nor effective capabilities. A thread that has
 // ended meanwhile has none.

@@ -20,6 +20,9 @@ export function parseAuthMethod(text: string): AuthMethod | string {
   return { name: match[1] ?? '', options };
 }
 
+/** `plain[passwd=/etc/ocserv/ocpasswd]` is `plain`. */
+export const methodName = (text: string): string => text.split('[', 1)[0]?.trim() ?? '';
+
 function splitOption(part: string): [string, string] {
   const equals = part.indexOf('=');
   const key = equals < 0 ? '' : part.slice(0, equals).trim();

@@ -1,6 +1,8 @@
 /** The syntax of texts, by the names that the schema uses. Each check returns what is wrong, or null. */
 import { parseAuthMethod } from './auth-method.js';
 import { parsePorts } from './fw-ports.js';
+import { parseKkdcp } from './kkdcp.js';
+import { parseListenAddress } from './listen-address.js';
 import { isDefaultRoute, isIp, parseNetwork } from './networks.js';
 import type { Format } from './option-spec.js';
 
@@ -10,7 +12,6 @@ const LABEL = '[\\p{L}\\p{N}_](?:[\\p{L}\\p{N}_-]*[\\p{L}\\p{N}_])?';
 const DOMAIN = new RegExp(`^(?:\\*\\.)?${LABEL}(?:\\.${LABEL})*\\.?$`, 'u');
 /** RFC 9110 section 5.6.2: token, then the colon. */
 const HEADER = /^[!#$%&'*+.^_`|~\w-]+\s*:/;
-const KKDCP = /^\/\S*\s+\S+\s+(?:udp|tcp)@(?:\[[0-9a-f:.]+\]|[^\s:[\]]+):\d{1,5}$/i;
 
 const matches =
   (what: string, test: (text: string) => boolean) =>
@@ -55,7 +56,11 @@ export const formats: Readonly<Record<Format, (text: string) => string | null>> 
     /^[^[\]]+(?:\[[^[\]]+\])?$/.test(text),
   ),
   header: matches('is not of the form "Name: value"', (text) => HEADER.test(text)),
-  kkdcp: matches('is not of the form "/path REALM udp|tcp@host:port"', (text) => KKDCP.test(text)),
+  kkdcp: matches('is not of the form "/path REALM udp|tcp@host:port"', (text) => parseKkdcp(text) !== null),
+  'listen-address': matches(
+    'is neither "address:port" nor the path of a socket',
+    (text) => parseListenAddress(text) !== null,
+  ),
   directory: path,
   file: path,
   path,

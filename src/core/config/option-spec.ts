@@ -25,6 +25,7 @@ export type Format =
   | 'ipv4'
   | 'ipv6'
   | 'kkdcp'
+  | 'listen-address'
   | 'network'
   | 'path'
   | 'ports'

@@ -4,6 +4,8 @@
  * file or a key, and no other user's settings, ever reach the process that talks to strangers.
  */
 import { VpnError } from '../errors.js';
+import { methodName } from './auth-method.js';
+import { parseKkdcp } from './kkdcp.js';
 import { type OptionName, type OptionValue, options, type ServerConfig, type VhostConfig } from './schema.js';
 
 /** The options that the schema marks for workers. */
@@ -34,11 +36,9 @@ export function workerConfig(config: ServerConfig, identity: Pick<WorkerConfig, 
 function project(vhost: VhostConfig): Record<string, unknown> {
   const pairs = workerOptionNames.map((name) => [name, vhost[name]]);
   const methods = { auth: vhost.auth.map(methodName), 'enable-auth': vhost['enable-auth'].map(methodName) };
-  return { name: vhost.name, ...Object.fromEntries(pairs), ...methods };
+  const kkdcp = vhost.kkdcp.map((text) => parseKkdcp(text)?.path);
+  return { name: vhost.name, ...Object.fromEntries(pairs), ...methods, kkdcp };
 }
-
-/** `plain[passwd=/etc/ocserv/ocpasswd]` is `plain` for a worker. */
-const methodName = (method: string): string => method.split('[', 1)[0]?.trim() ?? '';
 
 /** Reads WORKER_CONFIG's JSON. @throws VpnError OCS_CONFIG when an option is missing or of the wrong type. */
 export function parseWorkerConfig(json: string): WorkerConfig {

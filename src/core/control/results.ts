@@ -110,9 +110,12 @@ export const banShape = record({
 });
 
 export const eventShape = record({
-  type: oneOf(['connected', 'disconnected']),
+  type: oneOf(
+    ['present', 'connected', 'adopted', 'disconnected'],
+    'present: it was there when the stream began; adopted: it outlived an earlier main.',
+  ),
   time: time(),
-  reason: orNull(text(), 'Why a session ended, null for one that begins.'),
+  reason: orNull(text(), 'Why a session ended, null otherwise.'),
   user: userShape,
 });
 

@@ -199,7 +199,8 @@ export const pointsText = (bans: readonly BanData[]): string =>
 export function eventText({ type, reason, time, user }: EventData): string {
   const { session, id, remoteIp } = user;
   const who = `${session?.vhost ?? 'default'}: ${type} user '${session?.userName ?? ''}' (${id})`;
-  if (type === 'connected') return `${who} from ${remoteIp} with IP ${session?.ipv4 ?? session?.ipv6 ?? ''}`;
+  if (type !== 'disconnected')
+    return `${who} from ${remoteIp} with IP ${session?.ipv4 ?? session?.ipv6 ?? ''}`;
   return `${who} (reason: ${reason}, time: ${formatAge(time - user.connectedAt).trim()})`;
 }
 

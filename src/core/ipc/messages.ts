@@ -63,18 +63,29 @@ const leaseText = () => str(512);
 const byteCounts = { bytesIn: u64(), bytesOut: u64() };
 
 /** Disconnect reasons with ocserv's numbers as order (1-based). */
-export const discReason = () =>
-  oneOf(
-    'unspecified',
-    'user-disconnect',
-    'server-disconnect',
-    'idle-timeout',
-    'dpd-timeout',
-    'error',
-    'session-timeout',
-    'temporary-disconnect',
-    'health-probe',
-  );
+export const discReasons = [
+  'unspecified',
+  'user-disconnect',
+  'server-disconnect',
+  'idle-timeout',
+  'dpd-timeout',
+  'error',
+  'session-timeout',
+  'temporary-disconnect',
+  'health-probe',
+] as const;
+export const discReason = () => oneOf(...discReasons);
+
+/** Packets of one tunnel that were dropped; only grow. */
+const drops = () =>
+  struct({
+    tooBig: u64(),
+    malformed: u64(),
+    source: u64(),
+    rateLimit: u64(),
+    tunFull: u64(),
+    replay: u64(),
+  });
 
 /** group_cfg: per-session configuration, vhost defaults already merged with group and user. null: not set. */
 export const groupConfig = () =>
@@ -335,6 +346,25 @@ export const messages = {
     doc: 'Whether CONNECT with this cookie would be allowed; nothing changes.',
   }),
 
+  SEC_KDC_REQUEST: message({
+    id: 141,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_KDC_REPLY',
+    maxBytes: 128 * 1024,
+    body: { vhost: str(255), path: str(255), realm: str(510), message: bytes(1, 64 * 1024) },
+    doc: 'A client asks the KDC that kkdcp has for this path (of several the one of the realm). message: as on UDP.',
+  }),
+  SEC_KDC_REPLY: message({
+    id: 142,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    maxBytes: 128 * 1024,
+    body: { reply: opt(bytes(0, 64 * 1024)), reason: str(256) },
+    doc: 'What the KDC says, or why nothing came.',
+  }),
+
   // ------------------------------------------------------------ open session
   AUTH_COOKIE_REQ: message({
     id: 4,
@@ -505,6 +535,13 @@ export const messages = {
     },
     doc: 'What was negotiated; again whenever DTLS comes up or goes down.',
   }),
+  HANDSHAKE: message({
+    id: 28,
+    from: 'worker',
+    to: 'main',
+    body: { client: client(), channel: oneOf('tls', 'dtls'), milliseconds: u32() },
+    doc: 'A handshake is complete, and how long it took; for the metrics.',
+  }),
   TUN_MTU: message({
     id: 11,
     from: 'worker',
@@ -527,7 +564,14 @@ export const messages = {
     from: 'worker',
     to: 'main',
     when: ['COMPLETED'],
-    body: { client: client(), ...byteCounts, packetsIn: u64(), packetsOut: u64(), dtlsActive: bool() },
+    body: {
+      client: client(),
+      ...byteCounts,
+      packetsIn: u64(),
+      packetsOut: u64(),
+      drops: drops(),
+      dtlsActive: bool(),
+    },
     doc: 'Interim counters (only grow).',
   }),
   SEC_CLI_STATS: message({
@@ -574,6 +618,7 @@ export const messages = {
       ...byteCounts,
       packetsIn: u64(),
       packetsOut: u64(),
+      drops: drops(),
     },
     doc: 'Last message about a client; its handle is dead.',
   }),
@@ -624,6 +669,17 @@ export const messages = {
       maxAuthTimeMs: u32(),
     },
     doc: 'Periodic figures for show status.',
+  }),
+  SECM_LOGIN_STEP: message({
+    id: 235,
+    from: 'secmod',
+    to: 'main',
+    body: {
+      method: str(32),
+      result: oneOf('accepted', 'prompted', 'wrong', 'rejected', 'failed'),
+      milliseconds: u32(),
+    },
+    doc: 'A back end has made a step of a login, and how long it took; for the metrics.',
   }),
   SECM_LIST_COOKIES: message({
     id: 246,

@@ -5,15 +5,20 @@ import type { Accepted } from '../native/types.js';
 import type { BanTable } from './bans.js';
 import type { ClientTable } from './clients.js';
 import type { ProxyReader } from './proxy-reader.js';
+import { Quiet } from './quiet.js';
+import type { ServerStats } from './server-stats.js';
 import type { Connection, WorkerLink } from './worker-link.js';
 
 const DEFAULT_MAX_CLIENTS = 8192;
 /** Accepting goes on when the number of clients has fallen below this part of the limit. */
 const RESUME_AT = 0.9;
+/** Refusals of one address are told at the level info once in this time. Seconds. */
+const TELL_EVERY_SEC = 60;
 
 export interface AcceptorOptions {
   readonly clients: ClientTable;
   readonly bans: BanTable;
+  readonly stats: Pick<ServerStats, 'connectionRefused'>;
   readonly log: Logger;
   readonly hmacKey: Uint8Array;
   readonly connectionPoints: number;
@@ -39,11 +44,13 @@ export interface AcceptorOptions {
 
 export class Acceptor {
   readonly #options: AcceptorOptions;
+  readonly #told: Quiet;
   #full = false;
   #slowedDown: NodeJS.Timeout | null = null;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
+    this.#told = new Quiet(options.now, TELL_EVERY_SEC);
   }
 
   get #limit(): number {
@@ -59,10 +66,8 @@ export class Acceptor {
 
   /** A connection of which the client's address is known. */
   admit({ fd, remote, local }: Accepted): void {
-    const { closeFd, assign, log } = this.#options;
-    const refusal = this.#refusal(remote.address);
-    if (refusal !== null) {
-      log.debug({ ip: remote.address }, `${refusal}; connection closed`);
+    const { closeFd, assign } = this.#options;
+    if (this.#refuses(remote.address)) {
       closeFd(fd);
       return;
     }
@@ -78,7 +83,7 @@ export class Acceptor {
       log.error('listen-proxy-proto cannot be used with workers that bring their connection; it was refused');
       return false;
     }
-    if (clients.size >= this.#limit || this.#refusal(connection.remote.address) !== null) return false;
+    if (clients.size >= this.#limit || this.#refuses(connection.remote.address)) return false;
     this.begin(link, connection);
     return true;
   }
@@ -111,11 +116,22 @@ export class Acceptor {
     if (this.#slowedDown) clearTimeout(this.#slowedDown);
   }
 
-  /** Why a connection of this address is not taken, null if it is. */
-  #refusal(ip: string): string | null {
+  /** Whether a connection of this address is not taken, which is counted and logged. */
+  #refuses(ip: string): boolean {
+    const { log, stats } = this.#options;
+    const refusal = this.#refusal(ip);
+    if (refusal === null) return false;
+    stats.connectionRefused(refusal);
+    // Once in a while for each address: a flood must not fill the log.
+    const level = this.#told.isDue(ip) ? 'info' : 'debug';
+    log[level]({ ip, reason: refusal }, 'connection refused');
+    return true;
+  }
+
+  #refusal(ip: string): 'banned' | 'pending-limit' | null {
     const { bans, clients, connectionPoints, maxPending } = this.#options;
-    if (bans.isBanned(ip) || !bans.add(ip, connectionPoints)) return 'banned address';
-    return maxPending > 0 && clients.pendingOf(ip) >= maxPending ? 'too many logins of this address' : null;
+    if (bans.isBanned(ip) || !bans.add(ip, connectionPoints)) return 'banned';
+    return maxPending > 0 && clients.pendingOf(ip) >= maxPending ? 'pending-limit' : null;
   }
 
   /** rate-limit-ms: gives those who wait for a worker time before the next connection is taken. */

@@ -18,6 +18,8 @@ export interface BanOptions {
   readonly isLocal: (ip: string) => boolean;
   /** Entries kept at most, the oldest go first: an attacker with many addresses must not fill main's memory. */
   readonly maxEntries?: number;
+  /** A ban begins, or is lifted before its time (`expires` 0). */
+  readonly onChange?: (entry: BanEntry) => void;
 }
 
 export interface BanEntry {
@@ -51,8 +53,9 @@ export class BanTable {
     if (entry.expires === 0) {
       entry.score += points;
       if (entry.score >= maxScore) entry.expires = now() + banTimeSec;
+      if (entry.score > 0) this.#store(key, entry);
+      if (entry.expires !== 0) this.#changed(key, entry);
     }
-    if (entry.score > 0) this.#store(key, entry);
     return entry.expires === 0 || this.#options.isLocal(ip);
   }
 
@@ -72,7 +75,23 @@ export class BanTable {
 
   /** Forgets an address. False if there was nothing. */
   unban(ip: string): boolean {
-    return this.#entries.delete(banKey(ip));
+    const key = banKey(ip);
+    const entry = this.#current(key);
+    this.#entries.delete(key);
+    if (entry !== null && entry.expires !== 0) this.#changed(key, { ...entry, expires: 0 });
+    return entry !== null;
+  }
+
+  /** The bans in force, the oldest first: what outlives a main that is killed. */
+  snapshot(): BanEntry[] {
+    return this.list().filter((entry) => entry.expires !== 0);
+  }
+
+  /** Bans of the main before. Those that are over by now are left out. */
+  restore(bans: readonly BanEntry[]): void {
+    const now = this.#options.now();
+    for (const { ip, score, expires } of bans)
+      if (expires > now) this.#store(ip, { score, since: now, expires });
   }
 
   /** All entries that still count. */
@@ -82,12 +101,16 @@ export class BanTable {
   }
 
   bannedCount(): number {
-    return this.list().filter((entry) => entry.expires !== 0).length;
+    return this.snapshot().length;
   }
 
   /** Drops what time has made meaningless. */
   expire(): void {
     for (const key of this.#entries.keys()) this.#current(key);
+  }
+
+  #changed(ip: string, { score, expires }: Points): void {
+    this.#options.onChange?.({ ip, score, expires });
   }
 
   #current(key: string): Points | null {

@@ -33,6 +33,14 @@ export interface Counters {
   packetsOut: number;
 }
 
+/** Packets that were dropped, by reason. */
+export type Drops = Body<'CLI_STATS'>['drops'];
+
+/** A worker's report about a tunnel. */
+export interface Report extends Counters {
+  readonly drops: Drops;
+}
+
 /** A tunnel: what exists from AUTH_COOKIE_REP to CLIENT_CLOSED. */
 export interface Session {
   readonly sid: Uint8Array;
@@ -60,6 +68,9 @@ export interface Session {
   dtlsCipher: string;
   dtlsActive: boolean;
   readonly counters: Counters;
+  readonly drops: Drops;
+  /** Adopted: the first report tells what was counted before this process began. */
+  awaitsBaseline: boolean;
 }
 
 export interface Client {
@@ -72,6 +83,8 @@ export interface Client {
   /** Seconds since the epoch. */
   readonly acceptedAt: number;
   state: ClientState;
+  /** Its TLS handshake is complete. */
+  secure: boolean;
   session: Session | null;
   /** Set when the server ended it: CLIENT_CLOSED is then not the client's own doing. */
   ending: { readonly reason: CloseReason; readonly stolen: boolean } | null;
@@ -157,6 +170,7 @@ export class ClientTable {
       origRemoteIp: entry.origRemoteIp,
       acceptedAt: entry.acceptedAt,
       state: START,
+      secure: false,
       session: null,
       ending: null,
       udpIp: null,
@@ -216,6 +230,12 @@ export class ClientTable {
   }
 }
 
+/** For the log: the connection, and the session once there is one. */
+export const idsOf = ({ id, session }: Pick<Client, 'id' | 'session'>) => ({
+  client: id,
+  ...(session && { session: session.safeId }),
+});
+
 /** 1, 2, 3, … and after 2^32 − 1 from the beginning. */
 function countFrom(first: number): () => number {
   let next = first;
@@ -250,10 +270,29 @@ function removeFrom(index: Map<string, Set<Client>>, key: string, client: Client
 /** Counters of a tunnel that has carried nothing. */
 export const ZERO: Counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
 
-/** Counters only grow: smaller values are not believed. */
-export function raise(known: Counters, reported: Counters): void {
-  known.bytesIn = Math.max(known.bytesIn, reported.bytesIn);
-  known.bytesOut = Math.max(known.bytesOut, reported.bytesOut);
-  known.packetsIn = Math.max(known.packetsIn, reported.packetsIn);
-  known.packetsOut = Math.max(known.packetsOut, reported.packetsOut);
+export const noDrops = (): Drops => ({
+  tooBig: 0,
+  malformed: 0,
+  source: 0,
+  rateLimit: 0,
+  tunFull: 0,
+  replay: 0,
+});
+
+/** Takes a report over and returns what is new in it. Counts only grow: smaller values are not believed. */
+export function raise(session: Pick<Session, 'counters' | 'drops'>, reported: Report): Report {
+  return {
+    ...raiseEach(session.counters, reported),
+    drops: raiseEach(session.drops, reported.drops),
+  };
+}
+
+function raiseEach<C extends Record<keyof C, number>>(known: C, reported: C): C {
+  const grown = { ...known };
+  for (const name of Object.keys(known) as (keyof C)[]) {
+    const more = Math.max(0, reported[name] - known[name]);
+    grown[name] = more as C[keyof C];
+    known[name] = (known[name] + more) as C[keyof C];
+  }
+  return grown;
 }

@@ -1,4 +1,5 @@
 /** The control socket of `vpn ctl`: JSON lines (see control/verbs.ts). */
+import type { EventData } from '../control/results.js';
 import {
   MAX_REQUEST,
   type ParsedRequest,
@@ -56,8 +57,8 @@ export class ControlProtocol implements AdminProtocol {
     try {
       const parsed = parseRequest(request.toString('utf8'));
       if (parsed.verb !== 'events') return reply({ ok: true, data: await dispatch(handlers, parsed) });
-      peer.stream(events.subscribe((event) => peer.push(reply({ ok: true, data: eventData(event) }))));
-      return Buffer.alloc(0);
+      peer.stream(events.subscribe((event) => peer.push(line(eventData(event)))));
+      return Buffer.concat((await presentSessions(handlers)).map(line));
     } catch (error) {
       const known =
         error instanceof VpnError
@@ -72,6 +73,14 @@ export class ControlProtocol implements AdminProtocol {
     }
   }
 }
+
+/** Who is connected already, as the first lines of a stream of events. */
+async function presentSessions(handlers: VerbHandlers): Promise<EventData[]> {
+  const users = (await handlers.users({})).filter(({ session }) => session !== null);
+  return users.map((user) => ({ type: 'present', time: user.now, reason: null, user }));
+}
+
+const line = (event: EventData): Buffer => reply({ ok: true, data: event });
 
 const reply = (body: object): Buffer => Buffer.from(`${JSON.stringify({ v: PROTOCOL_VERSION, ...body })}\n`);
 

@@ -1,11 +1,11 @@
 /** The sockets of the administrator: that of `vpn ctl`, and with use-occtl that of the occtl program. */
-import { lstatSync, unlinkSync } from 'node:fs';
 import type { Logger } from '../log.js';
 import { type ControlDeps, controlHandlers } from './control-handlers.js';
 import { type ControlIo, ControlServer } from './control-server.js';
 import type { EventFeed } from './event-feed.js';
 import { OcctlServer } from './occtl-server.js';
 import type { RunPaths } from './paths.js';
+import { removeSocket } from './socket-file.js';
 
 export interface ControlSocketsOptions {
   readonly io: ControlIo;
@@ -47,9 +47,4 @@ export class ControlSockets {
     this.#control.close();
     removeSocket(this.#paths.control);
   }
-}
-
-/** Removes a socket file; anything else with that name is not ours to remove. */
-function removeSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }

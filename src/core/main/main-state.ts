@@ -1,14 +1,15 @@
 /**
- * What main must know again after it was killed: the key of its tickets, which handles were given out, and the figures
- * of `show status`. One small file in the run directory, for root only; an orderly stop removes it, since then no
+ * What main must know again after it was killed: the key of its tickets, which handles were given out, the figures
+ * of `show status`, and who is banned. One small file in the run directory, for root only; an orderly stop removes it, since then no
  * tunnel is left that could come back.
  */
 import { randomBytes } from 'node:crypto';
 import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Logger } from '../log.js';
+import type { BanEntry } from './bans.js';
 import type { StatsSnapshot } from './server-stats.js';
 
-const VERSION = 1;
+const VERSION = 2;
 const KEY_BYTES = 32;
 /** Handles are reserved in blocks, so that not every connection writes the file. */
 const HANDLE_BLOCK = 1024;
@@ -20,6 +21,13 @@ interface StateFile {
   readonly key: string;
   readonly nextHandle: number;
   readonly stats: StatsSnapshot | null;
+  readonly bans: readonly BanEntry[];
+}
+
+/** Where the state is taken from whenever it is written. */
+export interface StateSources {
+  readonly stats: () => StatsSnapshot;
+  readonly bans: () => readonly BanEntry[];
 }
 
 export class MainState {
@@ -27,9 +35,11 @@ export class MainState {
   readonly ticketKey: Buffer;
   /** Figures of the main before, null after an orderly stop. */
   readonly savedStats: StatsSnapshot | null;
+  /** Bans of the main before. */
+  readonly savedBans: readonly BanEntry[];
   readonly #path: string;
   readonly #log: Logger;
-  readonly #stats: { snapshot: (() => StatsSnapshot) | null } = { snapshot: null };
+  #sources: StateSources | null = null;
   #next: number;
   #reserved: number;
   #timer: NodeJS.Timeout | null = null;
@@ -41,13 +51,14 @@ export class MainState {
     const found = read(path, log);
     this.ticketKey = found ? Buffer.from(found.key, 'base64') : randomBytes(KEY_BYTES);
     this.savedStats = found?.stats ?? null;
+    this.savedBans = found?.bans ?? [];
     this.#next = found?.nextHandle ?? 1;
     this.#reserved = this.#next;
   }
 
   /** Writes the file for the first time. Throws the file system's error: without it no tunnel could come back. */
-  open(snapshot: () => StatsSnapshot): void {
-    this.#stats.snapshot = snapshot;
+  open(sources: StateSources): void {
+    this.#sources = sources;
     this.#write();
   }
 
@@ -62,7 +73,7 @@ export class MainState {
     return handle;
   };
 
-  /** The figures have changed; written in a moment. */
+  /** Figures or bans have changed; written in a moment. */
   touch(): void {
     this.#timer ??= setTimeout(() => this.#save(), SAVE_DELAY_MS).unref();
   }
@@ -94,7 +105,8 @@ export class MainState {
       v: VERSION,
       key: this.ticketKey.toString('base64'),
       nextHandle: this.#reserved,
-      stats: this.#stats.snapshot?.() ?? null,
+      stats: this.#sources?.stats() ?? null,
+      bans: this.#sources?.bans() ?? [],
     };
     const temporary = `${this.#path}.new`;
     rmSync(temporary, { force: true });
@@ -119,13 +131,14 @@ function read(path: string, log: Logger): StateFile | null {
 }
 
 function isState(state: Partial<StateFile>): state is StateFile {
-  const { v, key, nextHandle, stats } = state;
+  const { v, key, nextHandle, stats, bans } = state;
   return (
     v === VERSION &&
     typeof key === 'string' &&
     Buffer.from(key, 'base64').length === KEY_BYTES &&
     Number.isInteger(nextHandle) &&
     Number(nextHandle) > 0 &&
-    typeof stats === 'object'
+    typeof stats === 'object' &&
+    Array.isArray(bans)
   );
 }

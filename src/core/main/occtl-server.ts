@@ -153,7 +153,7 @@ export class OcctlServer implements AdminProtocol {
         const { type, reason, user } = eventData(event);
         const [number, text] = REASONS[reason ?? ''] ?? [null, null];
         const update = {
-          connected: type === 'connected',
+          connected: type !== 'disconnected',
           disconReason: number,
           disconReasonText: text,
           user: { user: [userMessage(user)] },

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import type { Client, ClientTable, ClientWorker, Session } from './clients.js';
+import { type Client, type ClientTable, type ClientWorker, noDrops, type Session, ZERO } from './clients.js';
 import type { LeaseTable } from './leases.js';
 import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
@@ -79,6 +79,7 @@ export class Resumption {
       { client: id, user: session.userName, worker: worker.pid },
       'tunnel of an earlier server adopted',
     );
+    sessions.adopted(client, session);
     this.#present(client, session);
     return client;
   }
@@ -89,9 +90,8 @@ export class Resumption {
     reservations.release(session.safeId);
     if (other) leases.release(other.id);
     if (!leases.restore(client.id, session.lease)) return null;
-    const counters = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
-    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false, counters };
-    return { ...session, ...changing };
+    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false };
+    return { ...session, ...changing, counters: { ...ZERO }, drops: noDrops(), awaitsBaseline: true };
   }
 
   #present(client: Client, session: Session): void {

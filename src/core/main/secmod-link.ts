@@ -264,7 +264,7 @@ export class SecmodLink implements SecmodCalls {
   }
 
   #onClose(channel: SecmodChannel, violation: Error | null): void {
-    if (violation) this.#options.stats.violations++;
+    if (violation) this.#options.stats.violation();
     if (channel !== this.#current) return;
     this.#current = null;
     this.#up = Promise.withResolvers();
@@ -283,6 +283,7 @@ export class SecmodLink implements SecmodCalls {
       try {
         if (this.#child) await endChild(this.#child, GRACE_MS);
         await this.#open();
+        this.#options.stats.secmodRestarted();
         this.#options.log.info({ secmod: this.pid, attempts: failures }, 'secmod is back');
         return;
       } catch (error) {
@@ -297,6 +298,7 @@ export class SecmodLink implements SecmodCalls {
       SECM_BAN_IP: ({ ip, score }) => ({ allowed: bans.add(ip, score) }),
       SECM_END_SESSION: ({ safeId, reconnect }) => ({ count: endSession(safeId, reconnect) }),
       SECM_STATS: (report) => stats.secmod(report),
+      SECM_LOGIN_STEP: (step) => stats.loginStep(step),
     };
   }
 }

@@ -1,6 +1,11 @@
-/** Figures of `show status`: since the start, and since the last reset. */
+/**
+ * What has happened, as figures: those of `show status` (since the start, and since the last reset), and the counters
+ * of the metrics (since this process began).
+ */
 import type { Body } from '../ipc/messages.js';
 import type { CloseReason } from '../native/types.js';
+import type { Drops, Report } from './clients.js';
+import { Metrics } from './metrics/metrics.js';
 
 export interface Period {
   /** Seconds since the epoch. */
@@ -33,6 +38,15 @@ const emptyPeriod = (since: number): Period => ({
   mtuMax: 0,
 });
 
+const DROP_REASONS = {
+  tooBig: 'too-big',
+  malformed: 'malformed',
+  source: 'source',
+  rateLimit: 'rate-limit',
+  tunFull: 'tun-full',
+  replay: 'replay',
+} as const satisfies Record<keyof Drops, string>;
+
 /** What of the figures outlives a main that is killed. */
 export interface StatsSnapshot {
   readonly startedAt: number;
@@ -54,6 +68,8 @@ export class ServerStats {
   tlsDbEntries = 0;
   avgAuthTimeMs = 0;
   maxAuthTimeMs = 0;
+
+  readonly metrics = new Metrics();
 
   /** `saved`: figures to go on with. */
   constructor(now: number, saved: StatsSnapshot | null = null) {
@@ -77,6 +93,7 @@ export class ServerStats {
   /** A tunnel ended. */
   sessionClosed(reason: CloseReason, seconds: number, bytesIn: number, bytesOut: number): void {
     const { period } = this;
+    this.metrics.count('ocvpn_sessions_closed_total', { reason });
     this.totalSessions++;
     period.sessionsClosed++;
     if (reason === 'session-timeout') period.timedOut++;
@@ -86,6 +103,56 @@ export class ServerStats {
     period.sessionSecMax = Math.max(period.sessionSecMax, seconds);
     period.bytesIn += bytesIn;
     period.bytesOut += bytesOut;
+  }
+
+  sessionBegan(how: 'opened' | 'adopted'): void {
+    this.metrics.count(how === 'opened' ? 'ocvpn_sessions_opened_total' : 'ocvpn_sessions_adopted_total');
+  }
+
+  /** What tunnels have carried and dropped since they were last asked. */
+  traffic({ bytesIn, bytesOut, packetsIn, packetsOut, drops }: Report): void {
+    const { metrics } = this;
+    metrics.count('ocvpn_tunnel_bytes_total', { direction: 'in' }, bytesIn);
+    metrics.count('ocvpn_tunnel_bytes_total', { direction: 'out' }, bytesOut);
+    metrics.count('ocvpn_tunnel_packets_total', { direction: 'in' }, packetsIn);
+    metrics.count('ocvpn_tunnel_packets_total', { direction: 'out' }, packetsOut);
+    for (const [name, count] of Object.entries(drops) as [keyof Drops, number][])
+      metrics.count('ocvpn_dropped_packets_total', { reason: DROP_REASONS[name] }, count);
+  }
+
+  handshake({ channel, milliseconds }: Pick<Body<'HANDSHAKE'>, 'channel' | 'milliseconds'>): void {
+    this.metrics.observe('ocvpn_handshake_seconds', { channel }, milliseconds / 1000);
+  }
+
+  handshakeFailed(): void {
+    this.metrics.count('ocvpn_handshake_failures_total');
+  }
+
+  connectionRefused(reason: 'banned' | 'pending-limit' | 'no-worker'): void {
+    this.metrics.count('ocvpn_refused_connections_total', { reason });
+  }
+
+  banned(): void {
+    this.metrics.count('ocvpn_bans_total');
+  }
+
+  violation(): void {
+    this.violations++;
+    this.metrics.count('ocvpn_ipc_violations_total');
+  }
+
+  workerFailed(): void {
+    this.metrics.count('ocvpn_worker_failures_total');
+  }
+
+  secmodRestarted(): void {
+    this.metrics.count('ocvpn_secmod_restarts_total');
+  }
+
+  /** A prompt ends no attempt, but took its time. */
+  loginStep({ method, result, milliseconds }: Body<'SECM_LOGIN_STEP'>): void {
+    this.metrics.observe('ocvpn_auth_seconds', { method }, milliseconds / 1000);
+    if (result !== 'prompted') this.metrics.count('ocvpn_auth_attempts_total', { method, result });
   }
 
   mtu(mtu: number): void {

@@ -16,7 +16,7 @@ import type { IpcListener } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
 import { Acceptor } from './acceptor.js';
-import { BanTable } from './bans.js';
+import type { BanTable } from './bans.js';
 import { startWorker } from './child.js';
 import { ClientTable } from './clients.js';
 import { ControlSockets } from './control-sockets.js';
@@ -28,16 +28,19 @@ import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
 import { bindAll, resolveHost, TcpListener, UdpListener } from './listeners.js';
 import { MainState } from './main-state.js';
+import type { MetricsEndpoint } from './metrics/endpoint.js';
+import { serveMetrics } from './metrics/serve.js';
 import { Nat } from './nat-service.js';
 import { socketsIn } from './netns.js';
 import type { RunPaths } from './paths.js';
 import { PidFile } from './pid-file.js';
-import { type Identity, localAddressCheck } from './preflight.js';
+import type { Identity } from './preflight.js';
 import { ProxyReader } from './proxy-reader.js';
 import { Reloader, type ReloadResult } from './reloader.js';
 import { Reservations } from './reservations.js';
 import { Resumption } from './resume.js';
 import { refuseIfLive } from './run-dir.js';
+import { runningBans } from './running-bans.js';
 import { RunningConfig } from './running-config.js';
 import { SecmodLink } from './secmod-link.js';
 import { ServerStats } from './server-stats.js';
@@ -100,6 +103,7 @@ export class Server {
   readonly #udpListeners: UdpListener[] = [];
   #ipcListener: IpcListener | null = null;
   #control: ControlSockets | null = null;
+  #metrics: MetricsEndpoint | null = null;
   readonly #pidFile: PidFile;
   #history: History | null = null;
   #maintenance: NodeJS.Timeout | null = null;
@@ -116,21 +120,9 @@ export class Server {
     this.#state = new MainState(paths.state, log);
     this.#clients = new ClientTable(this.#state.nextHandle);
     this.#stats = new ServerStats(nowSec(), this.#state.savedStats);
-    const common = { log, clients: this.#clients, now: nowSec };
+    const common = { log, clients: this.#clients, stats: this.#stats, now: nowSec };
     // Options that a reload may change are read anew at each use.
-    this.#bans = new BanTable({
-      get maxScore() {
-        return running.main['max-ban-score'];
-      },
-      get banTimeSec() {
-        return running.main['ban-time'];
-      },
-      get resetTimeSec() {
-        return running.main['ban-reset-time'];
-      },
-      now: nowSec,
-      isLocal: localAddressCheck(nowMs),
-    });
+    this.#bans = runningBans({ running, stats: this.#stats, state: this.#state, log, now: nowSec, nowMs });
     this.#secmod = new SecmodLink({
       path: paths.secmod,
       command: options.secmodCommand,
@@ -163,7 +155,6 @@ export class Server {
       record: (client, reason) => this.#history?.put(historyRow(client, reason, nowSec())),
       bans: this.#bans,
       secmod: this.#secmod,
-      stats: this.#stats,
       hooks: this.#hooks,
       get ping() {
         return running.main['ping-leases'] ? ping : null;
@@ -202,9 +193,7 @@ export class Server {
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
       closeFd: (fd) => io.close(fd),
-      onViolation: () => {
-        this.#stats.violations++;
-      },
+      stats: this.#stats,
     });
     this.#proxy = new ProxyReader({ io, log, onConnection: (accepted) => this.#acceptor.admit(accepted) });
     this.#acceptor = new Acceptor({
@@ -267,22 +256,26 @@ export class Server {
     this.#reservations.restoreAll(await this.#secmod.leases());
     await this.#nat.start();
     await this.#pool.start();
+    const parts = {
+      clients: this.#clients,
+      bans: this.#bans,
+      stats: this.#stats,
+      secmod: this.#secmod,
+      pool: this.#pool,
+    };
     this.#control = new ControlSockets({
       ...this.#options,
       events: this.#events,
       deps: {
-        clients: this.#clients,
+        ...parts,
         sessions: this.#sessions,
-        bans: this.#bans,
-        stats: this.#stats,
-        secmod: this.#secmod,
-        pool: this.#pool,
         now: nowSec,
         reload: () => this.reload(),
         stop: this.#options.onStopRequest,
       },
     });
     this.#control.useOcctl(this.#running.main['use-occtl']);
+    this.#metrics = await serveMetrics(this.#running, this.#options.log, parts);
     this.#reloader.watchKeys();
     this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS);
     this.#pauseAccepting(false);
@@ -344,6 +337,8 @@ export class Server {
     for (const listener of listeners) listener.close();
     this.#control?.close();
     this.#control = null;
+    this.#metrics?.close();
+    this.#metrics = null;
     this.#pidFile.remove();
     this.#ipcListener?.close();
     this.#ipcListener = null;
@@ -353,7 +348,7 @@ export class Server {
   #claimRunDir(): void {
     const { io, ipc, log, paths, identity } = this.#options;
     refuseIfLive(io, paths);
-    this.#state.open(() => this.#stats.snapshot());
+    this.#state.open({ stats: () => this.#stats.snapshot(), bans: () => this.#bans.snapshot() });
     this.#ipcListener = ipc.listen({
       path: paths.main,
       mode: this.#options.startWorkers ? 0o600 : 0o666,

@@ -12,7 +12,15 @@ import type { Logger } from '../log.js';
 import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
 import { acceptedReply } from './accepted-reply.js';
 import type { BanTable } from './bans.js';
-import { type Client, type ClientTable, type Counters, raise, type Session, ZERO } from './clients.js';
+import {
+  type Client,
+  type ClientTable,
+  type Counters,
+  noDrops,
+  type Report,
+  type Session,
+  ZERO,
+} from './clients.js';
 import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
 import type { Reservations } from './reservations.js';
@@ -20,14 +28,13 @@ import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
 import { configureTun, retireTun } from './session-device.js';
 import type { SessionHooks } from './session-hooks.js';
+import { SessionReports } from './session-reports.js';
 import type { Tickets } from './tickets.js';
 
 /** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
 export const LINK_MTU = 1500;
 /** From TERMINATE to CLIENT_CLOSED, until the worker is made to end. */
 const TERMINATE_LIMIT_MS = 10_000;
-const MIN_TUN_MTU = 68;
-const MAX_TUN_MTU = 16384;
 /** Leases that are asked for one client (ping-leases), a second each. */
 const MAX_PINGED = 5;
 
@@ -65,9 +72,9 @@ export interface SessionsOptions {
   readonly onClosed: () => void;
 }
 
-/** A tunnel came up, or ended for a reason. */
+/** A tunnel came up, was taken over from an earlier main, or ended for a reason. */
 export interface SessionEvent {
-  readonly type: 'connected' | 'disconnected';
+  readonly type: 'connected' | 'adopted' | 'disconnected';
   readonly client: Client;
   readonly session: Session;
   readonly reason: CloseReason | null;
@@ -82,10 +89,13 @@ type OpenedSession = NonNullable<Body<'SECM_SESSION_REPLY'>['session']>;
 class Refused extends Error {}
 
 export class Sessions {
+  /** What workers report about open tunnels. */
+  readonly reports: SessionReports;
   readonly #options: SessionsOptions;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.reports = new SessionReports(options);
   }
 
   /** AUTH_COOKIE_REQ. Never throws for a refusal; the reply carries the tun descriptor when it is OK. */
@@ -121,23 +131,30 @@ export class Sessions {
     }
   }
 
+  /** A tunnel of an earlier main is in the table again. */
+  adopted(client: Client, session: Session): void {
+    this.#options.stats.sessionBegan('adopted');
+    this.#options.onEvent?.({ type: 'adopted', client, session, reason: null, time: this.#options.now() });
+  }
+
   /** The client is gone, whoever says so; undoes everything once. */
-  close(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
+  close(client: Client, reason: CloseReason, detail: string, last: Report | null): void {
     if (client.state === 'CLOSED') return;
-    this.#undo(client, reason, detail, counters);
+    this.#undo(client, reason, detail, last);
     this.#options.onClosed();
   }
 
-  #undo(client: Client, reason: CloseReason, detail: string, counters: Counters | null): void {
+  #undo(client: Client, reason: CloseReason, detail: string, last: Report | null): void {
     const { clients, leases, reservations, log, stats, bans, connectionPoints, now } = this.#options;
     clients.advance(client, 'closed');
     const { session } = client;
-    if (counters && session) raise(session.counters, counters);
+    if (last) this.reports.count(client, last);
     if (session) retireTun(this.#options, session);
     clients.remove(client);
     if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
     if (session === null) {
       leases.release(client.id);
+      if (!client.secure && reason !== 'health-probe') stats.handshakeFailed();
       log.debug({ client: client.id, ip: client.remote.address, reason, detail }, 'connection closed');
       return;
     }
@@ -207,43 +224,6 @@ export class Sessions {
     }, TERMINATE_LIMIT_MS).unref();
   }
 
-  /** TUN_MTU. Values out of range are ignored: the worker is not trusted with the device. */
-  setMtu(client: Client, mtu: number): void {
-    const { io, log, stats } = this.#options;
-    const { session } = client;
-    if (session === null) return;
-    if (mtu < MIN_TUN_MTU || mtu > (session.config.mtu || MAX_TUN_MTU)) {
-      log.warn({ client: client.id, mtu }, 'MTU out of range; kept as it was');
-      return;
-    }
-    try {
-      io.setInterfaceMtu(session.ifindex, mtu);
-    } catch (error) {
-      // The device goes when its worker closes it, perhaps just now.
-      log.debug({ client: client.id, device: session.tunName, err: error }, 'MTU not set');
-      return;
-    }
-    session.mtu = mtu;
-    stats.mtu(mtu);
-  }
-
-  /** SESSION_INFO; the first one of a session is the moment for host-update-script. */
-  info(client: Client, tlsCipher: string, dtlsCipher: string): void {
-    const { session } = client;
-    if (session?.tlsCipher === '') this.#options.hooks.hostKnown(client, session);
-    this.update(client, { tlsCipher, dtlsCipher, dtlsActive: dtlsCipher !== '' });
-  }
-
-  /** What SESSION_INFO and CLI_STATS say about the channels. */
-  update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive'>>): void {
-    if (client.session) Object.assign(client.session, change);
-  }
-
-  /** CLI_STATS: counters only grow. */
-  count(client: Client, counters: Counters): void {
-    if (client.session) raise(client.session.counters, counters);
-  }
-
   /** Lease and device. Runs without interruption. */
   #prepare(
     client: Client,
@@ -290,6 +270,7 @@ export class Sessions {
       throw new Refused(refusal);
     }
     clients.advance(client, 'opened');
+    this.#options.stats.sessionBegan('opened');
     this.#options.record(client, null);
     onEvent?.({ type: 'connected', client, session, reason: null, time: this.#options.now() });
     return { body: this.#accept(client, session, opened, tun), fds: [tun.fd] };
@@ -402,6 +383,8 @@ export class Sessions {
       dtlsCipher: '',
       dtlsActive: false,
       counters: { ...ZERO },
+      drops: noDrops(),
+      awaitsBaseline: false,
     };
   }
 

@@ -118,13 +118,14 @@ export class WorkerLink implements ClientWorker {
       WORKER_RESUME: (body) => this.#resume(body),
       AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
       SESSION_INFO: (body) => {
-        sessions.info(this.#client(body.client), body.tlsCiphersuite, body.dtlsCiphersuite);
+        sessions.reports.info(this.#client(body.client), body.tlsCiphersuite, body.dtlsCiphersuite);
       },
-      TUN_MTU: (body) => sessions.setMtu(this.#client(body.client), body.mtu),
+      HANDSHAKE: (body) => sessions.reports.handshake(this.#client(body.client), body),
+      TUN_MTU: (body) => sessions.reports.setMtu(this.#client(body.client), body.mtu),
       CLI_STATS: (body) => {
         const client = this.#client(body.client);
-        sessions.count(client, body);
-        sessions.update(client, { dtlsActive: body.dtlsActive });
+        sessions.reports.count(client, body);
+        sessions.reports.update(client, { dtlsActive: body.dtlsActive });
       },
       BAN_IP: (body) => ({ allowed: bans.add(this.#client(body.client).remote.address, body.score) }),
       CLIENT_CLOSED: (body) => {

@@ -8,6 +8,7 @@ import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
 import { backoffMs, type Child, describeExit, endChild } from './child.js';
+import type { ServerStats } from './server-stats.js';
 import { type Connection, WorkerLink, type WorkerLinkOptions } from './worker-link.js';
 
 /** Workers starting at the same time: Node's start costs CPU that connected clients need. */
@@ -38,7 +39,7 @@ export interface WorkerPoolOptions extends LinkDeps {
   readonly begin: (link: WorkerLink, connection: Connection) => void;
   readonly admitAdopted: WorkerLinkOptions['onAdopt'];
   readonly closeFd: (fd: number) => void;
-  readonly onViolation: () => void;
+  readonly stats: Pick<ServerStats, 'violation' | 'workerFailed' | 'connectionRefused'>;
 }
 
 interface OwnWorker {
@@ -135,6 +136,7 @@ export class WorkerPool {
   /** Takes an accepted connection; it waits here until a worker can have it. */
   assign(connection: Connection): void {
     if (this.#waiting.length >= MAX_WAITING) {
+      this.#options.stats.connectionRefused('no-worker');
       this.#options.log.warn({ ip: connection.remote.address }, 'no worker in sight; connection closed');
       if (connection.fd !== null) this.#options.closeFd(connection.fd);
       return;
@@ -272,6 +274,7 @@ export class WorkerPool {
     }, START_LIMIT_MS);
     const exit = await child.exited;
     clearTimeout(limit);
+    if (exit.code !== 0 && !this.#stopping) this.#options.stats.workerFailed();
     this.#onExit(entry, describeExit(exit));
   }
 
@@ -304,7 +307,7 @@ export class WorkerPool {
     const child = this.#children.get(link.pid)?.child;
     const lost = () => link.lost(violation?.message ?? `worker ${link.pid} closed its channel`);
     if (violation) {
-      this.#options.onViolation();
+      this.#options.stats.violation();
       lost();
       child?.kill('SIGKILL');
     } else if (child) {
@@ -317,7 +320,7 @@ export class WorkerPool {
 
   #cutOff(link: WorkerLink, detail: string): void {
     this.#options.log.error({ worker: link.pid, detail }, 'worker broke the protocol and is cut off');
-    this.#options.onViolation();
+    this.#options.stats.violation();
     link.lost('its worker broke the protocol');
     // A worker that lives would come back with its clients.
     this.#kill(link);

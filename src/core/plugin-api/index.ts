@@ -38,7 +38,15 @@ export interface AuthBackendManifest {
   readonly options: Readonly<Record<string, BackendOptionSpec>>;
   /** Wrong answers in one login before it fails for good; 0: the conversation alone decides. */
   readonly maxTries: number;
+  /** What the client shows to it; absent: 'password'. */
+  readonly credential?: Credential;
 }
+
+/**
+ * 'password': a user name and answers to prompts; 'certificate': LoginContext.certificate, without a prompt;
+ * 'negotiate': tokens of HTTP's Negotiate (SPNEGO), one an answer. Only the first one has the user type a name.
+ */
+export type Credential = 'password' | 'certificate' | 'negotiate';
 
 export interface BackendOptionSpec {
   readonly type: 'string' | 'number' | 'boolean';
@@ -193,6 +201,8 @@ export type Step =
       readonly session?: SessionSettings;
       /** Text that accounting gets with the session, at most 8192 bytes; no secret. */
       readonly accountingState?: string;
+      /** Last token for the client, with the credential 'negotiate'. */
+      readonly token?: Uint8Array;
     }
   | {
       readonly result: 'prompt';
@@ -200,6 +210,8 @@ export type Step =
       readonly message: string;
       /** 0: the password; n: the nth further factor. */
       readonly counter: number;
+      /** For the client, with the credential 'negotiate'; absent or empty before its first one. */
+      readonly token?: Uint8Array;
     }
   | {
       readonly result: 'fail';

@@ -3,6 +3,7 @@
  * conversation are turned into the table's events here, and its effects are carried out.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { methodName } from '../config/auth-method.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { Conversation, SessionSettings, Step } from '../plugin-api/index.js';
@@ -10,7 +11,7 @@ import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.mach
 import { expiryFrom, keyOf, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
 import { ipv4Seed, lifetimesOf } from './sessions.js';
 import type { StateStore } from './state-store.js';
-import type { LoginStatistics } from './statistics.js';
+import type { LoginStatistics, LoginStep } from './statistics.js';
 import type { Vhost } from './vhosts.js';
 
 type Init = Body<'SEC_AUTH_INIT'>;
@@ -32,6 +33,11 @@ const MAX_MESSAGE_BYTES = 1024;
 const MAX_NAME_BYTES = 64;
 /** plugin-api. */
 const MAX_ACCOUNTING_STATE_BYTES = 8192;
+
+const RESULTS = { ok: 'accepted', prompt: 'prompted', fail: 'wrong' } as const satisfies Record<
+  Step['result'],
+  LoginStep['result']
+>;
 
 export const FAILED: Reply = {
   reply: 'FAILED',
@@ -130,18 +136,29 @@ export class LoginAttempt {
 
   async #advance(run: () => Promise<Step>): Promise<Reply> {
     this.#busy = true;
+    const startedMs = this.#deps.nowMs();
     try {
       const step = await Promise.race([run(), aborted(this.#abort.signal)]);
+      const endedMs = this.#deps.nowMs();
       const event = await this.#eventOf(step);
+      const refused = step.result === 'ok' && event === 'reject';
+      this.#tell(refused ? 'rejected' : RESULTS[step.result], endedMs - startedMs);
       return this.#isPending() ? await this.#apply(event) : FAILED;
     } catch (error) {
       // Ended meanwhile, by abandon() or by an answer out of turn: that was dealt with there.
       if (!this.#isPending()) return FAILED;
+      this.#tell('failed', this.#deps.nowMs() - startedMs);
       this.#deps.log.error({ client: this.#init.client, user: this.#userName, err: error }, 'login aborted');
       return await this.#apply('reject');
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** For the metrics: what came of a step of the back end, and how long it took. */
+  #tell(result: LoginStep['result'], milliseconds: number): void {
+    const method = methodName(this.#vhost.config.auth[0] ?? '');
+    this.#deps.statistics.onStep({ method, result, milliseconds: Math.max(0, Math.round(milliseconds)) });
   }
 
   async #eventOf(step: Step): Promise<LoginEvent> {

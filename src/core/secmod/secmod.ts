@@ -7,6 +7,7 @@ import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
 import type { AccountedSession, SessionSettings } from '../plugin-api/index.js';
+import { KdcRelay } from './kdc-relay.js';
 import { mainHandlers } from './main-handlers.js';
 import { Sessions } from './sessions.js';
 import type { StateStore } from './state-store.js';
@@ -40,6 +41,7 @@ export class Secmod {
   readonly sessions: Sessions;
   readonly statistics = new LoginStatistics();
   readonly log: Logger;
+  readonly kdcs: KdcRelay;
   readonly #options: SecmodOptions;
   readonly #workers = new Set<WorkerLogins>();
   #main: MainChannel | null = null;
@@ -52,6 +54,7 @@ export class Secmod {
     this.#options = options;
     this.vhosts = options.vhosts;
     this.log = options.log;
+    this.kdcs = new KdcRelay(options.log);
     this.sessions = new Sessions({
       store: options.store,
       now: () => Math.floor(options.nowMs() / 1000),
@@ -60,6 +63,7 @@ export class Secmod {
       accounting: (name) => this.vhosts.get(name)?.accounting ?? null,
       log: options.log,
     });
+    this.statistics.onStep = (step) => this.#main?.send('SECM_LOGIN_STEP', step);
     this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
     this.vhosts.changeSessions = (vhost, matches, change) => this.#changeSessions(vhost, matches, change);
   }
@@ -141,6 +145,7 @@ export class Secmod {
 
   async close(): Promise<void> {
     this.#main?.close();
+    this.kdcs.close();
     await Promise.all([...this.#workers].map((logins) => logins.close()));
     await this.sessions.endAccounting();
     await this.vhosts.close();

@@ -1,4 +1,6 @@
-/** Figures about logins, for SECM_STATS. */
+/** Figures about logins, for SECM_STATS and SECM_LOGIN_STEP. */
+import type { Body } from '../ipc/messages.js';
+
 export interface LoginFigures {
   /** Wrong passwords since the last report. */
   readonly authFailures: number;
@@ -6,7 +8,11 @@ export interface LoginFigures {
   readonly maxAuthTimeMs: number;
 }
 
+export type LoginStep = Body<'SECM_LOGIN_STEP'>;
+
 export class LoginStatistics {
+  /** Told of each step of a back end. */
+  onStep: (step: LoginStep) => void = () => {};
   #failures = 0;
   #completed = 0;
   #totalMs = 0;

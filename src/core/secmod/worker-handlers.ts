@@ -13,6 +13,7 @@ export function workerHandlers(secmod: Secmod, logins: WorkerLogins): Handlers<'
     SEC_SIGN_DATA: (body, { channel }) => signData(secmod, body, channel.credentials.pid),
     SEC_AUTH_INIT: (body) => logins.init(body),
     SEC_AUTH_CONT: (body) => logins.cont(body),
+    SEC_KDC_REQUEST: (body) => secmod.kdcs.ask(secmod.vhosts.get(body.vhost)?.config, body),
     SEC_CLI_STATS: (body) => secmod.sessions.report(body),
   };
 }

@@ -8,7 +8,7 @@ export interface HttpReply {
   readonly status: number;
   readonly reason: string;
   readonly headers: readonly Header[];
-  readonly body: string;
+  readonly body: string | Uint8Array;
   /** What happens to the connection after the reply; 'alert': fatal alert access_denied, then close. */
   readonly after: 'keep' | 'close' | 'alert';
 }
@@ -17,7 +17,7 @@ export interface HttpReply {
 export function serializeReply(reply: HttpReply, minorVersion = 1): Buffer {
   const lines = reply.headers.map(([name, value]) => `${name}: ${value}\r\n`);
   const head = `HTTP/1.${minorVersion} ${reply.status} ${reply.reason}\r\n${lines.join('')}\r\n`;
-  return Buffer.from(head + reply.body, 'utf8');
+  return Buffer.concat([Buffer.from(head), Buffer.from(reply.body)]);
 }
 
 /** Raw header list for http.ServerResponse.writeHead, which keeps the case of such a list. */
@@ -95,4 +95,18 @@ export function page(contentType: string, body: string): HttpReply {
     body,
     after: 'keep',
   };
+}
+
+/** What a KDC said (MS-KKDCP). */
+export function kerberosReply(body: Uint8Array): HttpReply {
+  const headers: Header[] = [
+    ['Content-Type', 'application/kerberos'],
+    ['Content-Length', String(body.length)],
+  ];
+  return { status: 200, reason: 'OK', headers, body, after: 'keep' };
+}
+
+/** A KDC could not be asked. */
+export function kdcUnreachable(reason: string): HttpReply {
+  return { status: 502, reason, headers: [['Content-Length', '0']], body: '', after: 'close' };
 }

@@ -4,13 +4,9 @@
  *
  *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
  */
-import type { Duplex } from 'node:stream';
 import { VpnError } from '../errors.js';
-import type { Channel } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
-import type { Logger } from '../log.js';
-import type { TlsDuplex } from '../native/tls-duplex.js';
-import type { CloseReason, Dataplane, DataplaneEvent, NativeIo, TlsInfo } from '../native/types.js';
+import type { CloseReason, DataplaneEvent, TlsInfo } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
 import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
 import { isIPv6 } from '../util/ip-text.js';
@@ -25,48 +21,13 @@ import {
 import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
-import { detailOf, messageOf, NO_COUNTS } from './detail.js';
-import type { HttpFront, HttpHandler, HttpRequest } from './http-front.js';
+import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
+import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
+import type { HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type Startup } from './secmod-calls.js';
-import type { SecmodLink } from './secmod-link.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
-import type { Vhost, Vhosts } from './vhosts.js';
-
-export type MainChannel = Channel<'worker', 'main'>;
-
-/** What of TlsDuplex a client uses. */
-export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'info' | 'endWithAlert' | 'detach'>;
-
-export interface StreamHandlers {
-  onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;
-  onSecure(info: TlsInfo): void;
-  onClose(error: Error | null, bytesRead: number): void;
-}
-
-export interface ClientDeps {
-  readonly io: Pick<NativeIo, 'setNetPriority' | 'close' | 'tcpPathMtu'>;
-  readonly dataplane: Dataplane;
-  readonly main: MainChannel;
-  readonly secmod: SecmodLink;
-  readonly front: HttpFront;
-  readonly vhosts: Vhosts;
-  readonly log: Logger;
-  /** Starts TLS on a descriptor and owns it from then on. */
-  readonly openStream: (
-    vhosts: Vhosts,
-    fd: number,
-    startup: Startup,
-    handlers: StreamHandlers,
-  ) => SecureStream;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-  readonly random: () => number;
-  /** A tunnel was opened under this data plane id. */
-  readonly onTunnel: (id: number, client: Client) => void;
-  /** Called once: the client is gone and main knows. */
-  readonly onGone: (client: Client) => void;
-}
+import type { Vhost } from './vhosts.js';
 
 interface SignRequest {
   readonly requestId: number;
@@ -85,6 +46,8 @@ export class Client implements HttpHandler {
   readonly #fd: number;
   readonly #secmod: SecmodCalls;
   readonly #stream: SecureStream;
+  /** Milliseconds since the epoch. */
+  readonly #acceptedMs: number;
   readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
   #tls: TlsInfo | null = null;
   #vhost: Vhost;
@@ -111,6 +74,7 @@ export class Client implements HttpHandler {
     this.#deps = deps;
     this.#main = deps.main;
     this.#startup = startup;
+    this.#acceptedMs = deps.now();
     this.#fd = fd;
     this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
@@ -197,6 +161,8 @@ export class Client implements HttpHandler {
   #onSecure(info: TlsInfo): void {
     clearTimeout(this.#timer.handshake);
     const { vhosts, front, now } = this.#deps;
+    const milliseconds = Math.max(0, Math.round(now() - this.#acceptedMs));
+    this.#main.send('HANDSHAKE', { client: this.handle, channel: 'tls', milliseconds });
     this.#tls = info;
     this.#vhost = vhosts.find(info.vhost);
     this.#pages = this.#pagesOf(this.#vhost);
@@ -207,7 +173,9 @@ export class Client implements HttpHandler {
   }
 
   #pagesOf(vhost: Vhost): Pages {
-    return new Pages(vhost, (cookie) => this.#secmod.isGoodCookie(vhost.name, cookie));
+    const ban = async (score: number): Promise<boolean> =>
+      (await this.#main.call('BAN_IP', { client: this.handle, score })).body.allowed;
+    return new Pages(vhost, { secmod: this.#secmod, ban });
   }
 
   #certificateSha1(): string {
@@ -406,12 +374,7 @@ export class Client implements HttpHandler {
   }
 
   #onTunnelClosed: TunnelClosed = (reason, detail, counters) =>
-    this.#finish(reason, detail, {
-      bytesIn: counters.rxBytes,
-      bytesOut: counters.txBytes,
-      packetsIn: counters.rxPackets,
-      packetsOut: counters.txPackets,
-    });
+    this.#finish(reason, detail, reportOf(counters));
 
   // ---------------------------------------------------------------- end
 

@@ -1,4 +1,7 @@
-/** Texts for CLIENT_CLOSED. */
+/** Texts and counts for CLIENT_CLOSED. */
+import type { Body } from '../ipc/messages.js';
+import type { TunnelCounters } from '../native/types.js';
+
 const MAX_DETAIL = 256;
 
 /** Cuts to what the message carries, at a character's border. */
@@ -9,6 +12,35 @@ export function detailOf(text: string): string {
     .replace(/\ufffd$/, '');
 }
 
-export const NO_COUNTS = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
+export type TunnelReport = Pick<
+  Body<'CLIENT_CLOSED'>,
+  'bytesIn' | 'bytesOut' | 'packetsIn' | 'packetsOut' | 'drops'
+>;
+
+/** What main is told of a tunnel's counters. */
+export function reportOf(counters: TunnelCounters): TunnelReport {
+  return {
+    bytesIn: counters.rxBytes,
+    bytesOut: counters.txBytes,
+    packetsIn: counters.rxPackets,
+    packetsOut: counters.txPackets,
+    drops: {
+      tooBig: counters.dropsTooBig,
+      malformed: counters.dropsMalformed,
+      source: counters.dropsSource,
+      rateLimit: counters.dropsRateLimit,
+      tunFull: counters.dropsTunFull,
+      replay: counters.dropsReplay,
+    },
+  };
+}
+
+export const NO_COUNTS: TunnelReport = {
+  bytesIn: 0,
+  bytesOut: 0,
+  packetsIn: 0,
+  packetsOut: 0,
+  drops: { tooBig: 0, malformed: 0, source: 0, rateLimit: 0, tunFull: 0, replay: 0 },
+};
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -7,7 +7,7 @@ import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { acceptTlsDuplex } from '../native/tls-duplex.js';
 import { parseWorkerArguments, type WorkerArguments } from './arguments.js';
-import type { ClientDeps } from './client.js';
+import type { ClientDeps } from './client-deps.js';
 import { SecmodLink } from './secmod-link.js';
 import { Worker } from './worker.js';
 

@@ -10,6 +10,8 @@ import { parseHeaders } from '../wire/extra-headers.js';
 import { type Header, type HttpReply, notFound, page } from '../wire/http-reply.js';
 import { type Route, route } from '../wire/urls.js';
 import type { HttpRequest } from './http-front.js';
+import { askKdc, type KdcProxyServices, kdcPath } from './kdc-proxy.js';
+import type { SecmodCalls } from './secmod-calls.js';
 import type { Vhost } from './vhosts.js';
 
 /** A request that is part of a login, or a reply to it. */
@@ -22,18 +24,22 @@ export type Answer =
       readonly failure: string | null;
     };
 
+/** Other processes, as far as pages need them. */
+export interface PageServices extends KdcProxyServices {
+  readonly secmod: Pick<SecmodCalls, 'isGoodCookie' | 'askKdc'>;
+}
+
 export class Pages {
   readonly #vhost: Vhost;
   readonly #camouflage: Camouflage;
   readonly #headers: readonly Header[];
-  readonly #isGoodCookie: (cookie: Uint8Array) => Promise<boolean>;
+  readonly #services: PageServices;
 
-  /** `isGoodCookie` asks secmod. */
-  constructor(vhost: Vhost, isGoodCookie: (cookie: Uint8Array) => Promise<boolean>) {
+  constructor(vhost: Vhost, services: PageServices) {
     this.#vhost = vhost;
     this.#camouflage = new Camouflage(vhost.options);
     this.#headers = parseHeaders(vhost.options['included-http-headers']);
-    this.#isGoodCookie = isGoodCookie;
+    this.#services = services;
   }
 
   /** What becomes of a GET or POST. `authenticating`: a login is in progress. */
@@ -43,6 +49,9 @@ export class Pages {
       return refusal(this.#camouflage.refusal(), 'the camouflage secret is missing');
     }
     this.#camouflage.pass();
+    const kdc = kdcPath(this.#vhost, request.method, url);
+    if (kdc !== '')
+      return { kind: 'reply', ...(await askKdc(this.#vhost, kdc, request.body, this.#services)) };
     return this.#answerTo(route(request.method, url, authenticating), request);
   }
 
@@ -80,7 +89,7 @@ export class Pages {
   async #hasSession(request: HttpRequest): Promise<boolean> {
     const { webvpn, webvpncontext } = parseCookies(header(request.headers, 'Cookie'));
     const cookie = webvpn ?? webvpncontext;
-    return cookie !== null && (await this.#isGoodCookie(cookie));
+    return cookie !== null && (await this.#services.secmod.isGoodCookie(this.#vhost.name, cookie));
   }
 
   /** A reply as it is sent: 200 with the administrator's headers. */

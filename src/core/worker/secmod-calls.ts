@@ -1,6 +1,7 @@
 /** What one client asks of secmod. Secrets are wiped here as soon as they are sent. */
 import type { Body } from '../ipc/messages.js';
 import type { ClientIdentity } from '../wire/connect-request.js';
+import type { KdcProxyMessage } from '../wire/kkdcp.js';
 import type { SecmodLink } from './secmod-link.js';
 
 export type Startup = Body<'WORKER_STARTUP'>;
@@ -8,6 +9,9 @@ type AuthReply = Body<'SEC_AUTH_REPLY'>;
 
 /** Certificate authentication is not offered, so no certificate ever vouches for a client. */
 const NO_CERTIFICATE = { tlsAuthOk: false, certUserName: '', certGroupNames: [] };
+
+/** secmod gives up a KDC before that. */
+const KDC_MS = 30_000;
 
 export class SecmodCalls {
   readonly #link: SecmodLink;
@@ -28,6 +32,17 @@ export class SecmodCalls {
   async isGoodCookie(vhost: string, cookie: Uint8Array): Promise<boolean> {
     const channel = await this.#link.channel();
     return (await channel.call('SEC_CHECK_COOKIE', { vhost, cookie: Uint8Array.from(cookie) })).body.valid;
+  }
+
+  /** A client's question to a KDC, and the answer. */
+  async askKdc(
+    vhost: string,
+    path: string,
+    { realm, message }: KdcProxyMessage,
+  ): Promise<Body<'SEC_KDC_REPLY'>> {
+    const channel = await this.#link.channel();
+    const body = { vhost, path, realm, message: Uint8Array.from(message) };
+    return (await channel.call('SEC_KDC_REQUEST', body, { timeoutMs: KDC_MS })).body;
   }
 
   /** Starts a login. */

@@ -14,6 +14,7 @@ import type {
 } from '../native/types.js';
 import type { Session, TunnelPlan } from '../session/tunnel-plan.js';
 import { suiteName } from '../wire/cipher-names.js';
+import { reportOf } from './detail.js';
 import type { SecmodLink } from './secmod-link.js';
 
 export interface TunnelDeps {
@@ -96,6 +97,11 @@ export class Tunnel {
       case 'dtls-up':
         this.#dtlsSuite = suiteName({ ...event, group: '', signatureScheme: 0 });
         log.debug({ client, suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
+        this.#main.send('HANDSHAKE', {
+          client,
+          channel: 'dtls',
+          milliseconds: Math.round(event.milliseconds),
+        });
         this.#sendInfo();
         break;
       case 'dtls-down':
@@ -152,10 +158,7 @@ export class Tunnel {
     const counters = this.#deps.dataplane.counters(this.id);
     const body = {
       client: this.#deps.client,
-      bytesIn: counters.rxBytes,
-      bytesOut: counters.txBytes,
-      packetsIn: counters.rxPackets,
-      packetsOut: counters.txPackets,
+      ...reportOf(counters),
       dtlsActive: counters.dtlsActive === 1,
     };
     const text = JSON.stringify(body);

@@ -9,7 +9,9 @@ import type { ChannelOptions, Handlers } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import { type Logger, pinoLevel } from '../log.js';
 import type { Dataplane, DataplaneEvent, NativeBinding } from '../native/types.js';
-import { Client, type ClientDeps, type MainChannel } from './client.js';
+import { Client } from './client.js';
+import type { ClientDeps, MainChannel } from './client-deps.js';
+import { NO_COUNTS } from './detail.js';
 import { HttpFront } from './http-front.js';
 import type { Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
@@ -201,8 +203,7 @@ export class Worker {
   }
 
   #refuse({ client }: Startup, main: MainChannel, detail: string): void {
-    const counts = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
-    main.send('CLIENT_CLOSED', { client, reason: 'error', detail, ...counts });
+    main.send('CLIENT_CLOSED', { client, reason: 'error', detail, ...NO_COUNTS });
     this.#finishIfIdle();
   }
 

@@ -109,6 +109,13 @@ export const serverOptions = {
     unit: 'seconds',
     doc: 'Period of the statistics in `vpn ctl show status`, 0: never reset.',
   }),
+  'metrics-listen': text('', {
+    ...GN,
+    ...main,
+    since: 'ocvpn',
+    format: 'listen-address',
+    doc: 'Serve metrics for Prometheus at /metrics on this address (127.0.0.1:9467, [::1]:9467) or unix socket (/run/vpn/metrics.sock); empty: not at all.',
+  }),
   'worker-clients': num(1, {
     ...GN,
     ...mainWorker,

@@ -6,7 +6,6 @@ import {
   main,
   mainSecmod,
   noEffect,
-  notYet,
   num,
   secmod,
   secmodWorker,
@@ -157,7 +156,7 @@ export const sessionOptions = {
   }),
   'ban-points-wrong-password': num(10, { ...G, ...secmod, min: 0, doc: 'Points for a wrong password.' }),
   'ban-points-connection': num(1, { ...G, ...main, min: 0, doc: 'Points for a connection.' }),
-  'ban-points-kkdcp': num(1, { ...G, ...main, ...notYet, min: 0, doc: 'Points for a KKDCP request.' }),
+  'ban-points-kkdcp': num(1, { ...G, ...worker, min: 0, max: 65_535, doc: 'Points for a KKDCP request.' }),
   // scripts
   'connect-script': text('', {
     ...G,

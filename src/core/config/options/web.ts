@@ -1,5 +1,5 @@
 /** What users and clients see before and at login: banners, groups, HTTP. */
-import { flag, many, notYet, secmod, secmodWorker, text, U, V, worker } from '../option-spec.js';
+import { flag, many, secmod, secmodWorker, text, U, V, worker } from '../option-spec.js';
 
 export const webOptions = {
   banner: text('', { ...V, ...secmodWorker, max: 256, doc: 'Shown after login, at most 256 bytes.' }),
@@ -76,10 +76,9 @@ export const webOptions = {
   }),
   kkdcp: many({
     ...V,
-    ...worker,
-    ...notYet,
+    ...secmodWorker,
     format: 'kkdcp',
     max: 16,
-    doc: 'Kerberos proxy: "/path REALM udp|tcp@host:port".',
+    doc: 'Kerberos proxy: "/path REALM udp|tcp@host:port". POST to the path is a question to that KDC, for clients that cannot reach it.',
   }),
 } as const;

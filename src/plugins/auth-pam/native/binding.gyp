@@ -3,7 +3,7 @@
     {
       "target_name": "ocvpn_pam",
       "sources": [ "pam_binding.cc", "transaction.cc" ],
-      "include_dirs": [ "<!(node -p \"require('node-addon-api').include_dir\")" ],
+      "include_dirs": [ "<!(node -p \"require('node-addon-api').include_dir\")", "../../../../native/src/io" ],
       "defines": [ "NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NAPI_DISABLE_CPP_EXCEPTIONS" ],
       "cflags_cc": [ "-std=c++17", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fno-exceptions", "-fvisibility=hidden" ],
       "cflags_cc!": [ "-std=gnu++20", "-fno-rtti" ],

@@ -17,7 +17,7 @@ Napi::Object ToObject(Napi::Env env, const PamOutcome& outcome) {
   object.Set("text", outcome.text);
   object.Set("user", outcome.user);
   Napi::Array groups = Napi::Array::New(env);
-  for (const PamGroup& group : outcome.groups) {
+  for (const UnixGroup& group : outcome.groups) {
     Napi::Object entry = Napi::Object::New(env);
     entry.Set("name", group.name);
     entry.Set("gid", static_cast<double>(group.gid));

@@ -1,12 +1,8 @@
 #include "transaction.h"
 
-#include <errno.h>
-#include <grp.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 
@@ -14,47 +10,6 @@ namespace {
 
 std::atomic<int> running_threads{0};
 std::atomic<int> abandoned_threads{0};
-
-// Groups of one user and bytes of one entry of the user or group database, at most.
-constexpr int kMaxGroups = 4096;
-constexpr size_t kMaxEntryBytes = 1 << 20;
-
-// Calls a getXXX_r function with a buffer that is large enough.
-template <typename Entry, typename Look>
-bool LookUp(Entry* entry, std::vector<char>* buffer, Look look) {
-  for (buffer->resize(4096);; buffer->resize(buffer->size() * 2)) {
-    Entry* found = nullptr;
-    int error = look(entry, buffer->data(), buffer->size(), &found);
-    if (error != ERANGE || buffer->size() >= kMaxEntryBytes) return error == 0 && found != nullptr;
-  }
-}
-
-// May block: the databases may be in a network.
-std::vector<PamGroup> GroupsOf(const std::string& user) {
-  std::vector<PamGroup> groups;
-  std::vector<char> buffer;
-  passwd account;
-  bool known = LookUp(&account, &buffer, [&](passwd* entry, char* data, size_t size, passwd** found) {
-    return getpwnam_r(user.c_str(), entry, data, size, found);
-  });
-  if (!known) return groups;
-  int count = 64;
-  std::vector<gid_t> ids(count);
-  if (getgrouplist(user.c_str(), account.pw_gid, ids.data(), &count) < 0) {
-    if (count > kMaxGroups) count = kMaxGroups;
-    ids.resize(count);
-    getgrouplist(user.c_str(), account.pw_gid, ids.data(), &count);
-  }
-  ids.resize(std::min(ids.size(), static_cast<size_t>(count)));
-  for (gid_t gid : ids) {
-    group entry;
-    bool named = LookUp(&entry, &buffer, [gid](group* into, char* data, size_t size, group** found) {
-      return getgrgid_r(gid, into, data, size, found);
-    });
-    if (named) groups.push_back({entry.gr_name, gid});
-  }
-  return groups;
-}
 
 bool IsPrompt(int style) { return style == PAM_PROMPT_ECHO_OFF || style == PAM_PROMPT_ECHO_ON; }
 
@@ -119,7 +74,7 @@ PamOutcome Transaction::Run() {
     const void* user = nullptr;
     pam_get_item(handle, PAM_USER, &user);
     outcome.user = user != nullptr ? static_cast<const char*>(user) : options_.user;
-    outcome.groups = GroupsOf(outcome.user);
+    outcome.groups = unix_groups::GroupsOf(outcome.user);
   }
   if (handle != nullptr) pam_end(handle, code);
   return outcome;

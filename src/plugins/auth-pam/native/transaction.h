@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "secret.h"
+#include "unix_groups.h"
 
 struct TransactionOptions {
   std::string service;
@@ -32,11 +33,6 @@ struct PamMessage {
   std::string text;
 };
 
-struct PamGroup {
-  std::string name;
-  gid_t gid;
-};
-
 struct PamOutcome {
   // The function that gave `code`: start, authenticate, account, password.
   const char* stage;
@@ -45,7 +41,7 @@ struct PamOutcome {
   std::string text;
   // After a success: PAM_USER, and the Unix groups, the primary one first.
   std::string user;
-  std::vector<PamGroup> groups;
+  std::vector<UnixGroup> groups;
 };
 
 // Either the messages of one call of the conversation function, or the outcome.

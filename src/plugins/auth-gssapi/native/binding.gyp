@@ -1,0 +1,13 @@
+{
+  "targets": [
+    {
+      "target_name": "ocvpn_gssapi",
+      "sources": [ "gssapi_binding.cc", "acceptor.cc" ],
+      "include_dirs": [ "<!(node -p \"require('node-addon-api').include_dir\")", "../../../../native/src/io" ],
+      "defines": [ "NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NAPI_DISABLE_CPP_EXCEPTIONS" ],
+      "cflags_cc": [ "-std=c++17", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fno-exceptions", "-fvisibility=hidden" ],
+      "cflags_cc!": [ "-std=gnu++20", "-fno-rtti" ],
+      "libraries": [ "-lgssapi_krb5" ]
+    }
+  ]
+}
