@@ -98,7 +98,7 @@ function options(changes: Partial<TunnelOptions> = {}): { tun: number; options: 
     rekeySec: 0,
     rxBytesPerSec: 0,
     txBytesPerSec: 0,
-    offloads: { udpSegment: true, udpGro: true, tunCoalesce: true, tlsBatch: true },
+    offloads: { udpSegment: true, udpGro: true, tunCoalesce: true, tlsBatch: true, turnPace: true },
     clientIpv4: '10.0.0.2',
     clientIpv6: { address: 'fd00::2', prefix: 128 },
     localIpv4: '10.0.0.1',

@@ -17,7 +17,8 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FileStore } from '../../src/core/secmod/file-store.js';
-import { keyOf, NO_TRAFFIC, type Session, safeIdOf } from '../../src/core/secmod/session.js';
+import { keyOf, NO_TRAFFIC, type Session } from '../../src/core/secmod/session.js';
+import { safeIdOf } from '../../src/core/util/safe-id.js';
 
 let directory: string;
 let path: string;

@@ -7,9 +7,10 @@ import { pino } from 'pino';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
 import type { VhostConfig } from '../../src/core/config/schema.js';
-import { type DiscReason, keyOf, NO_TRAFFIC, type Session, safeIdOf } from '../../src/core/secmod/session.js';
+import { type DiscReason, keyOf, NO_TRAFFIC, type Session } from '../../src/core/secmod/session.js';
 import { ipv4Seed, Sessions } from '../../src/core/secmod/sessions.js';
 import { MemoryStore } from '../../src/core/secmod/state-store.js';
+import { safeIdOf } from '../../src/core/util/safe-id.js';
 
 const COOKIE_TIMEOUT = 100;
 const LINGER = COOKIE_TIMEOUT + 15;

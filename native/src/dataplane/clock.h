@@ -17,6 +17,13 @@ class Clock {
   // Real milliseconds until `loop_ms` of the loop's time have passed, rounded up.
   int64_t to_real_ms(int64_t loop_ms) const { return loop_ms <= 0 ? loop_ms : (loop_ms + rate_ - 1) / rate_; }
   int64_t to_loop_ms(int64_t real_ms) const { return real_ms * rate_; }
+  // Sleeps for so many nanoseconds of the loop's time; a signal may end it early.
+  void sleep(uint64_t loop_ns) const {
+    const uint64_t ns = loop_ns / rate_;
+    if (ns == 0) return;
+    const timespec time{static_cast<time_t>(ns / 1000000000u), static_cast<long>(ns % 1000000000u)};
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+  }
 
  private:
   static uint64_t monotonic_ns() {

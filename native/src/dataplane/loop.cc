@@ -39,9 +39,10 @@ void Loop::run() {
 
 void Loop::turn() {
   epoll_event events[kEventsPerTurn];
-  int64_t wait_ms = workspace_.clock.to_real_ms(workspace_.timers.next_ms(workspace_.clock.now_ms()));
+  int64_t wait_ms = workspace_.clock.to_real_ms(workspace_.timers.next_ms(pause() / 1000000));
   int count = workspace_.epoll.wait(events, kEventsPerTurn, static_cast<int>(std::min<int64_t>(wait_ms, 60000)));
   workspace_.now_ns = workspace_.clock.now_ns();
+  workspace_.pace.begin_turn(workspace_.now_ns);
   // A negative count is EINTR only: a debugger or a stray signal.
   for (int i = 0; i < count; ++i) {
     auto* watch = static_cast<Watch*>(events[i].data.ptr);
@@ -58,6 +59,18 @@ void Loop::turn() {
     remove_finished(session);
   });
   graveyard_.clear();
+}
+
+// Lets packets gather when they come one by one. The time afterwards, nanoseconds.
+uint64_t Loop::pause() {
+  uint64_t now_ns = workspace_.clock.now_ns();
+  uint64_t pause_ns = workspace_.pace.pause_ns(now_ns);
+  if (pause_ns == 0) return now_ns;
+  workspace_.clock.sleep(pause_ns);
+  uint64_t due_ns = now_ns + pause_ns;
+  now_ns = workspace_.clock.now_ns();
+  workspace_.pace.end_pause(due_ns, now_ns);
+  return now_ns;
 }
 
 void Loop::on_channel(uint32_t events) {

@@ -32,6 +32,7 @@ class Loop {
   static constexpr int kCommandsPerTurn = 64;
 
   void turn();
+  uint64_t pause();
   void on_channel(uint32_t events);
   void on_command(const Command& command, int fd);
   void remove_finished(Session* session);

@@ -25,6 +25,7 @@ struct Offloads {
   bool udp_gro = true;
   bool tun_coalesce = true;
   bool tls_batch = true;
+  bool turn_pace = true;
 };
 
 struct ClientIpv6 {

@@ -198,6 +198,7 @@ void Session::inject(Channel channel, pkt::ConstView packet) {
     arm_rate(rx_bucket_.wait_ns(ws_->now_ns));
   }
   if (!pkt::is_idle_neutral(ip)) counters_->lastDataMs.set(ws_->now_ms());
+  if (options_.offloads.turn_pace) ws_->pace.note_packet();
   counters_->rxPackets.add();
   counters_->rxBytes.add(ip.total_length);
   (channel == Channel::tls ? counters_->rxTlsPackets : counters_->rxDtlsPackets).add();

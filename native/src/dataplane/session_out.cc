@@ -104,6 +104,7 @@ void Session::send_packet(Channel channel, pkt::MutView packet) {
     counters_->txCompressed.add();
     counters_->txCompressionSaved.add(size - packet.size());
   }
+  if (options_.offloads.turn_pace) ws_->pace.note_packet();
   counters_->txPackets.add();
   counters_->txBytes.add(size);
 }

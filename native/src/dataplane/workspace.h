@@ -13,6 +13,7 @@
 #include "dataplane/clock.h"
 #include "dataplane/dtls_context.h"
 #include "dataplane/messages.h"
+#include "dataplane/turn_pace.h"
 #include "dataplane/udp_socket.h"
 #include "pkt/coalesce.h"
 #include "pkt/compression.h"
@@ -97,6 +98,7 @@ struct Workspace {
 
   Clock clock;
   uint64_t now_ns;
+  TurnPace pace;
   EpollSet epoll;
   pkt::TimerWheel timers;
   EventQueue events;

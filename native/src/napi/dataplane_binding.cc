@@ -112,6 +112,7 @@ bool read_offloads(Options& options, dataplane::Offloads* out) {
   out->udp_gro = switches.flag("udpGro");
   out->tun_coalesce = switches.flag("tunCoalesce");
   out->tls_batch = switches.flag("tlsBatch");
+  out->turn_pace = switches.flag("turnPace");
   return switches.ok();
 }
 

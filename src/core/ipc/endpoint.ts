@@ -204,7 +204,7 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
     } finally {
       frame.body.fill(0);
     }
-    this.#log.trace({ message: message.name, body: describe(message.name, body) }, 'ipc message');
+    this.#log.trace(about(message.name, body), 'ipc message');
     if (message.spec.isReply) this.#onReply(message, frame, body);
     else void this.#handle(message, frame, body);
   }
@@ -226,10 +226,7 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
       const result = await handler(body, { fds: frame.fds, channel: this });
       if (message.spec.reply) this.#answer(message.spec.reply as MessageName, correlation, result);
     } catch (error) {
-      this.#log.error(
-        { err: error, message: message.name, body: describe(message.name, body) },
-        'ipc handler failed',
-      );
+      this.#log.error({ err: error, ...about(message.name, body) }, 'ipc handler failed');
     } finally {
       this.#permissions.answered(correlation);
       wipeSecrets(message.name, body);
@@ -307,4 +304,10 @@ function withFds(result: unknown): { body: RawBody; fds: readonly number[] } {
     return { body: value.body as RawBody, fds: value.fds as number[] };
   }
   return { body: value, fds: [] };
+}
+
+/** What a log line says about a message: its client on top, as in every other line. */
+function about(name: MessageName, body: RawBody): Record<string, unknown> {
+  const shown = describe(name, body);
+  return { ...('client' in shown && { client: shown.client }), message: name, body: shown };
 }

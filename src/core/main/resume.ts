@@ -7,7 +7,15 @@
 import { readFileSync } from 'node:fs';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import { type Client, type ClientTable, type ClientWorker, noDrops, type Session, ZERO } from './clients.js';
+import {
+  type Client,
+  type ClientTable,
+  type ClientWorker,
+  idsOf,
+  noDrops,
+  type Session,
+  ZERO,
+} from './clients.js';
 import type { LeaseTable } from './leases.js';
 import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
@@ -47,7 +55,11 @@ export class Resumption {
     const content = tickets.open(ticket);
     const result = content === null ? 'the ticket is not ours' : this.#enter(worker, id, open, content);
     if (typeof result !== 'string') return { client: result, reply: { reply: 'OK', reason: '' } };
-    log.warn({ client: id, worker: worker.pid, reason: result }, 'tunnel of an earlier server not adopted');
+    const session = content?.session.safeId;
+    log.warn(
+      { client: id, session, worker: worker.pid, reason: result },
+      'tunnel of an earlier server not adopted',
+    );
     return { client: null, reply: { reply: 'FAILED', reason: result } };
   }
 
@@ -76,7 +88,7 @@ export class Resumption {
     clients.attach(client, session);
     clients.advance(client, 'resumed');
     log.info(
-      { client: id, user: session.userName, worker: worker.pid },
+      { ...idsOf(client), user: session.userName, worker: worker.pid },
       'tunnel of an earlier server adopted',
     );
     sessions.adopted(client, session);
@@ -98,7 +110,7 @@ export class Resumption {
     const { secmod, sessions, log } = this.#options;
     void secmod.resumeSession(resumeBody(client, session)).then((reply) => {
       if (reply?.reply !== 'FAILED' || client.state === 'CLOSED') return;
-      log.info({ client: client.id, user: session.userName, reason: reply.reason }, 'session is not resumed');
+      log.info({ ...idsOf(client), user: session.userName, reason: reply.reason }, 'session is not resumed');
       sessions.disconnect(client, 'server-disconnect');
     });
   }

@@ -9,6 +9,7 @@ import { VpnError } from '../errors.js';
 import type { Channel, ChannelOptions, Handlers } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
+import { safeIdOf } from '../util/safe-id.js';
 import type { BanTable } from './bans.js';
 import { backoffMs, type Child, describeExit, endChild, roleCommand, startRole } from './child.js';
 import type { SecmodCalls } from './secmod-calls.js';
@@ -74,10 +75,15 @@ export class SecmodLink implements SecmodCalls {
   }
 
   async resumeSession(body: Body<'SECM_SESSION_RESUME'>): Promise<Body<'SECM_SESSION_REPLY'> | null> {
+    // Sending wipes it.
+    const session = safeIdOf(body.sid);
     try {
       return this.#current && (await this.#current.call('SECM_SESSION_RESUME', body)).body;
     } catch (error) {
-      this.#options.log.warn({ client: body.client, err: error }, 'secmod did not take a session back');
+      this.#options.log.warn(
+        { client: body.client, session, err: error },
+        'secmod did not take a session back',
+      );
       return null;
     }
   }
@@ -104,7 +110,10 @@ export class SecmodLink implements SecmodCalls {
       } catch (error) {
         const again = error instanceof VpnError && error.code === 'OCS_IPC_CLOSED';
         if (again && attempt < CLOSE_ATTEMPTS && !this.#stopping) continue;
-        this.#options.log.warn({ err: error }, 'secmod was not told that a session closed');
+        this.#options.log.warn(
+          { session: safeIdOf(body.sid), err: error },
+          'secmod was not told that a session closed',
+        );
         return null;
       }
     }

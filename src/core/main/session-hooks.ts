@@ -5,7 +5,7 @@
  */
 import type { VhostConfig } from '../config/schema.js';
 import type { Logger } from '../log.js';
-import type { Client, Session } from './clients.js';
+import { type Client, idsOf, type Session } from './clients.js';
 import { installFirewall, isRestricted, removeFirewall, removeStaleFirewalls } from './firewall.js';
 import { formatNetwork, netmaskOf, parseNetwork } from './ip.js';
 import { runScript } from './script.js';
@@ -98,12 +98,12 @@ export class SessionHooks {
       if (isRestricted(session.config) && firewallScript === '')
         await installFirewall(session.tunName, session.config);
     } catch (error) {
-      log.error({ client: client.id, device: session.tunName, err: error }, 'firewall rules not installed');
+      log.error({ ...idsOf(client), device: session.tunName, err: error }, 'firewall rules not installed');
       return 'its restrictions cannot be enforced';
     }
     for (const route of session.config.iroutes) {
       const problem = await this.#route('route-add-cmd', route, session);
-      if (problem !== null) log.warn({ client: client.id, route, detail: problem }, 'iroute not added');
+      if (problem !== null) log.warn({ ...idsOf(client), route, detail: problem }, 'iroute not added');
     }
     const command = this.#commandFor(session, 'connect-script');
     return command === '' ? null : this.#script('connect', command, client, session);
@@ -115,14 +115,18 @@ export class SessionHooks {
       for (const route of session.config.iroutes) {
         const problem = await this.#route('route-del-cmd', route, session);
         // Most often it went with the device.
-        if (problem !== null) log.debug({ route, detail: problem }, 'iroute not removed');
+        if (problem !== null)
+          log.debug({ session: session.safeId, route, detail: problem }, 'iroute not removed');
       }
     }
     if (!isRestricted(session.config) || firewallScript !== '') return;
     try {
       await removeFirewall(session.tunName);
     } catch (error) {
-      log.error({ device: session.tunName, err: error }, 'firewall table not removed');
+      log.error(
+        { session: session.safeId, device: session.tunName, err: error },
+        'firewall table not removed',
+      );
     }
   }
 
@@ -148,9 +152,9 @@ export class SessionHooks {
     const problem = await runScript({ command, env, timeoutMs: settings()['script-timeout'] * 1000 });
     const about = {
       client: client.id,
+      session: session.safeId,
       user: session.userName,
       device: session.tunName,
-      session: session.safeId,
     };
     if (problem === null) log.debug({ ...about, script: command }, `${reason} script done`);
     else log.warn({ ...about, detail: problem }, `${reason} script failed`);

@@ -10,12 +10,14 @@ import type { WithFds } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { CloseReason, NativeIo, TunDevice } from '../native/types.js';
+import { safeIdOf } from '../util/safe-id.js';
 import { acceptedReply } from './accepted-reply.js';
 import type { BanTable } from './bans.js';
 import {
   type Client,
   type ClientTable,
   type Counters,
+  idsOf,
   noDrops,
   type Report,
   type Session,
@@ -111,10 +113,13 @@ export class Sessions {
         remoteIp: client.remote.address,
       });
     } catch (error) {
-      log.warn({ client: client.id, err: error }, 'secmod did not answer; the session is not opened');
-      return this.#refuse(client, 'secmod is not available');
+      log.warn(
+        { client: client.id, session: safeIdOf(sid), err: error },
+        'secmod did not answer; the session is not opened',
+      );
+      return this.#refuse(client, sid, 'secmod is not available');
     }
-    if (reply.reply !== 'OK' || reply.session === null) return this.#refuse(client, reply.reason);
+    if (reply.reply !== 'OK' || reply.session === null) return this.#refuse(client, sid, reply.reason);
     await this.#leaseSilent(client, request, reply.session);
     if (client.state !== 'INIT') {
       void this.#closeAtSecmod(sid, 'unspecified', ZERO, false);
@@ -126,8 +131,12 @@ export class Sessions {
     } catch (error) {
       void this.#closeAtSecmod(sid, 'error', ZERO, false);
       if (!(error instanceof Refused))
-        log.error({ client: client.id, err: error }, 'the tunnel cannot be set up');
-      return this.#refuse(client, error instanceof Refused ? error.message : 'the tunnel cannot be set up');
+        log.error({ client: client.id, session: safeIdOf(sid), err: error }, 'the tunnel cannot be set up');
+      return this.#refuse(
+        client,
+        sid,
+        error instanceof Refused ? error.message : 'the tunnel cannot be set up',
+      );
     }
   }
 
@@ -180,7 +189,7 @@ export class Sessions {
     this.#options.onEvent?.({ type: 'disconnected', client, session, reason, time: now() });
     log.info(
       {
-        client: client.id,
+        ...idsOf(client),
         user: session.userName,
         ip: client.remote.address,
         reason,
@@ -255,7 +264,7 @@ export class Sessions {
     opened: OpenedSession,
     tun: TunDevice,
   ): Promise<CookieReply | WithFds<CookieReply>> {
-    const { clients, hooks, leases, io, onEvent } = this.#options;
+    const { clients, hooks, leases, io, log, onEvent } = this.#options;
     const refusal = hooks.isIdle(session) ? null : await hooks.opened(client, session);
     if (client.state !== 'INIT') {
       // close() has undone the rest.
@@ -270,6 +279,9 @@ export class Sessions {
       throw new Refused(refusal);
     }
     clients.advance(client, 'opened');
+    const { userName: user, lease, tunName: device } = session;
+    const addresses = { ipv4: lease.ipv4?.address, ipv6: lease.ipv6?.address };
+    log.info({ ...idsOf(client), user, ip: client.remote.address, device, ...addresses }, 'session opened');
     this.#options.stats.sessionBegan('opened');
     this.#options.record(client, null);
     onEvent?.({ type: 'connected', client, session, reason: null, time: this.#options.now() });
@@ -345,7 +357,7 @@ export class Sessions {
   /** The same cookie came again: the older connection ends without telling its client to stop. */
   supersede(older: Client): void {
     this.#options.log.info(
-      { client: older.id, user: older.session?.userName },
+      { ...idsOf(older), user: older.session?.userName },
       'session moved to a new connection',
     );
     if (older.session) retireTun(this.#options, older.session);
@@ -401,10 +413,13 @@ export class Sessions {
     return acceptedReply(session, opened, tun, { udpPort, linkMtu: LINK_MTU, ticket });
   }
 
-  #refuse(client: Client, reason: string): CookieReply {
+  #refuse(client: Client, sid: Uint8Array, reason: string): CookieReply {
     const { clients, log } = this.#options;
     if (client.state === 'INIT') clients.advance(client, 'refused');
-    log.info({ client: client.id, ip: client.remote.address, reason }, 'session refused');
+    log.info(
+      { client: client.id, session: safeIdOf(sid), ip: client.remote.address, reason },
+      'session refused',
+    );
     return failed(reason);
   }
 

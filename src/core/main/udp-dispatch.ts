@@ -11,7 +11,7 @@
 import type { Logger } from '../log.js';
 import type { NativeIo, ReceivedDatagram } from '../native/types.js';
 import { classifyDatagram } from '../wire/dtls-hello.js';
-import type { Client, ClientTable } from './clients.js';
+import { type Client, type ClientTable, idsOf } from './clients.js';
 
 const HANDOVER_INTERVAL_MS = 3000;
 
@@ -92,16 +92,13 @@ export class UdpDispatch {
     try {
       fd = io.connectUdp(datagram.local, datagram.remote);
     } catch (error) {
-      log.warn(
-        { client: client.id, ip: datagram.remote.address, err: error },
-        'no socket for the UDP source',
-      );
+      log.warn({ ...idsOf(client), ip: datagram.remote.address, err: error }, 'no socket for the UDP source');
       return 'no-socket';
     }
     clients.setUdpSource(client, datagram.remote.address);
     client.worker.sendUdp(client.id, hello, datagram.data, fd);
     log.debug(
-      { client: client.id, ip: datagram.remote.address, port: datagram.remote.port, hello },
+      { ...idsOf(client), ip: datagram.remote.address, port: datagram.remote.port, hello },
       'UDP handed over',
     );
     return 'handed-over';

@@ -239,6 +239,8 @@ export interface OffloadSwitches {
   tunCoalesce: boolean;
   /** Batch CSTP records into few writes. */
   tlsBatch: boolean;
+  /** While many packets come, wait up to 0.15 ms for more of them before a turn of the packet loop. */
+  turnPace: boolean;
 }
 
 export interface DtlsOptions {

@@ -7,8 +7,9 @@ import { methodName } from '../config/auth-method.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { Conversation, SessionSettings, Step } from '../plugin-api/index.js';
+import { safeIdOf } from '../util/safe-id.js';
 import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
-import { expiryFrom, keyOf, NO_TRAFFIC, type Session, safeIdOf } from './session.js';
+import { expiryFrom, keyOf, NO_TRAFFIC, type Session } from './session.js';
 import { ipv4Seed, lifetimesOf } from './sessions.js';
 import type { StateStore } from './state-store.js';
 import type { LoginStatistics, LoginStep } from './statistics.js';
@@ -56,6 +57,8 @@ export class LoginAttempt {
   readonly #vhost: Vhost;
   readonly #abort = new AbortController();
   readonly #conversation: Conversation;
+  /** Its lines name the connection and the session. */
+  readonly #log: Logger;
   readonly #startedMs: number;
   readonly #deadlineMs: number;
   #state: LoginState = 'NONE';
@@ -73,6 +76,7 @@ export class LoginAttempt {
     this.#deps = deps;
     this.#init = init;
     this.#vhost = vhost;
+    this.#log = deps.log.child({ client: init.client, session: safeIdOf(this.sid) });
     this.#userName = init.userName;
     this.#groupName = init.groupName;
     this.#startedMs = deps.nowMs();
@@ -99,7 +103,7 @@ export class LoginAttempt {
   async begin(): Promise<Reply> {
     this.#move('begin');
     if (!(await this.#deps.store.insert(this.#newSession()))) {
-      this.#deps.log.error({ client: this.#init.client }, 'the table of sessions is full');
+      this.#log.error('the table of sessions is full');
       return this.#apply('reject');
     }
     return this.#advance(() => this.#conversation.start());
@@ -148,7 +152,7 @@ export class LoginAttempt {
       // Ended meanwhile, by abandon() or by an answer out of turn: that was dealt with there.
       if (!this.#isPending()) return FAILED;
       this.#tell('failed', this.#deps.nowMs() - startedMs);
-      this.#deps.log.error({ client: this.#init.client, user: this.#userName, err: error }, 'login aborted');
+      this.#log.error({ user: this.#userName, err: error }, 'login aborted');
       return await this.#apply('reject');
     } finally {
       this.#busy = false;
@@ -176,10 +180,10 @@ export class LoginAttempt {
   }
 
   async #afterWrong(step: Extract<Step, { result: 'fail' }>): Promise<LoginEvent> {
-    const { client, remoteIp: ip } = this.#init;
+    const { remoteIp: ip } = this.#init;
     this.#tries++;
     this.#prompt = { ...this.#prompt, message: shorten(step.message) || WRONG_PASSWORD };
-    this.#deps.log.info({ client, user: this.#userName, ip, tries: this.#tries }, 'wrong password');
+    this.#log.info({ user: this.#userName, ip, tries: this.#tries }, 'wrong password');
     const allowed = await this.#deps.ban(ip);
     const triesLeft = this.#vhost.maxTries === 0 || this.#tries < this.#vhost.maxTries;
     // A back end that refuses at its first step has asked for nothing that could be tried again.
@@ -192,7 +196,7 @@ export class LoginAttempt {
     const wanted = this.#init.groupName;
     const group = wanted === '' ? (groups[0] ?? '') : wanted;
     if (wanted !== '' && !groups.includes(wanted)) {
-      this.#deps.log.info({ user: userName, group: wanted }, 'the user is not in the selected group');
+      this.#log.info({ user: userName, group: wanted }, 'the user is not in the selected group');
       return false;
     }
     const names = [userName, group];
@@ -200,7 +204,7 @@ export class LoginAttempt {
       names.some((name) => Buffer.byteLength(name) > MAX_NAME_BYTES) ||
       Buffer.byteLength(this.#accountingState) > MAX_ACCOUNTING_STATE_BYTES
     ) {
-      this.#deps.log.error({ client: this.#init.client }, 'the back end gave a text that is too long');
+      this.#log.error('the back end gave a text that is too long');
       return false;
     }
     this.#userName = userName;
@@ -209,8 +213,8 @@ export class LoginAttempt {
   }
 
   #reject(reason: string): Promise<Reply> {
-    const { client, remoteIp: ip } = this.#init;
-    this.#deps.log.info({ client, user: this.#userName, ip, reason }, 'login rejected');
+    const { remoteIp: ip } = this.#init;
+    this.#log.info({ user: this.#userName, ip, reason }, 'login rejected');
     return this.#apply('reject');
   }
 
@@ -235,10 +239,10 @@ export class LoginAttempt {
     return effects.includes('complete') && entry ? this.#completed(entry) : FAILED;
   }
 
-  #completed({ safeId, groupName, remoteIp }: Session): Reply {
+  #completed({ groupName, remoteIp }: Session): Reply {
     this.#deps.statistics.completed(this.#deps.nowMs() - this.#startedMs);
     const user = this.#userName;
-    this.#deps.log.info({ user, group: groupName, ip: remoteIp, session: safeId }, 'user logged in');
+    this.#log.info({ user, group: groupName, ip: remoteIp }, 'user logged in');
     return { ...FAILED, reply: 'OK', sid: this.sid, userName: user, banner: this.#vhost.config.banner };
   }
 

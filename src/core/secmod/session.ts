@@ -1,5 +1,5 @@
 /** One session, the entry behind a cookie, and the rules of its life (reference: protocol.md §14). Pure. */
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Body } from '../ipc/messages.js';
 import type { SessionSettings } from '../plugin-api/index.js';
 
@@ -74,11 +74,6 @@ export const NO_TRAFFIC: Traffic = { bytesIn: 0, bytesOut: 0 };
  */
 export function keyOf(sid: Uint8Array): string {
   return hash('sha256', sid, 'base64');
-}
-
-/** Name of a session that logs and control tools may show: base64 of the SHA-1 of the SID, 28 characters. */
-export function safeIdOf(sid: Uint8Array): string {
-  return createHash('sha1').update(sid).digest('base64');
 }
 
 export function expiryFrom(now: number, lifetimes: Lifetimes): number {

@@ -8,6 +8,7 @@ import { withUserFiles } from '../config/user-files.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { AccountedSession, AccountingBackend, SessionSettings } from '../plugin-api/index.js';
+import { safeIdOf } from '../util/safe-id.js';
 import { Accounting, accounted } from './accounting.js';
 import {
   closed,
@@ -21,7 +22,6 @@ import {
   reported,
   resumed,
   type Session,
-  safeIdOf,
   survivesClose,
   totals,
   uptimeSec,
@@ -68,14 +68,14 @@ export class Sessions {
   }
 
   /** SECM_SESSION_OPEN: the cookie must be that of a completed login and still good. */
-  async open({ sid }: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
+  async open({ client, sid }: Body<'SECM_SESSION_OPEN'>): Promise<Body<'SECM_SESSION_REPLY'>> {
     const now = this.#deps.now();
     const key = keyOf(sid);
     const session = await this.store.get(key);
     const vhost = session && this.#configOf(session);
     const reason = this.#refusal(session, vhost, now);
     if (!session || !vhost || reason) {
-      this.#deps.log.info({ session: session?.safeId, reason }, 'cookie refused');
+      this.#deps.log.info({ client, session: safeIdOf(sid), reason }, 'cookie refused');
       return { reply: 'FAILED', reason, session: null };
     }
     const before = await this.store.update(key, (current) => opened(current, now, lifetimesOf(vhost)));

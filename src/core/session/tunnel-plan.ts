@@ -236,6 +236,7 @@ const offloads = (on: boolean): OffloadSwitches => ({
   udpGro: on,
   tunCoalesce: on,
   tlsBatch: on,
+  turnPace: on,
 });
 
 function dtlsOptions(dtls: DtlsChoice, sessionId: Uint8Array): NonNullable<TunnelOptions['dtls']> {

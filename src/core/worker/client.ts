@@ -22,6 +22,7 @@ import { parseCookies } from '../wire/cookies.js';
 import type { HttpReply } from '../wire/http-reply.js';
 import { route } from '../wire/urls.js';
 import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
+import { ClientLog } from './client-log.js';
 import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
 import type { HttpHandler, HttpRequest } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
@@ -41,6 +42,7 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 export class Client implements HttpHandler {
   readonly handle: number;
+  readonly log: ClientLog;
   readonly #deps: ClientDeps;
   readonly #startup: Startup;
   readonly #fd: number;
@@ -71,6 +73,7 @@ export class Client implements HttpHandler {
   /** Takes ownership of `fd`. Throws when TLS cannot be started on it. */
   constructor(deps: ClientDeps, startup: Startup, fd: number) {
     this.handle = startup.client;
+    this.log = new ClientLog(deps.log, startup);
     this.#deps = deps;
     this.#main = deps.main;
     this.#startup = startup;
@@ -116,7 +119,7 @@ export class Client implements HttpHandler {
     const body = { client: this.handle, open: !this.#gone, ticket: Uint8Array.from(this.#ticket) };
     const { reply, reason } = (await main.call('WORKER_RESUME', body)).body;
     if (reply === 'FAILED') {
-      this.#deps.log.warn({ client: this.handle, reason }, 'the new main does not take the tunnel over');
+      this.log.lines.warn({ reason }, 'the new main does not take the tunnel over');
       this.terminate('drop', 'server-disconnect');
       return;
     }
@@ -138,7 +141,7 @@ export class Client implements HttpHandler {
   /** The client renegotiates TLS 1.2 inside its tunnel. */
   async #signRekey(id: number, request: SignRequest): Promise<void> {
     const signature = await this.#signature(this.#vhost, request, (why) => {
-      this.#deps.log.warn({ client: this.handle }, why);
+      this.log.lines.warn(why);
     });
     if (!this.#gone) this.#deps.dataplane.completeSign(id, request.requestId, signature);
   }
@@ -268,11 +271,11 @@ export class Client implements HttpHandler {
           reply(effect.reply);
           return null;
         case 'auth-init':
-          return auth.authReply(
+          return this.#authReply(
             await this.#secmod.authInit(this.#vhost.name, effect.userName, effect.groupName, this.#identity),
           );
         case 'auth-cont':
-          return auth.authReply(await this.#secmod.authCont(effect.sid, effect.password));
+          return this.#authReply(await this.#secmod.authCont(effect.sid, effect.password));
         case 'open-session':
           return await this.#openSession(effect.cookie);
         case 'open-tunnel':
@@ -284,16 +287,21 @@ export class Client implements HttpHandler {
       }
     } catch (error) {
       // A process that does not answer is told in the line about the connection; anything else is our fault.
-      if (!(error instanceof VpnError))
-        this.#deps.log.error({ err: error, client: this.handle }, 'unexpected failure');
+      if (!(error instanceof VpnError)) this.log.lines.error({ err: error }, 'unexpected failure');
       return auth.failure(messageOf(error));
     }
+  }
+
+  #authReply(reply: Body<'SEC_AUTH_REPLY'>): Effect {
+    this.log.identify(reply.sid);
+    return this.#session().authReply(reply);
   }
 
   /** AUTH_COOKIE_REQ: main opens the session or refuses. */
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
     const { io, now } = this.#deps;
+    this.log.identify(cookie);
     const request = this.#connectRequest();
     const { hostname, ipv4 } = request;
     const ipv6 = wantsIpv6({ request, identity: this.#identity });
@@ -342,7 +350,7 @@ export class Client implements HttpHandler {
     const { connection, head } = this.#stream.detach();
     const unread = Buffer.concat([this.#connect?.head ?? Buffer.alloc(0), head]);
     const open = { ...this.#granted, connection, tls, tcpFd: this.#fd, head: unread };
-    const deps = { ...this.#deps, client: this.handle, onClosed: this.#onTunnelClosed };
+    const deps = { ...this.#deps, log: this.log.lines, client: this.handle, onClosed: this.#onTunnelClosed };
     try {
       this.#tunnel = new Tunnel(deps, open);
     } catch (error) {
@@ -393,20 +401,10 @@ export class Client implements HttpHandler {
     this.#gone = true;
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
-    this.#logEnd(reason, detail);
+    this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? '' });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);
     this.#deps.onGone(this);
-  }
-
-  /** One line for each connection that failed; sessions are logged by main, probes not at all. */
-  #logEnd(reason: CloseReason, detail: string): void {
-    const { remoteIp: ip, remotePort: port } = this.#startup;
-    const user = this.#auth?.userName;
-    const who = { client: this.handle, ip, port, ...(user && { user }) };
-    if (reason === 'health-probe') return;
-    if (this.#failure) this.#deps.log.warn(who, `connection failed: ${this.#failure}`);
-    else this.#deps.log.debug({ ...who, reason, detail }, 'connection ended');
   }
 }
 

@@ -22,6 +22,7 @@ export interface TunnelDeps {
   readonly dataplane: Dataplane;
   readonly main: Channel<'worker', 'main'>;
   readonly secmod: SecmodLink;
+  /** Its lines name client and session. */
   readonly log: Logger;
   /** main's handle of the client. */
   readonly client: number;
@@ -96,7 +97,7 @@ export class Tunnel {
     switch (event.type) {
       case 'dtls-up':
         this.#dtlsSuite = suiteName({ ...event, group: '', signatureScheme: 0 });
-        log.debug({ client, suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
+        log.debug({ suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
         this.#main.send('HANDSHAKE', {
           client,
           channel: 'dtls',
@@ -106,11 +107,11 @@ export class Tunnel {
         break;
       case 'dtls-down':
         this.#dtlsSuite = '';
-        log.debug({ client, detail: event.detail }, 'DTLS is down; packets go over TLS');
+        log.debug({ detail: event.detail }, 'DTLS is down; packets go over TLS');
         this.#sendInfo();
         break;
       case 'roamed':
-        log.info({ client, accepted: event.accepted }, 'client address changed');
+        log.info({ accepted: event.accepted }, 'client address changed');
         break;
       case 'mtu':
         this.#mtu = event.mtu;
@@ -182,7 +183,7 @@ export class Tunnel {
       this.#deps.io.setNetPriority(fd, this.#netPriority);
     } catch (error) {
       // The tunnel works without it.
-      this.#deps.log.warn({ client: this.#deps.client, err: error }, 'net-priority cannot be set');
+      this.#deps.log.warn({ err: error }, 'net-priority cannot be set');
     }
   }
 }

@@ -276,7 +276,7 @@ export class Worker {
         () => {
           if (client.isGone) this.#forget(client);
         },
-        (error: unknown) => this.#deps.log.warn({ err: error, client: client.handle }, 'not resumed'),
+        (error: unknown) => client.log.lines.warn({ err: error }, 'not resumed'),
       );
     }
   }

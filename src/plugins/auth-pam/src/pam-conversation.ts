@@ -115,7 +115,8 @@ export class PamConversation implements Conversation {
 
   /** A transaction that has failed cannot be tried again; the modules themselves ask again where they want to. */
   #fail(reason: string, details: object = {}): Step {
-    this.#log.info({ userName: this.#login.userName, reason, ...details }, 'PAM refused the login');
+    const { userName, sessionId: session } = this.#login;
+    this.#log.info({ userName, session, reason, ...details }, 'PAM refused the login');
     return { result: 'fail', retry: false, message: this.#texts.join('\n') };
   }
 }

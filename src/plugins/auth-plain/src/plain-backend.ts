@@ -92,7 +92,7 @@ class PlainConversation implements Conversation {
   }
 
   async #checkPassword(password: Uint8Array): Promise<Step> {
-    const { userName, signal } = this.#login;
+    const { userName, sessionId: session, signal } = this.#login;
     const users = await this.#passwords.users();
     signal.throwIfAborted();
     const entry = users.find(userName);
@@ -102,7 +102,7 @@ class PlainConversation implements Conversation {
     const stored = usable ? entry.hash : users.typicalHash;
     const computed = await crypt(password, stored);
     if (usable && computed === null) {
-      this.#host.log.debug({ userName }, 'password or stored hash that crypt(3) does not take');
+      this.#host.log.debug({ userName, session }, 'password or stored hash that crypt(3) does not take');
     }
     if (tokenAlone) return this.#checkCode(password, entry?.groups ?? [], WRONG);
     if (!usable || computed === null || !sameText(computed, stored)) return WRONG;

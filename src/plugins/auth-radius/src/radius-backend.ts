@@ -136,12 +136,13 @@ class RadiusConversation implements Conversation {
 
   #accepted(accept: Packet): Step {
     const { host, separator, groupConfig } = this.#shared;
-    const { userName } = this.#login;
+    const { userName, sessionId } = this.#login;
+    const who = { userName, session: sessionId };
     if (!isForTunnel(accept)) {
-      host.log.info({ userName }, 'accepted by RADIUS for another Service-Type than Framed');
+      host.log.info(who, 'accepted by RADIUS for another Service-Type than Framed');
       return { result: 'fail', retry: false, message: '' };
     }
-    const warn = (problem: string): void => host.log.warn({ userName, problem }, 'RADIUS attributes');
+    const warn = (problem: string): void => host.log.warn({ ...who, problem }, 'RADIUS attributes');
     const session = groupConfig ? { session: settingsOf(accept, warn) } : {};
     const accountingState = classesOf(accept);
     return { result: 'ok', userName, groups: groupsOf(accept, separator), accountingState, ...session };
@@ -150,7 +151,8 @@ class RadiusConversation implements Conversation {
   #challenged(challenge: Packet): Step {
     this.#challenges++;
     if (this.#challenges > MAX_CHALLENGES) {
-      this.#shared.host.log.warn({ userName: this.#login.userName }, 'too many RADIUS challenges');
+      const { userName, sessionId: session } = this.#login;
+      this.#shared.host.log.warn({ userName, session }, 'too many RADIUS challenges');
       return { result: 'fail', retry: false, message: '' };
     }
     const [state] = rawValues(challenge, 'State');
