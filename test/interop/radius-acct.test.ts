@@ -4,6 +4,7 @@ import { type RadiusServer, SECRET, startRadius, writeRadcli } from '../support/
 import { inside, type Lab, openLab, outside } from '../support/lab.ts';
 import { connect, fetchCookie } from '../support/openconnect.ts';
 import { startServer, type VpnServer } from '../support/server.ts';
+import { reachable } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
 const users = 'alice Cleartext-Password := "secret"';
@@ -112,4 +113,68 @@ test('a Disconnect-Request ends the session it names; without the secret it ends
   await client.process.ended();
   const [, stop] = await records(radius, 2);
   expect(stop).toMatchObject({ 'Acct-Terminate-Cause': 'Admin-Reset' });
+});
+
+test('a CoA-Request changes times and rates of the running session, and nothing else', async () => {
+  const lab = await openLab();
+  const radius = await startRadius(lab, { users });
+  const config = writeRadcli(lab);
+  const options = {
+    auth: [`radius[config=${config}]`],
+    acct: `radius[config=${config},coa-port=3799]`,
+    'idle-timeout': 500,
+  };
+  const server = await startServer(lab, 'ocvpn', { options });
+  const client = await connect(lab, server, { args: ['--dump-http-traffic'] });
+  const [start] = await records(radius, 1);
+  const [before] = await server.users();
+  const coa = async (attributes: string) => {
+    const command = ['radclient', '-x', '-r', '1', '-t', '5', '10.10.0.1:3799', 'coa', SECRET];
+    return (await lab.inner.run(command, { input: `${attributes}\n` })).stdout;
+  };
+  expect(await coa('User-Name = "alice"')).toMatch(/CoA-NAK[\s\S]*Missing-Attribute/);
+  expect(await coa('User-Name = "bob", Session-Timeout = 60')).toMatch(
+    /CoA-NAK[\s\S]*Session-Context-Not-Found/,
+  );
+  expect(await coa('User-Name = "alice", Session-Timeout = 60, Filter-Id = "x"')).toMatch(
+    /CoA-NAK[\s\S]*Unsupported-Attribute/,
+  );
+  expect(client.process.output).not.toContain('X-CSTP-Session-Timeout: 60');
+  const wanted = `Acct-Session-Id = "${start?.['Acct-Session-Id']}", Session-Timeout = 4000, RP-Downstream-Speed-Limit = 200`;
+  expect(await coa(wanted)).toMatch(/Received CoA-ACK/);
+  await client.event('reconnect', 1, 30_000);
+  expect(client.process.output).toContain('X-CSTP-Session-Timeout: 4000');
+  expect(client.process.output).not.toContain('X-CSTP-Idle-Timeout: 0');
+  await reachable(client.host, inside.host4);
+  expect(await server.users()).toMatchObject([{ ipv4: before?.ipv4 }]);
+  const user = await lab.server.must([
+    ...[process.execPath, 'bin/run.js', 'ctl', 'show', 'user', 'alice'],
+    ...['--run-dir', `${lab.folder}/run`],
+  ]);
+  expect(user).toMatch(/Limit TX: 200/);
+  expect(radius.accounting()).toHaveLength(1);
+});
+
+test('Class comes back, interim records come as stats-report-time says, and a session that waits has its Stop', async () => {
+  const lab = await openLab();
+  const radius = await startRadius(lab, { users: `${users}\n\tClass = "opaque 7"` });
+  const config = writeRadcli(lab);
+  const options = {
+    auth: [`radius[config=${config}]`],
+    acct: `radius[config=${config}]`,
+    'stats-report-time': 1,
+  };
+  const server = await startServer(lab, 'ocvpn', { options });
+  const client = await connect(lab, server);
+  const kinds = () => radius.accounting().map((record) => record['Acct-Status-Type']);
+  await until('an interim record', () => kinds().includes('Interim-Update'));
+  // The cookie stays good, so this is no end of the session yet.
+  await client.end('SIGHUP');
+  await until('the end of the tunnel', async () => (await server.users()).length === 0);
+  expect(kinds()).not.toContain('Stop');
+  await server.stop();
+  const all = radius.accounting();
+  expect(all.at(-1)).toMatchObject({ 'Acct-Status-Type': 'Stop' });
+  const opaque = `0x${Buffer.from('opaque 7').toString('hex')}`;
+  for (const record of all) expect(record).toMatchObject({ Class: opaque });
 });

@@ -12,7 +12,10 @@ import type { NativeBinding, TlsServerContext, TunnelOptions } from '../../src/c
 
 // The compiled modules: TypeScript's own are not loadable by their .js names.
 const dist = join(import.meta.dirname, '../../dist/core/native');
-const { native, READABLE } = (await import(`${dist}/index.js`)) as { native: NativeBinding; READABLE: number };
+const { native, READABLE } = (await import(`${dist}/index.js`)) as {
+  native: NativeBinding;
+  READABLE: number;
+};
 const { acceptTlsDuplex } = (await import(
   `${dist}/tls-duplex.js`
 )) as typeof import('../../src/core/native/tls-duplex.ts');
@@ -42,7 +45,14 @@ function tunnelOptions(tunFd: number): TunnelOptions {
     ...{ cstpCompression: null, dtlsCompression: null, noCompressLimit: 256 },
     ...{ mtuDiscovery: false, sendBufferBytes: 0, dpdSec: 0, keepaliveSec: 0, idleTimeoutSec: 0 },
     ...{ sessionTimeoutSec: 0, switchToTcpSec: 25, rekeySec: 0, rxBytesPerSec: 0, txBytesPerSec: 0 },
-    offloads: { udpSegment: true, udpGro: true, tunCoalesce: true, tlsBatch: true, turnPace: true, ackFilter: true },
+    offloads: {
+      udpSegment: true,
+      udpGro: true,
+      tunCoalesce: true,
+      tlsBatch: true,
+      turnPace: true,
+      ackFilter: true,
+    },
     ...{ clientIpv4: null, clientIpv6: null, localIpv4: null, localIpv6: null },
   };
 }
@@ -74,7 +84,12 @@ async function openTunnel(context: TlsServerContext, port: number, listener: num
   const { socket, stream } = await dial(context, port, listener);
   const [tun, far] = native.io.socketpair();
   const { connection, head } = stream.detach();
-  const id = dataplane.open(connection, Buffer.from('HTTP/1.1 200 CONNECTED\r\n\r\n'), head, tunnelOptions(far));
+  const id = dataplane.open(
+    connection,
+    Buffer.from('HTTP/1.1 200 CONNECTED\r\n\r\n'),
+    head,
+    tunnelOptions(far),
+  );
   const ended = new Promise<string>((resolve) => ends.set(id, resolve));
   const reply = once(socket, 'data').then(([data]) => String(data));
   const first = await Promise.race([reply, ended]);

@@ -1,6 +1,6 @@
 /** server-cert and server-key: what is taken and what is refused. */
-import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -15,12 +15,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-function load(certs: string[], keys: string[]) {
+function load(certs: string[], keys: string[], more: object = {}) {
   const document = {
     auth: ['plain[passwd=/x]'],
     'ipv4-network': '10.0.0.0/24',
     'server-cert': ['c'],
     'server-key': ['k'],
+    ...more,
   };
   const { default: vhost } = buildConfig(document, {}, null);
   return loadKeys({ ...vhost, 'server-cert': certs, 'server-key': keys });
@@ -34,6 +35,25 @@ test('RSA, EC and Ed25519 keys are loaded in order', () => {
   );
   expect(keys.map(({ privateKey }) => privateKey.asymmetricKeyType)).toEqual(['rsa', 'ec', 'ec', 'ed25519']);
   expect(keys.map(({ chain }) => certificatePin(chain))).toHaveLength(4);
+});
+
+test('an encrypted key is opened by key-pin or pin-file, and by nothing else', () => {
+  const [cert, key] = makeKeyPair(directory, 'P-256');
+  const secret = join(directory, 'secret.key');
+  const pem = createPrivateKey(readFileSync(key)).export({
+    format: 'pem',
+    type: 'pkcs8',
+    cipher: 'aes-256-cbc',
+    passphrase: 'op3n',
+  });
+  writeFileSync(secret, pem);
+  const file = join(directory, 'pin');
+  writeFileSync(file, 'op3n\n');
+  expect(load([cert], [secret], { 'key-pin': 'op3n' })).toHaveLength(1);
+  expect(load([cert], [secret], { 'pin-file': file })).toHaveLength(1);
+  expect(load([cert], [key], { 'pin-file': file })).toHaveLength(1);
+  for (const wrong of [{}, { 'key-pin': 'other' }, { 'pin-file': key }])
+    expect(() => load([cert], [secret], wrong)).toThrowError(expect.objectContaining({ code: 'OCS_FILE' }));
 });
 
 test('a key of another certificate, a different count and a missing file are refused', () => {

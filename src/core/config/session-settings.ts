@@ -17,6 +17,8 @@ export function withSessionSettings(vhost: VhostConfig, settings: SessionSetting
     ...given('route', settings.routes && [...settings.routes]),
     ...given('dns', settings.dns && [...settings.dns]),
     ...given('session-timeout', settings.sessionTimeoutSec),
+    ...given('idle-timeout', settings.idleTimeoutSec),
+    ...given('mobile-idle-timeout', settings.idleTimeoutSec),
     ...given('stats-report-time', settings.statsReportTimeSec),
     ...given('rx-data-per-sec', settings.rxBytesPerSec),
     ...given('tx-data-per-sec', settings.txBytesPerSec),

@@ -783,8 +783,8 @@ export const messages = {
     from: 'secmod',
     to: 'main',
     reply: 'SECM_END_SESSION_REPLY',
-    body: { safeId: str(28) },
-    doc: 'End the tunnel of this session as an administrator does; an accounting server asked for it.',
+    body: { safeId: str(28), reconnect: bool() },
+    doc: 'End the tunnel of this session as an administrator does, or (reconnect) so that its client comes back and finds what was changed; an accounting server asked for it.',
   }),
   SECM_END_SESSION_REPLY: message({
     id: 234,

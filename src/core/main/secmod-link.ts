@@ -36,7 +36,7 @@ export interface SecmodLinkOptions {
   readonly bans: BanTable;
   readonly stats: ServerStats;
   /** Ends the tunnels of a session; returns their number. */
-  readonly endSession: (safeId: string) => number;
+  readonly endSession: (safeId: string, reconnect: boolean) => number;
   readonly connect: (path: string, options: ChannelOptions<'main', 'secmod'>) => Promise<SecmodChannel>;
   /** A secmod has come up that knows of no open tunnel: time to present them all. */
   readonly onUp: () => void;
@@ -305,7 +305,7 @@ export class SecmodLink implements SecmodCalls {
     const { bans, stats, endSession } = this.#options;
     return {
       SECM_BAN_IP: ({ ip, score }) => ({ allowed: bans.add(ip, score) }),
-      SECM_END_SESSION: ({ safeId }) => ({ count: endSession(safeId) }),
+      SECM_END_SESSION: ({ safeId, reconnect }) => ({ count: endSession(safeId, reconnect) }),
       SECM_STATS: (report) => stats.secmod(report),
       SECM_LOGIN_STEP: (step) => stats.loginStep(step),
     };

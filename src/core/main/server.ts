@@ -137,7 +137,7 @@ export class Server {
       log,
       bans: this.#bans,
       stats: this.#stats,
-      endSession: (safeId) => this.#sessions.endSession(safeId),
+      endSession: (safeId, reconnect) => this.#sessions.endSession(safeId, reconnect),
       connect: options.ipc.connect,
       onUp: () => resumption.presentAll(),
     });

@@ -207,10 +207,16 @@ export class Sessions {
     this.#terminate(client, 'disconnect', reason);
   }
 
-  /** SECM_END_SESSION: as disconnect, for what has this safe_id. Returns how many there were. */
-  endSession(safeId: string): number {
+  /**
+   * SECM_END_SESSION: as disconnect, for what has this safe_id; with `reconnect` its client is meant to come back by its
+   * cookie. Returns how many there were.
+   */
+  endSession(safeId: string, reconnect: boolean): number {
     const found = [...this.#options.clients.all()].filter(({ session }) => session?.safeId === safeId);
-    for (const client of found) this.disconnect(client, 'server-disconnect');
+    for (const client of found) {
+      if (reconnect) this.#terminate(client, 'drop', 'temporary-disconnect');
+      else this.disconnect(client, 'server-disconnect');
+    }
     return found.length;
   }
 

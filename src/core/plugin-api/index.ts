@@ -92,6 +92,12 @@ export interface AccountingHost extends BackendHost {
   readonly stateDir: string;
   /** Ends sessions of this virtual host as an administrator does; resolves with their number. */
   endSessions(matches: (session: AccountedSession) => boolean): Promise<number>;
+  /**
+   * Changes what is given of sessions of this virtual host, for as long as they live; resolves with their number. Their
+   * clients are cut off and come back by their cookies, within a second as a rule, since a running tunnel keeps what it
+   * has. Rejects when a value cannot be used.
+   */
+  changeSessions(matches: (session: AccountedSession) => boolean, change: SessionSettings): Promise<number>;
 }
 
 /** Accounting back ends are named in `acct`; otherwise as AuthBackendPlugin. */
@@ -123,6 +129,8 @@ export interface AccountedSession {
   /** Inside the tunnel, '' without. */
   readonly ipv4: string;
   readonly ipv6: string;
+  /** What the authentication back end gave for it; '' without. */
+  readonly accountingState: string;
 }
 
 /** Of all tunnels of the session. */
@@ -154,6 +162,7 @@ export interface SessionSettings {
   readonly routes?: readonly string[];
   readonly dns?: readonly string[];
   readonly sessionTimeoutSec?: number;
+  readonly idleTimeoutSec?: number;
   readonly statsReportTimeSec?: number;
   readonly rxBytesPerSec?: number;
   readonly txBytesPerSec?: number;
@@ -220,6 +229,8 @@ export type Step =
       readonly groups: readonly string[];
       /** Configuration of the session, in place of the files of user and group; absent: those files count. */
       readonly session?: SessionSettings;
+      /** Text that accounting gets with the session, at most 8192 bytes; no secret. */
+      readonly accountingState?: string;
       /** Last token for the client, with the credential 'negotiate'. */
       readonly token?: Uint8Array;
     }

@@ -55,6 +55,19 @@ function usage(session: Session, now: number) {
 
 /** What accounting back ends see of a session: never its cookie. */
 export function accounted(session: Session): AccountedSession {
-  const { safeId, userName, groupName, remoteIp, ourIp, userAgent, ipv4, ipv6 } = session;
-  return { sessionId: safeId, userName, groupName, remoteIp, ourIp, userAgent, ipv4, ipv6 };
+  const {
+    safeId,
+    userName,
+    groupName,
+    remoteIp,
+    ourIp,
+    userAgent,
+    ipv4,
+    ipv6,
+    accountingState = '',
+  } = session;
+  return {
+    sessionId: safeId,
+    ...{ userName, groupName, remoteIp, ourIp, userAgent, ipv4, ipv6, accountingState },
+  };
 }

@@ -22,15 +22,22 @@ export function loadKeys(vhost: VhostConfig): ServerKey[] {
   if (certs.length === 0 || certs.length !== keys.length) {
     throw new VpnError('OCS_KEY_COUNT', { vhost: vhost.name, certs: certs.length, keys: keys.length });
   }
-  return certs.map((cert, index) => loadKey(cert, keys[index] ?? ''));
+  const pin = pinOf(vhost);
+  return certs.map((cert, index) => loadKey(cert, keys[index] ?? '', pin));
 }
 
-function loadKey(certPath: string, keyPath: string): ServerKey {
-  const [chain, leaf] = readPem('certificate', certPath, (pem): [Buffer, X509Certificate] => [
+/** Password of encrypted keys: key-pin, or the first line of pin-file; '' without. */
+function pinOf({ 'key-pin': pin, 'pin-file': path }: VhostConfig): string {
+  if (pin !== '' || path === '') return pin;
+  return readFrom('pin-file', path, (text) => text.toString('utf8').split(/\r?\n/, 1)[0] ?? '');
+}
+
+function loadKey(certPath: string, keyPath: string, passphrase: string): ServerKey {
+  const [chain, leaf] = readFrom('certificate', certPath, (pem): [Buffer, X509Certificate] => [
     pem,
     new X509Certificate(pem),
   ]);
-  const privateKey = readPem('private key', keyPath, (pem) => createPrivateKey(pem));
+  const privateKey = readFrom('private key', keyPath, (key) => createPrivateKey({ key, passphrase }));
   const unusable = unusableType(privateKey);
   if (unusable) throw new VpnError('OCS_KEY_TYPE', { key: keyPath, type: unusable });
   if (!leaf.checkPrivateKey(privateKey))
@@ -38,7 +45,7 @@ function loadKey(certPath: string, keyPath: string): ServerKey {
   return { chain, privateKey };
 }
 
-function readPem<T>(what: string, path: string, parse: (pem: Buffer) => T): T {
+function readFrom<T>(what: string, path: string, parse: (pem: Buffer) => T): T {
   try {
     return parse(readFileSync(path));
   } catch (error) {

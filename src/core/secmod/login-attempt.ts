@@ -45,6 +45,8 @@ const MAX_TOKEN_BYTES = 16 * 1024;
 /** Of an answer that is no token: hashing takes time. */
 const MAX_PASSWORD_BYTES = 4096;
 const MAX_NAME_BYTES = 64;
+/** plugin-api. */
+const MAX_ACCOUNTING_STATE_BYTES = 8192;
 
 const RESULTS = { ok: 'accepted', prompt: 'prompted', fail: 'wrong' } as const satisfies Record<
   Step['result'],
@@ -79,6 +81,7 @@ export class LoginAttempt {
   #userName: string;
   #groupName: string;
   #settings: SessionSettings | null = null;
+  #accountingState = '';
   #prompt = { message: '', counter: 0 };
   /** For the client, while Negotiate goes on and when it has succeeded. */
   #token: Uint8Array | null = null;
@@ -189,6 +192,7 @@ export class LoginAttempt {
     switch (step.result) {
       case 'ok':
         this.#settings = step.session ?? null;
+        this.#accountingState = step.accountingState ?? '';
         return this.#take(step.userName, step.groups) ? 'accept' : 'reject';
       case 'prompt':
         this.#prompt = { message: shorten(step.message), counter: step.counter };
@@ -218,8 +222,12 @@ export class LoginAttempt {
       this.#log.info({ user: userName, group: wanted }, 'the user is not in the selected group');
       return false;
     }
-    if (Buffer.byteLength(userName) > MAX_NAME_BYTES || Buffer.byteLength(group) > MAX_NAME_BYTES) {
-      this.#log.error('the back end gave a name that is too long');
+    const names = [userName, group];
+    if (
+      names.some((name) => Buffer.byteLength(name) > MAX_NAME_BYTES) ||
+      Buffer.byteLength(this.#accountingState) > MAX_ACCOUNTING_STATE_BYTES
+    ) {
+      this.#log.error('the back end gave a text that is too long');
       return false;
     }
     this.#userName = userName;
@@ -271,6 +279,7 @@ export class LoginAttempt {
       userName: this.#userName,
       groupName: this.#groupName,
       settings: this.#settings,
+      accountingState: this.#accountingState,
       ipv4Seed: ipv4Seed(this.#userName, config['predictable-ips']),
       expires: expiryFrom(this.#nowSec(), lifetimesOf(config)),
     });

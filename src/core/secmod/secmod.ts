@@ -6,7 +6,7 @@ import type { ServerConfig } from '../config/schema.js';
 import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
-import type { AccountedSession } from '../plugin-api/index.js';
+import type { AccountedSession, SessionSettings } from '../plugin-api/index.js';
 import { KdcRelay } from './kdc-relay.js';
 import { mainHandlers } from './main-handlers.js';
 import { Sessions } from './sessions.js';
@@ -65,13 +65,14 @@ export class Secmod {
     });
     this.statistics.onStep = (step) => this.#main?.send('SECM_LOGIN_STEP', step);
     this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
+    this.vhosts.changeSessions = (vhost, matches, change) => this.#changeSessions(vhost, matches, change);
   }
 
   /** For an accounting back end: ends its sessions, by main while their tunnels are open. */
   async #endSessions(vhost: string, matches: (session: AccountedSession) => boolean): Promise<number> {
     const doomed = await this.sessions.openOnes(vhost, matches);
     for (const { safeId } of doomed) {
-      const asked = await this.#main?.call('SECM_END_SESSION', { safeId }, { timeoutMs: END_REPLY_MS });
+      const asked = await this.#endTunnels(safeId, false);
       const lingers = this.vhosts.get(vhost)?.config['persistent-cookies'] === true;
       // The end of its last tunnel ends the session, with the final counts.
       if (!asked?.body.count || lingers) await this.sessions.terminate((each) => each.safeId === safeId);
@@ -82,6 +83,21 @@ export class Secmod {
   /** Whether this user may connect at all: root, our own user and that of workers. */
   knows({ uid }: PeerCredentials): boolean {
     return uid === 0 || uid === this.#options.ownUid || uid === this.#workerUid;
+  }
+
+  /** For an accounting back end: the tunnels of a session only take what has changed when they are opened. */
+  async #changeSessions(
+    vhost: string,
+    matches: (session: AccountedSession) => boolean,
+    change: SessionSettings,
+  ): Promise<number> {
+    const changed = await this.sessions.change(vhost, matches, change);
+    for (const { safeId } of changed) await this.#endTunnels(safeId, true);
+    return changed.length;
+  }
+
+  #endTunnels(safeId: string, reconnect: boolean) {
+    return this.#main?.call('SECM_END_SESSION', { safeId, reconnect }, { timeoutMs: END_REPLY_MS });
   }
 
   /** Who may connect: main as root or as our own user; workers as the user that main named, too. null refuses. */
@@ -137,6 +153,7 @@ export class Secmod {
     this.#main?.close();
     this.kdcs.close();
     await Promise.all([...this.#workers].map((logins) => logins.close()));
+    await this.sessions.endAccounting();
     await this.vhosts.close();
   }
 

@@ -18,6 +18,10 @@ export interface Session {
   readonly groupName: string;
   /** What the back end returned about it. */
   readonly settings: SessionSettings | null;
+  /** What an accounting back end has changed since. */
+  readonly changed?: SessionSettings;
+  /** Text of the back end for accounting. */
+  readonly accountingState?: string;
   readonly remoteIp: string;
   /** Address of the server at the login. */
   readonly ourIp: string;

@@ -7,7 +7,7 @@ import { withSessionSettings } from '../config/session-settings.js';
 import { withUserFiles } from '../config/user-files.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import type { AccountedSession, AccountingBackend } from '../plugin-api/index.js';
+import type { AccountedSession, AccountingBackend, SessionSettings } from '../plugin-api/index.js';
 import { safeIdOf } from '../util/safe-id.js';
 import { Accounting, accounted } from './accounting.js';
 import {
@@ -97,8 +97,9 @@ export class Sessions {
     const vhost = this.#deps.vhost(session.vhost);
     try {
       if (!vhost) return undefined;
-      const { settings, userName } = session;
-      const config = settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
+      const { settings, changed, userName } = session;
+      const own = settings ? withSessionSettings(vhost, settings) : withUserFiles(vhost, session);
+      const config = changed ? withSessionSettings(own, changed) : own;
       return withIroutes(config, this.#deps.iroutes(session.vhost), userName);
     } catch (error) {
       const { message } = error as Error;
@@ -222,6 +223,36 @@ export class Sessions {
     );
   }
 
+  /** Changes what an accounting back end wants of its open sessions, which it returns. Throws OCS_CONFIG. */
+  async change(
+    vhostName: string,
+    matches: (session: AccountedSession) => boolean,
+    change: SessionSettings,
+  ): Promise<Session[]> {
+    const vhost = this.#deps.vhost(vhostName);
+    if (vhost) withSessionSettings(vhost, change);
+    const found = await this.openOnes(vhostName, matches);
+    for (const { key } of found) {
+      await this.store.update(key, (session) => ({
+        ...session,
+        changed: { ...session.changed, ...change },
+      }));
+    }
+    return found;
+  }
+
+  /**
+   * This process ends: accounting hears the end of sessions that wait for their client. One that comes back to the next
+   * process begins anew there.
+   */
+  async endAccounting(): Promise<void> {
+    const waiting = (await this.store.list()).filter(({ inUse, accounted }) => inUse === 0 && accounted);
+    for (const { key } of waiting) {
+      const last = await this.store.update(key, (session) => ({ ...session, accounted: false }));
+      if (last) this.#accounting.stop(last, this.#deps.now());
+    }
+  }
+
   /** Deletes what has expired. */
   async expire(): Promise<number> {
     const now = this.#deps.now();
@@ -262,10 +293,11 @@ export class Sessions {
 }
 
 /** `session`: with what its back end decided about it. */
-export function lifetimesOf(vhost: VhostConfig, session?: Pick<Session, 'settings'>): Lifetimes {
+export function lifetimesOf(vhost: VhostConfig, session?: Pick<Session, 'settings' | 'changed'>): Lifetimes {
+  const decided = session?.changed?.sessionTimeoutSec ?? session?.settings?.sessionTimeoutSec;
   return {
     cookieTimeoutSec: vhost['cookie-timeout'],
-    sessionTimeoutSec: session?.settings?.sessionTimeoutSec ?? vhost['session-timeout'],
+    sessionTimeoutSec: decided ?? vhost['session-timeout'],
     persistentCookies: vhost['persistent-cookies'],
   };
 }

@@ -4,7 +4,7 @@ import { type Iroutes, readIroutes } from '../config/exposed-iroutes.js';
 import { needsRestart, reloaded } from '../config/reload.js';
 import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import type { Logger } from '../log.js';
-import type { AccountedSession, AccountingBackend } from '../plugin-api/index.js';
+import type { AccountedSession, AccountingBackend, SessionSettings } from '../plugin-api/index.js';
 import { createAccounting } from './backends.js';
 import { type ClientTrust, loadClientTrust, loadOcspResponse } from './client-trust.js';
 import { loadKeys, type ServerKey } from './keys.js';
@@ -36,7 +36,9 @@ export interface VhostServices {
   readonly log: Logger;
 }
 
-type EndSessions = (vhost: string, matches: (session: AccountedSession) => boolean) => Promise<number>;
+type Matches = (session: AccountedSession) => boolean;
+type EndSessions = (vhost: string, matches: Matches) => Promise<number>;
+type ChangeSessions = (vhost: string, matches: Matches, change: SessionSettings) => Promise<number>;
 
 export class Vhosts {
   readonly #services: VhostServices;
@@ -44,6 +46,7 @@ export class Vhosts {
   #byName: ReadonlyMap<string, Vhost> = new Map();
   /** Ends sessions for an accounting back end; set by what has the sessions. */
   endSessions: EndSessions = async () => 0;
+  changeSessions: ChangeSessions = async () => 0;
 
   private constructor(services: VhostServices, config: ServerConfig) {
     this.#services = services;
@@ -115,6 +118,7 @@ export class Vhosts {
       {
         stateDir: join(stateDir, 'accounting', encodeURIComponent(vhost.name)),
         endSessions: (matches) => this.endSessions(vhost.name, matches),
+        changeSessions: (matches, change) => this.changeSessions(vhost.name, matches, change),
       },
       log,
     );

@@ -4,7 +4,6 @@ import {
   mainSecmod,
   many,
   noEffect,
-  notYet,
   refused,
   secmod,
   secmodWorker,
@@ -53,16 +52,14 @@ export const authenticationOptions = {
   'pin-file': text('', {
     ...VN,
     ...secmod,
-    ...notYet,
     format: 'file',
-    doc: 'File that holds the password or PIN of server-key.',
+    doc: 'File whose first line is the password of encrypted keys in server-key.',
   }),
   'key-pin': text('', {
     ...VN,
     ...secmod,
-    ...notYet,
     secret: true,
-    doc: 'Password or PIN of server-key.',
+    doc: 'Password of encrypted keys in server-key; pin-file does not show it to readers of this file.',
   }),
   'srk-pin-file': text('', {
     ...VN,

@@ -57,7 +57,7 @@ function record(
   at: number,
   more: readonly Attribute[],
 ): AcctRecord {
-  const { sessionId, userName, remoteIp, ourIp, ipv4, ipv6 } = session;
+  const { sessionId, userName, remoteIp, ourIp, ipv4, ipv6, accountingState } = session;
   // A whole prefix is not an address that Framed-IPv6-Address could hold.
   const [address6 = '', length = '128'] = ipv6.split('/');
   const framed6: Attribute[] =
@@ -75,6 +75,10 @@ function record(
     ['Calling-Station-Id', remoteIp],
     ['Acct-Session-Id', sessionId],
     ['Acct-Authentic', ACCT_AUTHENTIC_RADIUS],
+    ...accountingState
+      .split(' ')
+      .filter(Boolean)
+      .map((value): Attribute => ['Class', value]),
     ...more,
   ];
   return { status, sessionId, at, attributes: attributes as AcctRecord['attributes'] };
@@ -96,5 +100,10 @@ export function attributesAt(stored: AcctRecord, now: number): Attribute[] {
   const known = stored.attributes.filter((pair): pair is readonly [AttributeName, string | number] =>
     Object.hasOwn(dictionary, pair[0]),
   );
-  return [...known, ['Event-Timestamp', stored.at], ['Acct-Delay-Time', Math.max(0, now - stored.at)]];
+  // JSON has no bytes.
+  const sent = known.map(
+    ([name, value]): Attribute =>
+      name === 'Class' ? [name, Buffer.from(String(value), 'base64')] : [name, value],
+  );
+  return [...sent, ['Event-Timestamp', stored.at], ['Acct-Delay-Time', Math.max(0, now - stored.at)]];
 }

@@ -36,6 +36,13 @@ export function groupsOf(accept: Packet, separator: GroupSeparator): string[] {
   return [...new Set(usable)].slice(0, MAX_GROUPS);
 }
 
+/** Class as accounting sends it back (RFC 2865 §5.25): base64, separated by blanks. */
+export function classesOf(accept: Packet): string {
+  return rawValues(accept, 'Class')
+    .map((value) => Buffer.from(value).toString('base64'))
+    .join(' ');
+}
+
 function isGroupName(name: string): boolean {
   return name !== '' && Buffer.byteLength(name) <= MAX_GROUP_BYTES;
 }
@@ -63,10 +70,18 @@ export function settingsOf(accept: Packet, warn: (problem: string) => void): Ses
     ipv6Network: one('Delegated-IPv6-Prefix'),
     routes: nonEmpty(bounded(routesOf(accept), MAX_ROUTES, 'routes', warn)),
     dns: nonEmpty(bounded(dnsOf(accept, warn), MAX_DNS, 'DNS servers', warn)),
-    sessionTimeoutSec: integerOf(accept, 'Session-Timeout'),
-    statsReportTimeSec: integerOf(accept, 'Acct-Interim-Interval'),
-    rxBytesPerSec: rate(integerOf(accept, 'RP-Upstream-Speed-Limit')),
-    txBytesPerSec: rate(integerOf(accept, 'RP-Downstream-Speed-Limit')),
+    ...limitsOf(accept),
+  });
+}
+
+/** Times and rates, which a CoA-Request may change, too. Throws RangeError for a broken attribute. */
+export function limitsOf(packet: Packet): SessionSettings {
+  return defined({
+    sessionTimeoutSec: integerOf(packet, 'Session-Timeout'),
+    idleTimeoutSec: integerOf(packet, 'Idle-Timeout'),
+    statsReportTimeSec: integerOf(packet, 'Acct-Interim-Interval'),
+    rxBytesPerSec: rate(integerOf(packet, 'RP-Upstream-Speed-Limit')),
+    txBytesPerSec: rate(integerOf(packet, 'RP-Downstream-Speed-Limit')),
   });
 }
 

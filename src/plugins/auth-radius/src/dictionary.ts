@@ -32,6 +32,7 @@ export const dictionary = {
   State: { code: 24, type: 'octets' },
   Class: { code: 25, type: 'octets' },
   'Session-Timeout': { code: 27, type: 'integer' },
+  'Idle-Timeout': { code: 28, type: 'integer' },
   'Calling-Station-Id': { code: 31, type: 'text' },
   'NAS-Identifier': { code: 32, type: 'text' },
   'Proxy-State': { code: 33, type: 'octets' },

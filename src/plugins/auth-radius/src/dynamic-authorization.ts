@@ -1,12 +1,13 @@
 /**
- * Disconnect-Requests of the RADIUS servers (RFC 5176). A request counts when it comes from the address of a configured
- * server and its digest proves that server's secret; anything else is dropped without an answer. CoA-Requests are refused:
- * what a running session may do is not changed.
+ * Disconnect- and CoA-Requests of the RADIUS servers (RFC 5176). A request counts when it comes from the address of a
+ * configured server and its digest proves that server's secret; anything else is dropped without an answer. A CoA-Request
+ * changes times and rates; what it may not change is refused as a whole.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
-import type { AccountedSession, AccountingHost } from '../../../core/plugin-api/index.js';
-import { type AttributeName, codes, dictionary } from './dictionary.js';
+import type { AccountedSession, AccountingHost, SessionSettings } from '../../../core/plugin-api/index.js';
+import { limitsOf } from './authorization.js';
+import { type AttributeName, type AttributeSpec, codes, dictionary } from './dictionary.js';
 import { isRequestGenuine, messageAuthenticator, sealReply } from './digest.js';
 import { type Attribute, integerOf, type Packet, parsePacket, rawValues, textsOf } from './packet.js';
 import type { ServerAddress } from './radcli-conf.js';
@@ -16,7 +17,7 @@ const cause = {
   unsupportedAttribute: 401,
   missingAttribute: 402,
   nasMismatch: 403,
-  unsupportedExtension: 406,
+  invalidValue: 407,
   noSuchSession: 503,
 } as const;
 
@@ -32,6 +33,14 @@ const SELECTORS: readonly (readonly [AttributeName, keyof AccountedSession])[] =
   ['Framed-IP-Address', 'ipv4'],
   ['Framed-IPv6-Address', 'ipv6'],
   ['Calling-Station-Id', 'remoteIp'],
+];
+/** What a CoA-Request may change: limitsOf. */
+const CHANGES: readonly AttributeName[] = [
+  'Session-Timeout',
+  'Idle-Timeout',
+  'Acct-Interim-Interval',
+  'RP-Upstream-Speed-Limit',
+  'RP-Downstream-Speed-Limit',
 ];
 const OTHERS: readonly AttributeName[] = [
   'NAS-Identifier',
@@ -68,10 +77,14 @@ export async function listenForRequests(options: DynamicAuthorizationOptions): P
       resolve();
     });
   });
-  socket.on('error', (error) => options.host.log.error({ err: error }, 'listener for Disconnect-Requests'));
+  socket.on('error', (error) =>
+    options.host.log.error({ err: error }, 'listener for requests of RADIUS servers'),
+  );
   socket.on('message', (datagram, from) => void listener.receive(datagram, from));
   return () => socket.close();
 }
+
+type Matches = (session: AccountedSession) => boolean;
 
 class Listener {
   readonly #options: DynamicAuthorizationOptions;
@@ -100,7 +113,10 @@ class Listener {
       const reply = await this.#replyOnce(request, secret, `${from.address} ${from.port}`);
       this.#socket.send(reply, from.port, from.address);
     } catch (error) {
-      log.warn({ from: from.address, reason: (error as Error).message }, 'Disconnect-Request dropped');
+      log.warn(
+        { from: from.address, reason: (error as Error).message },
+        "a request that is not a RADIUS server's was dropped",
+      );
     }
   }
 
@@ -129,25 +145,54 @@ class Listener {
 
   /** Error-Cause; null: done. */
   async #answer(request: Packet): Promise<number | null> {
-    if (request.code === codes.coaRequest) return cause.unsupportedExtension;
-    const { nasIdentifier, host } = this.#options;
-    if (!hasOnly(request, [...SELECTORS.map(([name]) => name), ...OTHERS])) return cause.unsupportedAttribute;
+    const { nasIdentifier } = this.#options;
+    const isChange = request.code === codes.coaRequest;
+    const allowed = [...SELECTORS.map(([name]) => name), ...OTHERS, ...(isChange ? CHANGES : [])];
+    if (!hasOnly(request, allowed)) return cause.unsupportedAttribute;
     if (textsOf(request, 'NAS-Identifier').some((name) => name !== nasIdentifier)) return cause.nasMismatch;
     const wanted = SELECTORS.flatMap(([name, field]) =>
       textsOf(request, name).map((value) => [field, value] as const),
     );
     if (wanted.length === 0) return cause.missingAttribute;
-    const ended = await host.endSessions((session) =>
-      wanted.every(([field, value]) => session[field] === value),
-    );
-    host.log.info({ ...Object.fromEntries(wanted), ended }, 'Disconnect-Request of a RADIUS server');
+    const matches = (session: AccountedSession): boolean =>
+      wanted.every(([field, value]) => session[field] === value);
+    const about = Object.fromEntries(wanted);
+    return isChange ? this.#change(request, matches, about) : this.#end(matches, about);
+  }
+
+  async #end(matches: Matches, about: object): Promise<number | null> {
+    const { host } = this.#options;
+    const ended = await host.endSessions(matches);
+    host.log.info({ ...about, ended }, 'Disconnect-Request of a RADIUS server');
     return ended === 0 ? cause.noSuchSession : null;
+  }
+
+  async #change(request: Packet, matches: Matches, about: object): Promise<number | null> {
+    const { host } = this.#options;
+    const change = changeOf(request);
+    if (typeof change === 'number') return change;
+    const changed = await host.changeSessions(matches, change);
+    host.log.info({ ...about, ...change, changed }, 'CoA-Request of a RADIUS server');
+    return changed === 0 ? cause.noSuchSession : null;
+  }
+}
+
+/** Or the Error-Cause. */
+function changeOf(request: Packet): SessionSettings | number {
+  try {
+    const change = limitsOf(request);
+    return Object.keys(change).length === 0 ? cause.missingAttribute : change;
+  } catch (error) {
+    if (error instanceof RangeError) return cause.invalidValue;
+    throw error;
   }
 }
 
 function hasOnly({ attributes }: Packet, names: readonly AttributeName[]): boolean {
-  const allowed = new Set<number>(names.map((name) => dictionary[name].code));
-  return attributes.every(({ code, vendor }) => vendor === 0 && allowed.has(code));
+  const specs = names.map((name): AttributeSpec => dictionary[name]);
+  return attributes.every(({ code, vendor }) =>
+    specs.some((spec) => spec.code === code && (spec.vendor ?? 0) === vendor),
+  );
 }
 
 function seal(request: Packet, error: number | null, secret: Uint8Array): Buffer {

@@ -31,7 +31,7 @@ export const radiusAccounting: AccountingPlugin = {
       config: { type: 'string', required: true, positional: true, doc: "radcli's radiusclient.conf." },
       'coa-port': {
         type: 'number',
-        doc: 'UDP port for Disconnect-Requests of these servers, usually 3799; absent: none.',
+        doc: 'UDP port for Disconnect- and CoA-Requests of these servers, usually 3799; absent: none.',
       },
       'nas-identifier': { type: 'string', doc: 'NAS-Identifier, instead of the one in the file.' },
     },

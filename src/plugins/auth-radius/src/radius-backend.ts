@@ -9,7 +9,7 @@ import type {
   LoginContext,
   Step,
 } from '../../../core/plugin-api/index.js';
-import { type GroupSeparator, groupsOf, isForTunnel, settingsOf } from './authorization.js';
+import { classesOf, type GroupSeparator, groupsOf, isForTunnel, settingsOf } from './authorization.js';
 import { codes, NAS_PORT_ASYNC, serviceType } from './dictionary.js';
 import { hidePassword, sealAccess } from './digest.js';
 import { Failover } from './failover.js';
@@ -145,7 +145,8 @@ class RadiusConversation implements Conversation {
     }
     const warn = (problem: string): void => host.log.warn({ ...who, problem }, 'RADIUS attributes');
     const session = groupConfig ? { session: settingsOf(accept, warn) } : {};
-    return { result: 'ok', userName, groups: groupsOf(accept, separator), ...session };
+    const accountingState = classesOf(accept);
+    return { result: 'ok', userName, groups: groupsOf(accept, separator), accountingState, ...session };
   }
 
   #challenged(challenge: Packet): Step {
