@@ -4,7 +4,15 @@ import { must, run } from './process.ts';
 import type { ConnectedUser, ServerOptions, ServerSetup, VpnServer } from './server.ts';
 
 /** Options of ours that 1.1.6 does not know, and our names for what it knows under another. */
-const unknown = new Set(['worker-clients', 'spare-workers', 'offload', 'ack-filter', 'nat', 'listen-host', 'ban-time']);
+const unknown = new Set([
+  'worker-clients',
+  'spare-workers',
+  'offload',
+  'ack-filter',
+  'nat',
+  'listen-host',
+  'ban-time',
+]);
 
 function write(options: ServerOptions): string {
   const lines: string[] = [];
