@@ -157,6 +157,11 @@ export const catalogue = {
     say: 'vpn worker: {detail}.',
     mend: 'Usage: vpn worker --main PATH [--fd N] [--log-level N].',
   },
+  OCS_LOCKDOWN: {
+    fatalFor: 'process',
+    say: 'The process could not give its rights up (stage {stage}): {reason}.',
+    mend: 'Check that the kernel has seccomp and that run-as-user is not root; "isolate-workers: false" leaves Landlock and the system call filter out.',
+  },
   OCS_WORKER_CERTIFICATE: {
     fatalFor: 'process',
     say: 'secmod has no certificate for virtual host {vhost}.',

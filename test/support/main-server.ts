@@ -150,14 +150,14 @@ export class TestBed {
     return join(this.runDir, `${role}.sock`);
   }
 
-  /** Accepts one connection and hands it to `vpn worker` as descriptor 3. */
-  supervise(): Process {
+  /** Accepts one connection and hands it to `vpn worker` as descriptor 3; `flags` are Node's. */
+  supervise(flags: readonly string[] = [], env: Record<string, string> = {}): Process {
     const script = `
       const { createServer } = require('node:net');
       const { spawn } = require('node:child_process');
       const server = createServer({ pauseOnConnect: true }, (socket) => {
-        const args = ${JSON.stringify([LAUNCHER, 'worker', '--main', this.socket('main'), '--fd', '3'])};
-        spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', socket._handle.fd] })
+        const args = ${JSON.stringify([...flags, LAUNCHER, 'worker', '--main', this.socket('main'), '--fd', '3'])};
+        spawn(process.execPath, args, { env: { ...process.env, ...${JSON.stringify(env)} }, stdio: ['ignore', 'inherit', 'inherit', socket._handle.fd] })
           .on('spawn', () => { socket.destroy(); server.close(); });
       });
       server.listen(${PORT}, '127.0.0.1', () => console.log('listening'));`;

@@ -112,9 +112,10 @@ export class WorkerHarness {
     });
     const log = pino({ level: 'info' }, lines);
     this.worker = new Worker({
+      lockDown: () => undefined,
       native: {
         ...native,
-        io: { ...native.io, dropPrivileges: () => undefined, tcpPathMtu: () => 1500 },
+        io: { ...native.io, tcpPathMtu: () => 1500 },
         createDataplane: (onEvent, processes) => {
           this.dataplane = new FakeDataplane(onEvent, processes);
           return this.dataplane;

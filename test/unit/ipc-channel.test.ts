@@ -251,23 +251,43 @@ describe('HELLO', () => {
     expect(refused()).toHaveLength(1);
   });
 
-  test('role main needs the uid of the acceptor or root', async () => {
-    listener = listenIpc({
+  /** HELLO from uid 65534: the number of bytes that came back. */
+  async function helloFromNobody(role: 'main' | 'worker'): Promise<string> {
+    const bytes = encodeFrame(messageOf('HELLO'), 1, { role, version: 1 }).toString('hex');
+    const python = `import os,socket
+os.setuid(65534); s=socket.socket(socket.AF_UNIX); s.connect(${JSON.stringify(path)})
+try: s.sendall(bytes.fromhex('${bytes}')); print(len(s.recv(100)))
+except OSError: print(0)`;
+    chmodSync(directory, 0o755);
+    const child = spawn('python3', ['-c', python], { stdio: ['ignore', 'pipe', 'inherit'] });
+    return String((await once(child.stdout, 'data'))[0]).trim();
+  }
+
+  const secmodListener = (knows?: (uid: number) => boolean) =>
+    listenIpc({
       path,
       mode: 0o666,
       self: 'secmod',
       log,
+      ...(knows && { knows: ({ uid }) => knows(uid) }),
       accept: (role) => ({ self: 'secmod', peer: role, log, handlers: only({}) }) as never,
       onChannel: () => {},
     });
-    const bytes = encodeFrame(messageOf('HELLO'), 1, { role: 'main', version: 1 }).toString('hex');
-    const python = `import os,socket
-os.setuid(65534); s=socket.socket(socket.AF_UNIX); s.connect(${JSON.stringify(path)})
-s.sendall(bytes.fromhex('${bytes}')); print(len(s.recv(100)))`;
-    chmodSync(directory, 0o755);
-    const child = spawn('python3', ['-c', python], { stdio: ['ignore', 'pipe', 'inherit'] });
-    expect(String((await once(child.stdout, 'data'))[0])).toBe('0\n');
+
+  test('role main needs the uid of the acceptor or root', async () => {
+    listener = secmodListener();
+    expect(await helloFromNobody('main')).toBe('0');
     expect(refused()[0]?.fields).toMatchObject({ reason: 'uid 65534 may not be main', role: 'main' });
+  });
+
+  test('a stranger is closed before its HELLO, somebody known is not', async () => {
+    listener = secmodListener((uid) => uid === 0);
+    expect(await helloFromNobody('worker')).toBe('0');
+    expect(refused()).toHaveLength(0);
+    expect(lines.map(({ text }) => text)).toContain('ipc connection of a stranger closed');
+    listener.close();
+    listener = secmodListener((uid) => uid === 65534);
+    expect(Number(await helloFromNobody('worker'))).toBeGreaterThan(0);
   });
 });
 

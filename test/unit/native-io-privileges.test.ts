@@ -18,7 +18,9 @@ async function run(code: string) {
       console.log(JSON.stringify((() => { ${code} })()));
       process.stdin.resume();
     });`;
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--disable-sigusr1', '-e', script], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const [line] = await once(createInterface(child.stdout), 'line');
   return { child, result: JSON.parse(line as string) };
 }
@@ -41,12 +43,67 @@ test('every thread loses ids, groups and capabilities, for good', async () => {
   const none = '0000000000000000';
   const ids = Array(4).fill(NOBODY).join('\t');
   for (const status of all) {
-    const sets = ['CapPrm', 'CapEff', 'CapAmb', 'NoNewPrivs', 'Uid', 'Gid', 'Groups'].map((key) =>
+    const sets = ['CapPrm', 'CapEff', 'CapAmb', 'CapBnd', 'NoNewPrivs', 'Uid', 'Gid', 'Groups'].map((key) =>
       status.get(key)?.trim(),
     );
-    expect(sets).toEqual([none, none, none, '1', ids, ids, '']);
+    expect(sets).toEqual([none, none, none, none, '1', ids, ids, '']);
   }
-  expect(all[0]?.get('CapBnd')).toBe(none);
+  child.stdin.end();
+  await once(child, 'exit');
+});
+
+test('every thread keeps only the capabilities that are named; what root executes has them all again', async () => {
+  const { child, result } = await run(`
+    io.keepCapabilities([0, 12]);
+    const text = require('node:child_process').execFileSync('grep', ['CapEff', '/proc/self/status'], { encoding: 'utf8' });
+    return [failure(() => io.keepCapabilities([64])), failure(() => process.setuid(${NOBODY})), /[1-9a-f]{5}/.test(text)];`);
+  expect(result).toEqual(['ERR_INVALID_ARG_VALUE', 'EPERM', true]);
+  for (const status of threads(child.pid as number)) expect(status.get('CapEff')).toBe('0000000000001001');
+  child.stdin.end();
+  await once(child, 'exit');
+});
+
+test('limits are lowered for good, never raised', async () => {
+  const { child, result } = await run(`
+    io.limitResources(300);
+    io.limitResources(400);
+    return failure(() => io.limitResources(1));`);
+  expect(result).toBe('ERR_INVALID_ARG_VALUE');
+  const limits = readFileSync(`/proc/${child.pid}/limits`, 'utf8');
+  expect(limits).toMatch(/^Max open files +300 +300 /m);
+  expect(limits).toMatch(/^Max core file size +0 +0 /m);
+  child.stdin.end();
+  await once(child, 'exit');
+});
+
+test.each([true, false])(
+  'secmod starts programs and has a network only if it needs them: %s',
+  async (needed) => {
+    const { child, result } = await run(`
+    io.filterSecmodCalls({ exec: ${needed}, network: ${needed} });
+    const { execFileSync } = require('node:child_process');
+    return [
+      failure(() => execFileSync('/bin/true')),
+      failure(() => io.close(io.bindUdp('127.0.0.1', 0))),
+      failure(() => io.setNetworkNamespace(0)),
+      failure(() => require('node:fs').readFileSync('/etc/passwd')),
+    ];`);
+    const outcome = needed ? null : 'EPERM';
+    expect(result).toEqual([outcome, outcome, 'EPERM', null]);
+    child.stdin.end();
+    await once(child, 'exit');
+  },
+);
+
+test('Landlock closes the files in every thread, and what is open stays so', async () => {
+  const { child, result } = await run(`
+    const fs = require('node:fs');
+    const open = fs.openSync('/etc/passwd');
+    io.dropPrivileges({ uid: ${NOBODY}, gid: ${NOBODY}, lockdown: true });
+    io.denyFilesAndNetwork();
+    return [io.landlockVersion() > 0, failure(() => fs.openSync('/etc/passwd')), fs.readSync(open, Buffer.alloc(4))];`);
+  const [available, opened, read] = result;
+  expect([opened, read]).toEqual([available ? 'EACCES' : null, 4]);
   child.stdin.end();
   await once(child, 'exit');
 });

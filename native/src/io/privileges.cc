@@ -3,10 +3,13 @@
 #include <dirent.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +18,7 @@
 #include <string>
 
 #include "io/seccomp.h"
+#include "io/threads.h"
 
 namespace ocvpn::io {
 namespace {
@@ -29,13 +33,15 @@ Status change_ids(const PrivilegeRequest& request) {
   return Done{};
 }
 
-// The bounding set limits what an exec could gain. prctl() knows only the calling thread; for the others
-// no_new_privs closes the same door.
-Status empty_bounding_set() {
+// The bounding set limits what an exec could gain, the securebits what root's uid would mean: nothing.
+int close_ways_back(const void*) {
+  constexpr unsigned long kBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                  SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+  if (prctl(PR_SET_SECUREBITS, kBits, 0, 0, 0) != 0) return errno;
   for (unsigned long capability = 0;; capability++) {
     const int present = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
-    if (present < 0) return Done{};  // EINVAL: above the kernel's last capability
-    if (present == 1 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return last_error("prctl PR_CAPBSET_DROP");
+    if (present < 0) return 0;  // EINVAL: above the kernel's last capability
+    if (present == 1 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return errno;
   }
 }
 
@@ -87,6 +93,30 @@ Status verify_threads() {
   return Done{};
 }
 
+// capset(2) is per thread.
+int keep_only(const void* argument) {
+  const uint64_t kept = *static_cast<const uint64_t*>(argument);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  if (syscall(SYS_capget, &header, sets) != 0) return errno;
+  for (unsigned half = 0; half < _LINUX_CAPABILITY_U32S_3; ++half) {
+    const auto mask = static_cast<uint32_t>(kept >> (32 * half));
+    sets[half].permitted &= mask;
+    sets[half].effective &= mask;
+    sets[half].inheritable &= mask;
+  }
+  return syscall(SYS_capset, &header, sets) == 0 ? 0 : errno;
+}
+
+Status limit(int resource, const char* name, rlim_t value) {
+  rlimit now{};
+  if (getrlimit(resource, &now) != 0) return last_error("getrlimit", name);
+  // The hard limit of somebody who started us may be lower already.
+  const rlim_t wanted = std::min(value, now.rlim_max);
+  const rlimit lower{wanted, wanted};
+  return setrlimit(resource, &lower) == 0 ? Status(Done{}) : Status(last_error("setrlimit", name));
+}
+
 }  // namespace
 
 Status drop_privileges(const PrivilegeRequest& request) {
@@ -94,8 +124,8 @@ Status drop_privileges(const PrivilegeRequest& request) {
   if (request.lockdown && target == 0) return SysError{"setresuid", EINVAL, "lockdown needs another user than root"};
   // Needs CAP_SETPCAP, which goes with the uid.
   if (request.lockdown && geteuid() == 0) {
-    const Status bounded = empty_bounding_set();
-    if (!bounded.ok()) return bounded;
+    const Status closed = in_every_thread(close_ways_back, nullptr);
+    if (!closed.ok()) return closed;
   }
   Status status = change_ids(request);
   if (status.ok() && request.lockdown) status = empty_capabilities();
@@ -110,6 +140,15 @@ Status drop_privileges(const PrivilegeRequest& request) {
     return last_error("prctl PR_SET_PDEATHSIG");
   }
   return Done{};
+}
+
+Status keep_capabilities(uint64_t kept) { return in_every_thread(keep_only, &kept); }
+
+Status limit_resources(uint64_t descriptors) {
+  Status status = limit(RLIMIT_NOFILE, "NOFILE", descriptors);
+  if (status.ok()) status = limit(RLIMIT_CORE, "CORE", 0);
+  if (status.ok()) status = limit(RLIMIT_MSGQUEUE, "MSGQUEUE", 0);
+  return status;
 }
 
 }  // namespace ocvpn::io

@@ -24,4 +24,11 @@ struct PrivilegeRequest {
 /// keep their capabilities. The change is verified; EPERM when a thread still has capabilities.
 Status drop_privileges(const PrivilegeRequest& request);
 
+/// Takes all capabilities from every thread but those of the bits (1 << CAP_*). What is executed later as root has
+/// those of its bounding set again.
+Status keep_capabilities(uint64_t kept);
+
+/// Lowers the limits of this process for good: so many descriptors, no core file, no POSIX message queues.
+Status limit_resources(uint64_t descriptors);
+
 }  // namespace ocvpn::io

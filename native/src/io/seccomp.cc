@@ -83,8 +83,12 @@ SeccompFilter& SeccompFilter::add(SeccompAction action, int call, SeccompArgumen
 }
 
 Status SeccompFilter::install() const {
-  if (program_.size() > BPF_MAXINSNS) return SysError{"seccomp", EINVAL, "the filter is too long"};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return last_error("prctl PR_SET_NO_NEW_PRIVS");
+  return install_with_privileges();
+}
+
+Status SeccompFilter::install_with_privileges() const {
+  if (program_.size() > BPF_MAXINSNS) return SysError{"seccomp", EINVAL, "the filter is too long"};
   const sock_fprog program{static_cast<unsigned short>(program_.size()), const_cast<sock_filter*>(program_.data())};
   const long diverging = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
   if (diverging < 0) return last_error("seccomp");

@@ -53,10 +53,12 @@ class SeccompFilter {
   /// The rule fits only when the argument does.
   SeccompFilter& add(SeccompAction action, int call, SeccompArgument when);
 
-  /// Sets no_new_privs and puts the filter over every thread, for good; later filters can only narrow it.
-  /// Allocates nothing unless it fails, so that a forked child may call it. EINVAL above the kernel's 4096 instructions;
-  /// EPERM when a thread has a filter of its own.
+  /// Sets no_new_privs and puts the filter over every thread, for good; later filters can only narrow it. What is
+  /// executed later inherits it. Allocates nothing unless it fails, so that a forked child may call it. EINVAL above the
+  /// kernel's 4096 instructions; EPERM when a thread has a filter of its own.
   Status install() const;
+  /// Without no_new_privs, so that programs can still gain privileges; EACCES without CAP_SYS_ADMIN.
+  Status install_with_privileges() const;
 
  private:
   void push(const sock_filter& instruction);

@@ -10,11 +10,11 @@
 #include "io/netlink.h"
 #include "io/netns.h"
 #include "io/offload_probe.h"
-#include "io/privileges.h"
 #include "io/stream_socket.h"
 #include "io/tun.h"
 #include "io/udp_socket.h"
 #include "napi/env_state.h"
+#include "napi/io_result.h"
 #include "napi/module.h"
 #include "napi/napi_util.h"
 #include "napi/poller_binding.h"
@@ -23,14 +23,6 @@ namespace ocvpn::napi {
 namespace {
 
 using Info = Napi::CallbackInfo;
-
-Napi::Value throw_error(Napi::Env env, const io::SysError& error) {
-  return throw_sys_error(env, error.syscall, error.code, error.detail);
-}
-
-Napi::Value done(Napi::Env env, const io::Status& status) {
-  return status.ok() ? env.Undefined() : throw_error(env, status.error());
-}
 
 // The descriptor belongs to JavaScript from here on.
 Napi::Value fd_result(Napi::Env env, io::Result<io::UniqueFd>&& result) {
@@ -270,19 +262,6 @@ Napi::Value tcp_path_mtu(const Info& info) {
   return mtu.ok() ? Napi::Value(Napi::Number::New(info.Env(), mtu.value())) : throw_error(info.Env(), mtu.error());
 }
 
-Napi::Value drop_privileges(const Info& info) {
-  Napi::Env env = info.Env();
-  Options options(env, info[0], "drop");
-  io::PrivilegeRequest request;
-  if (auto uid = options.optional_integer("uid", 0, UINT32_MAX - 1)) request.uid = static_cast<uid_t>(*uid);
-  if (auto gid = options.optional_integer("gid", 0, UINT32_MAX - 1)) request.gid = static_cast<gid_t>(*gid);
-  request.lockdown = options.flag("lockdown");
-  request.non_dumpable = options.has("nonDumpable") && options.flag("nonDumpable");
-  request.parent_death_signal = static_cast<int>(options.optional_integer("parentDeathSignal", 0, 64).value_or(0));
-  if (!options.ok()) return env.Undefined();
-  return done(env, io::drop_privileges(request));
-}
-
 Napi::Value set_net_priority(const Info& info) {
   Args args(info);
   const int fd = args.fd(0);
@@ -335,7 +314,6 @@ constexpr std::pair<const char*, Binding> kBindings[] = {
     {"configureInterface", configure_interface},
     {"setInterfaceMtu", set_interface_mtu},
     {"tcpPathMtu", tcp_path_mtu},
-    {"dropPrivileges", drop_privileges},
     {"setNetPriority", set_net_priority},
     {"setNetworkNamespace", set_network_namespace},
     {"probeOffloads", probe_offloads},
@@ -346,6 +324,7 @@ constexpr std::pair<const char*, Binding> kBindings[] = {
 void init_io(Napi::Env env, Napi::Object exports) {
   Napi::Object io_object = Napi::Object::New(env);
   for (const auto& [name, binding] : kBindings) io_object.Set(name, Napi::Function::New(env, binding, name));
+  init_sandbox(env, io_object);
   exports.Set("io", io_object);
 }
 

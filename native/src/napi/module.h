@@ -11,6 +11,9 @@ void init_io(Napi::Env env, Napi::Object exports);
 /// `createCertificateVerifier`.
 void init_certificates(Napi::Env env, Napi::Object exports);
 
+/// The part of `io` by which a role gives rights up.
+void init_sandbox(Napi::Env env, Napi::Object io_object);
+
 /// `createTlsContext`, `acceptTls`. Weak: the addon also loads without this part.
 __attribute__((weak)) void init_tls(Napi::Env env, Napi::Object exports);
 

@@ -29,6 +29,9 @@ export interface ListenOptions<Self extends Role> {
   readonly mode: number;
   readonly self: Self;
   readonly log: Logger;
+  /** Whether anybody with these credentials could be accepted; others are closed before they can say anything, so that
+   * strangers who may open the socket cannot use up its descriptors. Default: everybody. */
+  knows?(credentials: PeerCredentials): boolean;
   /** Decides by credentials and claimed role; null refuses. Role main is offered only with our uid or root. */
   accept(role: ConnectingRole, credentials: PeerCredentials): AnyOptions<Self> | null;
   /** Before the peer gets HELLO_REP, so before its first message. */
@@ -144,6 +147,11 @@ function acceptAll<Self extends Role>(fd: number, options: ListenOptions<Self>):
 function greet<Self extends Role>(fd: number, options: ListenOptions<Self>): void {
   const transport = new SocketTransport(io, fd);
   const credentials = io.peerCredentials(fd);
+  if (options.knows?.(credentials) === false) {
+    options.log.warn({ credentials }, 'ipc connection of a stranger closed');
+    transport.destroy();
+    return;
+  }
   receiveHello(transport, (hello) => {
     if (hello instanceof Error) {
       options.log.warn({ credentials, err: hello }, 'ipc connection refused: no proper HELLO');

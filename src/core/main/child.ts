@@ -7,6 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { NODE_FLAGS } from '../native/rings.js';
 
 const LAUNCHER = fileURLToPath(new URL('../../../bin/run.js', import.meta.url));
 
@@ -24,12 +25,24 @@ export interface Child {
 }
 
 /** The command line of a role, as it appears in /proc/PID/cmdline. */
-export const roleCommand = (args: readonly string[]): string[] => [process.execPath, LAUNCHER, ...args];
+export const roleCommand = (args: readonly string[]): string[] => [
+  process.execPath,
+  ...NODE_FLAGS,
+  LAUNCHER,
+  ...args,
+];
+
+/** What a worker may learn from our environment: language, time zone, form of the log, options of sanitizers. */
+const WORKER_ENVIRONMENT = /^(LANG|LC_.*|TZ|VPN_LOG_FORMAT|LD_PRELOAD|(A|L|UB)SAN_OPTIONS)$/;
+
+/** The environment of workers: secrets of the administrator's shell are not for those who talk to strangers. */
+const workerEnvironment = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => WORKER_ENVIRONMENT.test(name)));
 
 /** Starts `vpn ARGS…`. Its stdout goes to our stderr: stdout is for people. Rejects if it cannot be started. */
-export function startRole(args: readonly string[]): Promise<Child> {
+export function startRole(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Child> {
   const [command = process.execPath, ...rest] = roleCommand(args);
-  const child = spawn(command, rest, { stdio: ['ignore', 2, 2], detached: true });
+  const child = spawn(command, rest, { stdio: ['ignore', 2, 2], detached: true, env });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('spawn', () => resolve(wrap(child)));
@@ -38,7 +51,7 @@ export function startRole(args: readonly string[]): Promise<Child> {
 
 /** Starts a worker of the main that listens at `mainSocket`. */
 export const startWorker = (mainSocket: string, logLevel: number): Promise<Child> =>
-  startRole(['worker', '--main', mainSocket, '--log-level', String(logLevel)]);
+  startRole(['worker', '--main', mainSocket, '--log-level', String(logLevel)], workerEnvironment());
 
 function wrap(child: ChildProcess): Child {
   const exited = new Promise<Exit>((resolve) => {

@@ -17,6 +17,7 @@ import { certificatePin } from '../pki/pin.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { announce, type FirstLogin } from './announce.js';
 import type { Ipc } from './ipc.js';
+import { keepMainCapabilities } from './lockdown.js';
 import { runPaths } from './paths.js';
 import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveIdentity } from './preflight.js';
 import { Server } from './server.js';
@@ -78,6 +79,7 @@ async function serve(options: ServeOptions): Promise<number> {
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
   prepareRunDir(resolve(options.runDir));
+  forbidRings(log);
   const paths = runPaths(options.runDir, config.default);
   const hidden = identity.uid === 0 ? null : hiddenDirectory(paths.runDir);
   if (hidden !== null) notice(new VpnError('OCS_RUN_DIR_HIDDEN', { path: hidden }));
@@ -104,6 +106,7 @@ async function serve(options: ServeOptions): Promise<number> {
   try {
     await Promise.race([server.start(), end.requested]);
     if (!end.isRequested) {
+      keepMainCapabilities(native.io);
       const login: FirstLogin | null = user && { ...user, pin: embeddedPin(dataDir) };
       const { tcp, udp } = server.bound;
       process.stdout.write(
@@ -118,6 +121,15 @@ async function serve(options: ServeOptions): Promise<number> {
   if (end.isForced) return end.forced;
   log.info(end.leaving ? 'left; the tunnels go on and wait for the next server' : 'stopped');
   return 0;
+}
+
+/** For secmod and workers. Where it cannot be done they see to it themselves, which makes their start slower. */
+function forbidRings(log: Logger): void {
+  try {
+    native.io.forbidRings(true);
+  } catch (error) {
+    log.debug({ err: error }, 'io_uring cannot be forbidden to children');
+  }
 }
 
 /** SIGHUP: reload. A failure has been logged with all its details, and the old configuration stays in force. */

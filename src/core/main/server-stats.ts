@@ -165,6 +165,7 @@ export class ServerStats {
   secmod(report: Body<'SECM_STATS'>): void {
     this.clientEntries = report.clientEntries;
     this.tlsDbEntries = report.tlsDbEntries;
+    this.violations += report.ipcViolations;
     this.avgAuthTimeMs = report.avgAuthTimeMs;
     this.maxAuthTimeMs = report.maxAuthTimeMs;
     this.period.authFailures += report.authFailures;

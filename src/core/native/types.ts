@@ -101,6 +101,14 @@ export interface PrivilegeDrop {
   parentDeathSignal?: number;
 }
 
+/** A group of system calls under one rule, as documented in docs/security.md. */
+export interface CallRule {
+  rule: string;
+  what: string;
+  why: string;
+  calls: string[];
+}
+
 export interface NativeIo {
   createPoller(fd: number, onEvents: (events: number) => void): Poller;
   close(fd: number): void;
@@ -135,6 +143,23 @@ export interface NativeIo {
   /** IPV6/IPv4 path MTU and MSS of a TCP socket from TCP_INFO: the smaller of pmtu and MSS + headers, bytes. */
   tcpPathMtu(fd: number): number;
   dropPrivileges(drop: PrivilegeDrop): void;
+  /** Lowers this process's limits for good: so many descriptors, no core file, no message queues. */
+  limitResources(descriptors: number): void;
+  /** Takes every capability from all threads but these (numbers of CAP_*); programs that root executes have theirs. */
+  keepCapabilities(capabilities: readonly number[]): void;
+  /** Landlock over all threads: nothing can be opened, no TCP connection made. Needs dropPrivileges with lockdown. Does nothing without Landlock. */
+  denyFilesAndNetwork(): void;
+  /** Version of Landlock in this kernel, 0 without. */
+  landlockVersion(): number;
+  /** seccomp over all threads: only the calls of a worker that has loaded everything. */
+  filterWorkerCalls(): void;
+  filterSecmodCalls(needs: { exec: boolean; network: boolean }): void;
+  /** io_uring cannot be set up any more, here and in programs executed from here; keepsPrivileges: without no_new_privs. */
+  forbidRings(keepsPrivileges: boolean): void;
+  /** Takes the close-on-exec mark off. */
+  keepOnExec(fd: number): void;
+  /** The rules of both filters with their reasons. */
+  callRules(): CallRule[];
   /** net-priority: 0 leaves the socket alone, 1..6 set SO_PRIORITY, 0x20..0xff the TOS or traffic class byte. */
   setNetPriority(fd: number, priority: number): void;
   /** setns(2) of the calling thread alone, into the network namespace of this descriptor; it stays open. */

@@ -36,11 +36,19 @@ export interface AuthBackendManifest {
   readonly name: string;
   /** Sub-options by name; others are refused before `create` is called. */
   readonly options: Readonly<Record<string, BackendOptionSpec>>;
+  /**
+   * What it does beyond reading its files. secmod gives up what no configured back end needs. Absent: everything, and
+   * then hardly anything is given up; say `[]` if you can.
+   */
+  readonly needs?: readonly BackendNeed[];
   /** Wrong answers in one login before it fails for good; 0: the conversation alone decides. */
   readonly maxTries: number;
   /** What the client shows to it; absent: 'password'. */
   readonly credential?: Credential;
 }
+
+/** programs: it executes others (also by a library: PAM); network: it has IP sockets. */
+export type BackendNeed = 'programs' | 'network';
 
 /**
  * 'password': a user name and answers to prompts; 'certificate': LoginContext.certificate, without a prompt;
@@ -88,7 +96,7 @@ export interface AccountingHost extends BackendHost {
 
 /** Accounting back ends are named in `acct`; otherwise as AuthBackendPlugin. */
 export interface AccountingPlugin {
-  readonly manifest: Pick<AuthBackendManifest, 'name' | 'options'>;
+  readonly manifest: Pick<AuthBackendManifest, 'name' | 'options' | 'needs'>;
   create(options: BackendOptions, host: AccountingHost): Promise<AccountingBackend>;
 }
 

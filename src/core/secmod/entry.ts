@@ -14,9 +14,11 @@ import { VpnError } from '../errors.js';
 import { listenIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
+import { leaveRings } from '../native/rings.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { FileStore } from './file-store.js';
+import { allVhosts, lockDownSecmod, needsOf, refuseNewNeeds } from './lockdown.js';
 import { loadAuthPlugins, pluginLists } from './plugins.js';
 import { Secmod } from './secmod.js';
 import { Vhosts } from './vhosts.js';
@@ -42,6 +44,7 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
   let log = createLogger('secmod', 2);
   try {
     const given = parseArguments(argv);
+    leaveRings();
     const args = { ...given, config: configFile(given.config) };
     // Before the first secret is read.
     native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
@@ -57,6 +60,7 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
 
 async function serve(args: Arguments, config: ServerConfig, log: Logger): Promise<void> {
   const plugins = await loadAuthPlugins(...pluginLists(args.dataDir));
+  const needs = needsOf(allVhosts(config), plugins);
   const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
   const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -66,7 +70,12 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
     store,
     log,
     nowMs: Date.now,
-    readConfig: () => readConfig(args),
+    readConfig: async () => {
+      const fresh = await readConfig(args);
+      const added = allVhosts(fresh).filter(({ name }) => vhosts.get(name) === undefined);
+      refuseNewNeeds(added, plugins, needs);
+      return fresh;
+    },
     ownUid: process.getuid?.() ?? 0,
   });
   const listener = listenIpc<'secmod'>({
@@ -74,9 +83,11 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
     mode: SOCKET_MODE,
     self: 'secmod',
     log,
+    knows: (credentials) => secmod.knows(credentials),
     accept: (role, credentials) => secmod.accept(role, credentials),
     onChannel: () => {},
   });
+  lockDownSecmod(native.io, needs, log);
   const timers = [
     every(EXPIRE_INTERVAL_MS, () => secmod.expire(), log),
     every(REPORT_INTERVAL_MS, () => secmod.report(), log),

@@ -79,11 +79,16 @@ export class Secmod {
     return doomed.length;
   }
 
+  /** Whether this user may connect at all: root, our own user and that of workers. */
+  knows({ uid }: PeerCredentials): boolean {
+    return uid === 0 || uid === this.#options.ownUid || uid === this.#workerUid;
+  }
+
   /** Who may connect: main as root or as our own user; workers as the user that main named, too. null refuses. */
-  accept(role: 'main' | 'worker', { uid, pid }: PeerCredentials): AnyChannelOptions | null {
+  accept(role: 'main' | 'worker', { uid, pid, gid }: PeerCredentials): AnyChannelOptions | null {
     const trusted = uid === 0 || uid === this.#options.ownUid;
     if (role === 'main') return trusted ? this.#mainOptions() : null;
-    return trusted || uid === this.#workerUid ? this.#workerOptions(pid) : null;
+    return this.knows({ uid, pid, gid }) ? this.#workerOptions(pid) : null;
   }
 
   /** SECM_STARTUP. Whoever connects presents all tunnels anew, a main whose connection had broken too. */
@@ -123,7 +128,8 @@ export class Secmod {
     const figures = { clientEntries, tlsDbEntries: 0, ...this.statistics.take() };
     const text = JSON.stringify(figures);
     // Failures are counted since the last report: as many again are news.
-    if (text !== this.#reported || figures.authFailures > 0) this.#main?.send('SECM_STATS', figures);
+    const news = figures.authFailures + figures.ipcViolations > 0;
+    if (text !== this.#reported || news) this.#main?.send('SECM_STATS', figures);
     this.#reported = text;
   }
 
@@ -159,7 +165,8 @@ export class Secmod {
       handlers: workerHandlers(this, logins),
       log: this.log,
       stateOf: (client) => logins.stateOf(client),
-      onClose: () => {
+      onClose: (_channel, violation) => {
+        if (violation) this.statistics.violated();
         this.#workers.delete(logins);
         logins
           .close()

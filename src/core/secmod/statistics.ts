@@ -4,6 +4,8 @@ import type { Body } from '../ipc/messages.js';
 export interface LoginFigures {
   /** Wrong passwords since the last report. */
   readonly authFailures: number;
+  /** Workers that broke the protocol since the last report. */
+  readonly ipcViolations: number;
   readonly avgAuthTimeMs: number;
   readonly maxAuthTimeMs: number;
 }
@@ -14,6 +16,7 @@ export class LoginStatistics {
   /** Told of each step of a back end. */
   onStep: (step: LoginStep) => void = () => {};
   #failures = 0;
+  #violations = 0;
   #completed = 0;
   #totalMs = 0;
   #maxMs = 0;
@@ -21,6 +24,11 @@ export class LoginStatistics {
 
   failed(): void {
     this.#failures++;
+  }
+
+  /** A worker broke the protocol. */
+  violated(): void {
+    this.#violations++;
   }
 
   /** `durationMs`: from SEC_AUTH_INIT to success. */
@@ -35,11 +43,13 @@ export class LoginStatistics {
     return ++this.#refusedSignatures;
   }
 
-  /** The figures; failures start again at 0. */
+  /** The figures; failures and violations start again at 0. */
   take(): LoginFigures {
     const authFailures = this.#failures;
+    const ipcViolations = this.#violations;
     this.#failures = 0;
+    this.#violations = 0;
     const avgAuthTimeMs = this.#completed === 0 ? 0 : Math.round(this.#totalMs / this.#completed);
-    return { authFailures, avgAuthTimeMs, maxAuthTimeMs: Math.round(this.#maxMs) };
+    return { authFailures, ipcViolations, avgAuthTimeMs, maxAuthTimeMs: Math.round(this.#maxMs) };
   }
 }

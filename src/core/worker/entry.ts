@@ -5,9 +5,11 @@
 import { connectIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
+import { leaveRings } from '../native/rings.js';
 import { acceptTlsDuplex } from '../native/tls-duplex.js';
 import { parseWorkerArguments, type WorkerArguments } from './arguments.js';
 import type { ClientDeps } from './client-deps.js';
+import { lockDown } from './lockdown.js';
 import { SecmodLink } from './secmod-link.js';
 import { Worker } from './worker.js';
 
@@ -30,11 +32,13 @@ export async function runWorker(argv: readonly string[]): Promise<void> {
 }
 
 async function serve({ mainPath, fd }: WorkerArguments, log: Logger): Promise<void> {
+  leaveRings(fd);
   const worker = new Worker({
     native,
     secmod: new SecmodLink(connectIpc, log),
     log,
     openStream,
+    lockDown: (options) => lockDown(native.io, options),
     connectMain: (options) => connectIpc(mainPath, options),
     fd,
     now: Date.now,

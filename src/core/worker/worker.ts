@@ -14,6 +14,7 @@ import { Client } from './client.js';
 import type { ClientDeps, MainChannel } from './client-deps.js';
 import { NO_COUNTS } from './detail.js';
 import { HttpFront } from './http-front.js';
+import type { LockdownOptions } from './lockdown.js';
 import type { Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
 import { loadVhosts, type Vhosts } from './vhosts.js';
@@ -23,6 +24,7 @@ export interface WorkerDeps {
   readonly secmod: SecmodLink;
   readonly log: Logger;
   readonly openStream: ClientDeps['openStream'];
+  readonly lockDown: (options: LockdownOptions) => void;
   /** Connects to main and says HELLO. */
   readonly connectMain: (options: ChannelOptions<'worker', 'main'>) => Promise<MainChannel>;
   /** Inherited connection, null: main hands them over. */
@@ -136,19 +138,20 @@ export class Worker {
     secmod.setPath(secmodPath);
     log.level = pinoLevel(config.vhosts[0]['log-level']);
     const vhosts = await loadVhosts(native, secmod, config);
-    const first = this.#vhosts === null;
+    if (this.#vhosts === null) {
+      // While /proc can be read, which the data plane needs.
+      const processes = isolated(vhosts) && vhosts.default.options['session-process'] !== 'none';
+      this.#dataplane = native.createDataplane((event) => this.#onEvent(event), processes);
+      this.#lockDown(vhosts);
+    }
     this.#vhosts = vhosts;
-    if (!first) return;
-    // While /proc can be read, which the data plane needs.
-    const processes = isolated(vhosts) && vhosts.default.options['session-process'] !== 'none';
-    this.#dataplane = native.createDataplane((event) => this.#onEvent(event), processes);
-    this.#ready(vhosts);
   }
 
-  /** Everything is loaded: gives the privileges up, then asks for work. */
-  #ready({ config: { uid, gid } }: Vhosts): void {
+  /** Everything is loaded: gives the privileges up, then asks for work. Throws if it keeps any. */
+  #lockDown({ config: { uid, gid }, default: { options } }: Vhosts): void {
     const { io } = this.#deps.native;
-    io.dropPrivileges({ ...(uid !== null && { uid }), ...(gid !== null && { gid }), lockdown: true });
+    const { 'worker-clients': clients, 'isolate-workers': isolate } = options;
+    this.#deps.lockDown({ uid, gid, clients, isolate });
     this.#main?.send('WORKER_READY', {});
     if (this.#inheritedFd === null) return;
     const { remote, local } = io.socketAddresses(this.#inheritedFd);

@@ -153,15 +153,11 @@ export const serverOptions = {
     format: 'directory',
     doc: 'Root directory of workers.',
   }),
-  'isolate-workers': flag(false, {
+  'isolate-workers': flag(true, {
     ...G,
     ...mainWorker,
-    support: {
-      level: 'notice',
-      say: 'workers always drop all privileges; the system call filter is not supported yet',
-    },
     aliases: ['use-seccomp'],
-    doc: 'Limit the system calls of workers.',
+    doc: "Limit the system calls of workers (seccomp) and take files and network from them (Landlock); they drop all privileges in any case. ocserv's default is off.",
   }),
   'limit-worker-memory': flag(true, {
     ...G,

@@ -13,6 +13,7 @@ const DEFAULT_SERVICE = 'ocserv';
 export const pamPlugin: AuthBackendPlugin = {
   manifest: {
     name: 'pam',
+    needs: ['programs', 'network'],
     // The modules count: see pam_faillock(8).
     maxTries: 0,
     options: {

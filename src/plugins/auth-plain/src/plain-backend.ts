@@ -30,6 +30,7 @@ const WRONG_CODE: Step = {
 export const plainPlugin: AuthBackendPlugin = {
   manifest: {
     name: 'plain',
+    needs: [],
     maxTries: MAX_TRIES,
     options: {
       passwd: {

@@ -26,6 +26,7 @@ const FLUSH_MS = 2000;
 export const radiusAccounting: AccountingPlugin = {
   manifest: {
     name: 'radius',
+    needs: ['network'],
     options: {
       config: { type: 'string', required: true, positional: true, doc: "radcli's radiusclient.conf." },
       'coa-port': {

@@ -25,6 +25,7 @@ const MAX_PASSWORD_BYTES = 128;
 export const radiusPlugin: AuthBackendPlugin = {
   manifest: {
     name: 'radius',
+    needs: ['network'],
     maxTries: MAX_TRIES,
     options: {
       config: { type: 'string', required: true, positional: true, doc: "radcli's radiusclient.conf." },
