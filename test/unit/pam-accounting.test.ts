@@ -27,6 +27,7 @@ const alice: AccountedSession = {
   userAgent: '',
   ipv4: '10.0.0.2',
   ipv6: '',
+  accountingState: [],
 };
 const usage = { seconds: 1, bytesIn: 2, bytesOut: 3 };
 let services = 0;
@@ -46,6 +47,7 @@ function start(args: string[], limits = { checkMs: 5_000, sessionMs: 5_000 }) {
       ended.push(...found.map(({ sessionId }) => sessionId));
       return found.length;
     },
+    changeSessions: async () => 0,
   };
   const backend = createPamAccounting({ service }, host, directory, limits);
   const noted = (): string[] => {
@@ -109,6 +111,10 @@ test('a hanging module is cut off', async () => {
 });
 
 test('service= must be a name', async () => {
-  const host = { vhost: '', log: pino({ level: 'silent' }), stateDir: '', endSessions: async () => 0 };
+  const nobody = async () => 0;
+  const host = {
+    ...{ vhost: '', log: pino({ level: 'silent' }), stateDir: '' },
+    ...{ endSessions: nobody, changeSessions: nobody },
+  };
   await expect(pamAccountingPlugin.create({ service: '../x' }, host)).rejects.toThrow('/etc/pam.d');
 });

@@ -70,7 +70,7 @@ bool confine() {
   // A tun that must not block, and a second DTLS handshake on the same address (Session::offer_to_pending).
   for (const int command : {F_GETFL, F_SETFL, F_DUPFD_CLOEXEC}) filter.add(allow, SYS_fcntl, {1, static_cast<uint64_t>(command)});
   // malloc, locks, OpenSSL's random generator and clocks.
-  filter.add(allow, {SYS_brk, SYS_munmap, SYS_madvise, SYS_mremap, SYS_futex, SYS_getrandom, SYS_clock_gettime,
+  filter.add(allow, {SYS_brk, SYS_munmap, SYS_madvise, SYS_mremap, SYS_futex, SYS_getrandom, SYS_clock_gettime, SYS_clock_nanosleep,
                      SYS_getpid, SYS_exit_group, SYS_rt_sigreturn, SYS_restart_syscall});
   // OpenSSL's jobs change their stacks with swapcontext(3), which saves the mask.
   filter.add(allow, {SYS_rt_sigprocmask});

@@ -85,7 +85,7 @@ std::unique_ptr<Shepherd> Shepherd::create(uint32_t clock_rate) {
 Shepherd::~Shepherd() {
   for (auto& [id, child] : children_) {
     if (child.pid == 0) continue;
-    ::kill(child.pid, SIGKILL);
+    kill(id);
     waitpid(child.pid, nullptr, 0);
   }
 }
@@ -126,7 +126,7 @@ bool Shepherd::launch(std::unique_ptr<TunnelSetup> setup) {
   child.exit.reset(static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0)));
   if (!child.exit || !watch(id, child)) {
     const int error = errno;
-    ::kill(child.pid, SIGKILL);
+    child.channel.reset();  // which ends it
     waitpid(child.pid, nullptr, 0);
     errno = error;
     return false;
@@ -156,8 +156,8 @@ void Shepherd::deliver(const Command& command, const uint8_t* payload, size_t le
 
 void Shepherd::kill(uint32_t id) {
   auto found = children_.find(id);
-  // Not reaped yet: the number is still the child's.
-  if (found != children_.end() && found->second.pid != 0) ::kill(found->second.pid, SIGKILL);
+  if (found == children_.end() || !found->second.exit) return;
+  syscall(SYS_pidfd_send_signal, found->second.exit.get(), SIGKILL, nullptr, 0u);
 }
 
 const Counters* Shepherd::counters(uint32_t id) const {

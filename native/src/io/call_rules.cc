@@ -58,9 +58,11 @@ const std::vector<CallGroup>& worker_calls() {
         CALL(exit_group), CALL_WHEN(prctl, "PR_SET_NAME", {0, PR_SET_NAME}),
         CALL_WHEN(prctl, "PR_SET_VMA", {0, kNameMemory})}},
       {"less than this",
-       "A process that a worker forks for one session narrows its own rights further and ends with its parent.",
+       "A process that a worker forks for one session narrows its own rights further and ends with its parent, which sees its end "
+       "and can end it by its pidfd.",
        {CALL(seccomp), CALL_WHEN(prctl, "PR_SET_NO_NEW_PRIVS", {0, PR_SET_NO_NEW_PRIVS}),
-        CALL_WHEN(prctl, "PR_SET_PDEATHSIG", {0, PR_SET_PDEATHSIG}), CALL(wait4), CALL(waitid), CALL(close_range)}},
+        CALL_WHEN(prctl, "PR_SET_PDEATHSIG", {0, PR_SET_PDEATHSIG}), CALL(wait4), CALL(waitid), CALL(close_range),
+        CALL(pidfd_open), CALL(pidfd_send_signal)}},
       {"signals", "Handlers, also those of a crash. No signal can be sent but to threads of this process.",
        {CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn), CALL(rt_sigtimedwait), CALL(sigaltstack),
         CALL(restart_syscall)}},

@@ -36,6 +36,11 @@ int collect_segments(dl_phdr_info* info, size_t, void* into) {
 
 bool overlaps(const MemoryRange& a, const MemoryRange& b) { return a.start < b.end && b.start < a.end; }
 
+/// pread(2) of two calls that the sandbox of a worker has anyway.
+ssize_t read_at(int fd, void* out, size_t length, uint64_t offset) {
+  return lseek(fd, static_cast<off_t>(offset), SEEK_SET) < 0 ? -1 : read(fd, out, length);
+}
+
 bool contains_any(const MemoryRange& range, const std::vector<const void*>& addresses) {
   return std::any_of(addresses.begin(), addresses.end(), [&](const void* address) { return range.contains(address); });
 }
@@ -81,8 +86,8 @@ Result<std::string> MemoryMap::read_maps() const {
   std::string text;
   for (size_t length = 0;;) {
     text.resize(length + kReadStep);
-    const ssize_t got = pread(maps_.get(), text.data() + length, kReadStep, static_cast<off_t>(length));
-    if (got < 0) return last_error("pread", "/proc/self/maps");
+    const ssize_t got = read_at(maps_.get(), text.data() + length, kReadStep, length);
+    if (got < 0) return last_error("read", "/proc/self/maps");
     length += static_cast<size_t>(got);
     text.resize(length);
     if (got == 0) return text;
@@ -92,7 +97,7 @@ Result<std::string> MemoryMap::read_maps() const {
 /// A chunk that malloc mapped, or an arena of a thread. Read through the file: other threads may unmap it meanwhile.
 bool MemoryMap::is_mallocs(const MemoryRange& range) const {
   uintptr_t words[2];
-  if (pread(memory_.get(), words, sizeof words, static_cast<off_t>(range.start)) != sizeof words) return false;
+  if (read_at(memory_.get(), words, sizeof words, range.start) != sizeof words) return false;
   const uintptr_t chunk = words[1] & ~uintptr_t{7};
   if (words[0] == 0 && (words[1] & 7) == kMappedChunk && chunk > 0 && chunk % 4096 == 0) {
     return chunk <= range.end - range.start;

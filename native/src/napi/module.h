@@ -10,6 +10,7 @@ void init_io(Napi::Env env, Napi::Object exports);
 
 /// `createCertificateVerifier`.
 void init_certificates(Napi::Env env, Napi::Object exports);
+
 /// The part of `io` by which a role gives rights up.
 void init_sandbox(Napi::Env env, Napi::Object io_object);
 

@@ -5,6 +5,7 @@
  * other; the tunnels are processes of their own then (session-process).
  */
 import type { VhostConfig } from '../config/schema.js';
+import { POOLED_LOGINS } from '../config/worker-config.js';
 import type { WorkerLink } from './worker-link.js';
 
 export interface WorkerPolicy {
@@ -24,9 +25,6 @@ export interface WorkerPolicy {
 }
 
 type Usage = Pick<WorkerLink, 'load' | 'logins' | 'served'>;
-
-/** Logins that a pooled worker does in its life: a start costs as much as some dozen of them. */
-const POOLED_LOGINS = 256;
 
 export type WorkerSettings = Pick<VhostConfig, 'worker-clients' | 'session-process'>;
 

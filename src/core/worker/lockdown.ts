@@ -10,7 +10,7 @@ export interface LockdownOptions {
   /** run-as-user and run-as-group; null: the process keeps its own, which must not be root's. */
   readonly uid: number | null;
   readonly gid: number | null;
-  /** worker-clients */
+  /** How many it may have at once. */
   readonly clients: number;
   /** isolate-workers: the stages that a kernel or a tool for debugging may stand in the way of. */
   readonly isolate: boolean;

@@ -5,7 +5,7 @@
  *
  * When main dies the tunnels go on: main only has to be there to open and to end them.
  */
-import { parseWorkerConfig } from '../config/worker-config.js';
+import { POOLED_LOGINS, parseWorkerConfig } from '../config/worker-config.js';
 import type { ChannelOptions, Handlers } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import { type Logger, pinoLevel } from '../log.js';
@@ -138,19 +138,20 @@ export class Worker {
     secmod.setPath(secmodPath);
     log.level = pinoLevel(config.vhosts[0]['log-level']);
     const vhosts = await loadVhosts(native, secmod, config);
-    const first = this.#vhosts === null;
+    if (this.#vhosts === null) {
+      // While /proc can be read, which the data plane needs.
+      const processes = isolated(vhosts) && vhosts.default.options['session-process'] !== 'none';
+      this.#dataplane = native.createDataplane((event) => this.#onEvent(event), processes);
+      this.#lockDown(vhosts);
+    }
     this.#vhosts = vhosts;
-    if (!first) return;
-    // While /proc can be read, which the data plane needs.
-    const processes = isolated(vhosts) && vhosts.default.options['session-process'] !== 'none';
-    this.#dataplane = native.createDataplane((event) => this.#onEvent(event), processes);
-    this.#lockDown(vhosts);
   }
 
   /** Everything is loaded: gives the privileges up, then asks for work. Throws if it keeps any. */
   #lockDown({ config: { uid, gid }, default: { options } }: Vhosts): void {
     const { io } = this.#deps.native;
-    const { 'worker-clients': clients, 'isolate-workers': isolate } = options;
+    const { 'worker-clients': atOnce, 'session-process': how, 'isolate-workers': isolate } = options;
+    const clients = atOnce === 1 && how === 'pooled' ? POOLED_LOGINS : atOnce;
     this.#deps.lockDown({ uid, gid, clients, isolate });
     this.#main?.send('WORKER_READY', {});
     if (this.#inheritedFd === null) return;
