@@ -12,7 +12,10 @@ import type { NativeBinding, TlsServerContext, TunnelOptions } from '../../src/c
 
 // The compiled modules: TypeScript's own are not loadable by their .js names.
 const dist = join(import.meta.dirname, '../../dist/core/native');
-const { native, READABLE } = (await import(`${dist}/index.js`)) as { native: NativeBinding; READABLE: number };
+const { native, READABLE } = (await import(`${dist}/index.js`)) as {
+  native: NativeBinding;
+  READABLE: number;
+};
 const { acceptTlsDuplex } = (await import(
   `${dist}/tls-duplex.js`
 )) as typeof import('../../src/core/native/tls-duplex.ts');
@@ -74,7 +77,12 @@ async function openTunnel(context: TlsServerContext, port: number, listener: num
   const { socket, stream } = await dial(context, port, listener);
   const [tun, far] = native.io.socketpair();
   const { connection, head } = stream.detach();
-  const id = dataplane.open(connection, Buffer.from('HTTP/1.1 200 CONNECTED\r\n\r\n'), head, tunnelOptions(far));
+  const id = dataplane.open(
+    connection,
+    Buffer.from('HTTP/1.1 200 CONNECTED\r\n\r\n'),
+    head,
+    tunnelOptions(far),
+  );
   const ended = new Promise<string>((resolve) => ends.set(id, resolve));
   const reply = once(socket, 'data').then(([data]) => String(data));
   const first = await Promise.race([reply, ended]);

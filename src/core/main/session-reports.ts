@@ -51,7 +51,10 @@ export class SessionReports {
   }
 
   /** What SESSION_INFO and CLI_STATS say about the channels. */
-  update(client: Client, change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive' | 'pid'>>): void {
+  update(
+    client: Client,
+    change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive' | 'pid'>>,
+  ): void {
     if (client.session) Object.assign(client.session, change);
   }
 

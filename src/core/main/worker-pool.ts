@@ -229,9 +229,7 @@ export class WorkerPool {
   }
 
   #isUsable(link: WorkerLink): boolean {
-    return (
-      link.own && link.ready && link.channel?.closed === false && !this.#policy.isUsedUp(link)
-    );
+    return link.own && link.ready && link.channel?.closed === false && !this.#policy.isUsedUp(link);
   }
 
   /** Ready workers with more than half of their room left. */
