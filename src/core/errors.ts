@@ -248,6 +248,21 @@ export const catalogue = {
     say: '{what} {name} cannot be stored: {reason}.',
     mend: 'Choose another name.',
   },
+  OCS_CERT_EXISTS: {
+    fatalFor: 'request',
+    say: '{path} is there already, and nothing was written.',
+    mend: 'Move it away, choose another name, or overwrite it with --force.',
+  },
+  OCS_CERT_NO_CA: {
+    fatalFor: 'request',
+    say: 'There is no certificate authority in {folder}.',
+    mend: 'Make one with "vpn cert ca --dir {folder}", or name its folder with --dir.',
+  },
+  OCS_CERT: {
+    fatalFor: 'request',
+    say: '{what}: {reason}.',
+    mend: 'Check what was given, and that the files belong together.',
+  },
   OCS_PASSWORD: { fatalFor: 'request', say: '{reason}.', mend: 'Give a password and try again.' },
 } as const satisfies Record<string, CatalogueEntry>;
 

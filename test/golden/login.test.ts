@@ -9,6 +9,8 @@ import { type Exchange, readRecording } from '../support/golden.js';
 
 /** As in the recording's ocserv.conf. */
 const settings = {
+  auth: ['plain'],
+  'enable-auth': [],
   'select-group': ['staff', 'tech[Technical people]'],
   'default-select-group': 'default',
   'pre-login-banner': 'Authorised use only',
@@ -88,7 +90,11 @@ describe.each(['login-group', 'login-wrong-password', 'login-form-post', 'login-
 
     it('gets the recorded replies', () => {
       const sid = recordedSid(exchanges);
-      const auth = new HttpAuth(settings, { certificateSha1: () => CERTIFICATE_SHA1, profile: null }, 0);
+      const auth = new HttpAuth(
+        settings,
+        { certificateSha1: () => CERTIFICATE_SHA1, profile: null, holder: null },
+        0,
+      );
       const backend = new Backend(sid);
       for (const exchange of exchanges) expect(replay(auth, backend, exchange)).toBe(recorded(exchange));
       expect(auth.state).toBe(name === 'login-wrong-password' ? 'FAILED' : 'COOKIE');

@@ -5,6 +5,8 @@ import { type AuthReply, type Effect, HttpAuth } from '../../src/core/session/ht
 import { clientIdentity } from '../../src/core/wire/connect-request.js';
 
 const settings = {
+  auth: ['plain'],
+  'enable-auth': [],
   'select-group': ['a', 'b[B]'],
   'default-select-group': 'none',
   'pre-login-banner': '',
@@ -53,7 +55,7 @@ describe('HttpAuth', () => {
   it('never throws, ends for good in FAILED, and opens a tunnel only after main granted a session', () => {
     fc.assert(
       fc.property(fc.array(act, { maxLength: 30 }), (acts) => {
-        const auth = new HttpAuth(settings, { certificateSha1: () => '', profile: null }, 0);
+        const auth = new HttpAuth(settings, { certificateSha1: () => '', profile: null, holder: null }, 0);
         let failed = false;
         for (const { name, run } of acts) {
           const effect = run(auth);

@@ -25,7 +25,9 @@ const ORIGIN = { origRemoteIp: '192.0.2.1', ourIp: '198.51.100.1' };
 const PEER = { pid: 4711, uid: 0, gid: 0 };
 
 export interface LabOptions {
-  readonly plugin: AuthBackendPlugin;
+  readonly plugin?: AuthBackendPlugin;
+  /** Further back ends. */
+  readonly plugins?: readonly AuthBackendPlugin[];
   readonly auth: string;
   readonly config?: object;
   /** Accounting back ends. */
@@ -83,10 +85,21 @@ export class SecmodLab {
     this.main = this.connectMain();
   }
 
-  static async start({ plugin, auth, config = {}, acct = new Map() }: LabOptions): Promise<SecmodLab> {
+  static async start({
+    plugin,
+    plugins = [],
+    auth,
+    config = {},
+    acct = new Map(),
+  }: LabOptions): Promise<SecmodLab> {
     const directory = mkdtempSync(join(tmpdir(), 'ocvpn-secmod-'));
     const day = { notBefore: new Date(Date.now() - 1000), notAfter: new Date(Date.now() + 86_400_000) };
-    const server = await issueServer(await issueCa(null, day), null, { dns: ['localhost'], ip: [] }, day);
+    const server = await issueServer(
+      await issueCa({ key: null }, day),
+      null,
+      { dns: ['localhost'], ip: [] },
+      day,
+    );
     const [cert, key] = [join(directory, 'server.crt'), join(directory, 'server.key')];
     writeFileSync(cert, server.certificate);
     writeFileSync(key, server.key);
@@ -98,10 +111,11 @@ export class SecmodLab {
       ...config,
     };
     const built = buildConfig(document, {}, null);
+    const all = [...(plugin ? [plugin] : []), ...plugins];
     const lines: string[] = [];
     const log = pino({ level: 'trace' }, { write: (line: string) => lines.push(line) });
     const vhosts = await Vhosts.load(built, {
-      plugins: { auth: new Map([[plugin.manifest.name, plugin]]), acct },
+      plugins: { auth: new Map(all.map((each) => [each.manifest.name, each])), acct },
       stateDir: directory,
       log,
     });
@@ -163,9 +177,7 @@ export class SecmodLab {
       vhost: 'default',
       userName,
       groupName: '',
-      tlsAuthOk: false,
-      certUserName: '',
-      certGroupNames: [],
+      way: 0,
       remoteIp: ORIGIN.origRemoteIp,
       ...ORIGIN,
       sessionStartTime,

@@ -185,7 +185,9 @@ export class WorkerHarness {
     return {
       uid: null,
       gid: null,
-      vhosts: [{ name: 'default', ...Object.fromEntries(defaults), ...this.#options.options }],
+      vhosts: [
+        { name: 'default', ...Object.fromEntries(defaults), auth: ['plain'], ...this.#options.options },
+      ],
     };
   }
 
@@ -265,7 +267,12 @@ export class WorkerHarness {
     const { identity, refuseToSign } = this.#options;
     const logins = new FakeLogins(this.#options.logins ?? {});
     const handlers: Handlers<'secmod', 'worker'> = {
-      SEC_GET_PK: () => ({ chains: [identity.certificate] }),
+      SEC_GET_PK: () => ({
+        chains: [identity.certificate],
+        clientCa: Buffer.alloc(0),
+        ocspResponse: Buffer.alloc(0),
+      }),
+      SEC_CLIENT_CERT: () => ({ ok: false, userName: '', groups: [], reason: 'not taken here' }),
       SEC_GET_VHOST: () => ({
         groups: [...(this.#options.groups ?? [])],
         profile: this.#options.profile ?? null,

@@ -67,7 +67,15 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const place = { groupName: '', remoteIp: '192.0.2.7', ourIp: '', vhost: '', userAgent: '', sessionId: '' };
+const place = {
+  groupName: '',
+  certificate: null,
+  remoteIp: '192.0.2.7',
+  ourIp: '',
+  vhost: '',
+  userAgent: '',
+  sessionId: '',
+};
 const begin = (options: Record<string, string | number | boolean> = {}, nowMs?: () => number) =>
   createGssapiBackend({ keytab, ...options }, host, nowMs).begin({
     userName: '',

@@ -30,7 +30,15 @@ function begin(args: string[], userName = 'nobody', gidMin?: number): Conversati
   const service = `s${services++}`;
   writeService(directory, service, module, ...args);
   const options = { service, ...(gidMin === undefined ? {} : { 'gid-min': gidMin }) };
-  const place = { groupName: '', remoteIp: '192.0.2.7', ourIp: '', vhost: '', userAgent: '', sessionId: '' };
+  const place = {
+    groupName: '',
+    certificate: null,
+    remoteIp: '192.0.2.7',
+    ourIp: '',
+    vhost: '',
+    userAgent: '',
+    sessionId: '',
+  };
   const signal = new AbortController().signal;
   return createPamBackend(options, host, directory).begin({ userName, ...place, signal, deadline: 0 });
 }
@@ -158,7 +166,15 @@ describe('account', () => {
 
   test('a service that is missing lets nobody in', async () => {
     const backend = createPamBackend({ service: 'not-there' }, host, directory);
-    const place = { groupName: '', remoteIp: '', ourIp: '', vhost: '', userAgent: '', sessionId: '' };
+    const place = {
+      groupName: '',
+      certificate: null,
+      remoteIp: '',
+      ourIp: '',
+      vhost: '',
+      userAgent: '',
+      sessionId: '',
+    };
     const signal = new AbortController().signal;
     expect((await run(backend.begin({ userName: 'x', ...place, signal, deadline: 0 }))).at(-1)).toEqual(fail);
   });

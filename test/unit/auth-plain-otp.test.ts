@@ -210,7 +210,15 @@ describe('logins', () => {
     const log = pino({ level: 'warn' }, { write: (line: string) => warnings.push(line) });
     const options = { passwd: join(directory, 'ocpasswd'), otp: file };
     const backend = await plainPlugin.create(options, { vhost: 'default', log });
-    const place = { groupName: '', remoteIp: '', ourIp: '', vhost: '', userAgent: '', sessionId: '' };
+    const place = {
+      groupName: '',
+      certificate: null,
+      remoteIp: '',
+      ourIp: '',
+      vhost: '',
+      userAgent: '',
+      sessionId: '',
+    };
     const signal = new AbortController().signal;
     const conversation = backend.begin({ userName, ...place, signal, deadline: 0 });
     const steps = [await conversation.start()];

@@ -27,6 +27,7 @@ class PlainConnection implements TlsConnection {
   endWithAlert = (alert: number) => void this.calls.push(`alert ${alert}`);
   completeSign = () => {};
   info = () => ({ version: 'TLSv1.3' }) as TlsInfo;
+  takeClientHandshake = () => null;
 
   get text(): string {
     return Buffer.concat(this.written).toString();

@@ -33,6 +33,7 @@ async function attempt(
     ourIp: '',
     vhost: '',
     userAgent: '',
+    certificate: null,
     sessionId: 'lab',
     signal,
     deadline: 0,

@@ -90,6 +90,8 @@ describe('auth', () => {
     };
     return createBackend(
       buildConfig(document, {}, null).default,
+      'auth',
+      auth,
       new Map([['pam', pam]]),
       pino({ level: 'silent' }),
     );

@@ -103,13 +103,13 @@ function init(client: number) {
     ourIp: '192.0.2.2',
     sessionStartTime: Math.floor(Date.now() / 1000),
   };
-  const names = { certUserName: '', certGroupNames: [], userAgent: '', devicePlatform: '', deviceType: '' };
+  const names = { userAgent: '', devicePlatform: '', deviceType: '' };
   const login = {
     client,
     vhost: 'default',
     userName: 'user',
     groupName: '',
-    tlsAuthOk: false,
+    way: 0,
     remoteIp: '192.0.2.1',
   };
   return { ...login, ...names, ...origin, hmac: workerHmac(HMAC_KEY, origin) };

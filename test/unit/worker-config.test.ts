@@ -28,14 +28,14 @@ describe('worker config', () => {
   });
 
   it('arrives as it was sent, the default vhost first', () => {
-    const parsed = parseWorkerConfig(workerConfig(config, { uid: 65534, gid: null }));
-    expect(parsed).toMatchObject({ uid: 65534, gid: null });
+    const parsed = parseWorkerConfig(workerConfig(config, { uid: 65534, gid: null, generation: 3 }));
+    expect(parsed).toMatchObject({ uid: 65534, gid: null, generation: 3 });
     expect(parsed.vhosts.map(({ name }) => name)).toEqual(['default', 'b.example']);
     expect(parsed.vhosts[1]?.['rekey-time']).toBe(5);
   });
 
   it('tells a worker no path of secrets', () => {
-    expect(workerConfig(config, { uid: 0, gid: 0 })).not.toMatch(/secret-place|key\.pem/);
+    expect(workerConfig(config, { uid: 0, gid: 0, generation: 0 })).not.toMatch(/secret-place|key\.pem/);
   });
 
   it.each([
@@ -43,7 +43,10 @@ describe('worker config', () => {
     ['a missing option', '{"vhosts":[{"name":"default"}]}'],
     [
       'a wrong type',
-      workerConfig(config, { uid: 0, gid: 0 }).replace('"rekey-time":172800', '"rekey-time":"1"'),
+      workerConfig(config, { uid: 0, gid: 0, generation: 0 }).replace(
+        '"rekey-time":172800',
+        '"rekey-time":"1"',
+      ),
     ],
   ])('refuses %s', (_, json) =>
     expect(() => parseWorkerConfig(json)).toThrow(/OCS_CONFIG|Option|virtual host/),

@@ -21,7 +21,12 @@ class Secmod {
     this.connections += 1;
     this.paths.push(path);
     const handlers: Handlers<'secmod', 'worker'> = {
-      SEC_GET_PK: () => ({ chains: [Buffer.from('pem')] }),
+      SEC_GET_PK: () => ({
+        chains: [Buffer.from('pem')],
+        clientCa: Buffer.alloc(0),
+        ocspResponse: Buffer.alloc(0),
+      }),
+      SEC_CLIENT_CERT: () => ({ ok: false, userName: '', groups: [], reason: '' }),
       SEC_GET_VHOST: () => ({ groups: [], profile: null }),
       SEC_CHECK_COOKIE: () => ({ valid: false }),
       SEC_SIGN_DATA: () => ({ signature: null }),

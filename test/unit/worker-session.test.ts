@@ -35,6 +35,8 @@ describe('the login table', () => {
 
 describe('HttpAuth', () => {
   const settings = {
+    auth: ['plain'],
+    'enable-auth': [],
     'select-group': [],
     'default-select-group': '',
     'pre-login-banner': '',
@@ -44,7 +46,8 @@ describe('HttpAuth', () => {
     'cisco-client-compat': false,
   };
   const identity = clientIdentity({});
-  const auth = () => new HttpAuth(settings, { certificateSha1: () => 'AB', profile: null }, 1000);
+  const auth = () =>
+    new HttpAuth(settings, { certificateSha1: () => 'AB', profile: null, holder: null }, 1000);
   const login = (username: string | null, password: string | null) => ({
     format: 'form' as const,
     username,

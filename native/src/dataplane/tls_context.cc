@@ -1,14 +1,15 @@
 #include "dataplane/tls_context.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
 #include <cctype>
 
+#include "dataplane/client_trust.h"
 #include "dataplane/tls_remote_key.h"
 #include "dataplane/tls_stream.h"
+#include "dataplane/x509_pem.h"
 
 namespace ocvpn {
 namespace {
@@ -29,24 +30,8 @@ constexpr char kSignatureAlgorithms[] =
 constexpr int kSecurityLevel = 2;
 constexpr unsigned char kSessionIdContext[] = "ocvpn";
 
-struct BioFree {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-struct X509Free {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-};
-using BioPtr = std::unique_ptr<BIO, BioFree>;
-using X509Ptr = std::unique_ptr<X509, X509Free>;
-
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
-std::string openssl_reason(const char* fallback) {
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-  std::string text = reason != nullptr ? reason : fallback;
-  ERR_clear_error();
   return text;
 }
 
@@ -55,34 +40,18 @@ bool refuse(std::string* error, const std::string& what) {
   return false;
 }
 
-BioPtr memory_bio(const std::string& text) {
-  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-/// Next certificate of a PEM text, made in our library context. null at the end, and after an error, which then
-/// is in OpenSSL's queue.
-X509Ptr next_certificate(BIO* pem) {
-  X509* certificate = X509_new_ex(tls_library(nullptr), nullptr);
-  if (certificate == nullptr || PEM_read_bio_X509(pem, &certificate, nullptr, nullptr) == nullptr) {
-    X509_free(certificate);
-    const unsigned long reason = ERR_peek_last_error();
-    if (ERR_GET_LIB(reason) == ERR_LIB_PEM && ERR_GET_REASON(reason) == PEM_R_NO_START_LINE) ERR_clear_error();
-    return nullptr;
-  }
-  return X509Ptr(certificate);
-}
-
 /// In 'request' mode the handshake goes on whatever the certificate is worth; the verdict is SSL_get_verify_result.
 int accept_any_certificate(int, X509_STORE_CTX*) { return 1; }
 
+/// A TLS 1.2 renegotiation does not ask for the certificate again.
 int verify_mode(ClientCertificate mode) {
   switch (mode) {
     case ClientCertificate::kNone:
       return SSL_VERIFY_NONE;
     case ClientCertificate::kRequest:
-      return SSL_VERIFY_PEER;
+      return SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE;
     case ClientCertificate::kRequire:
-      return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+      return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_CLIENT_ONCE;
   }
   return SSL_VERIFY_NONE;
 }
@@ -145,7 +114,7 @@ bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
   SSL_CTX_clear_mode(ssl_ctx_, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_client_hello_cb(ssl_ctx_, on_client_hello, this);
 
-  if (!set_client_certificates(error)) return false;
+  if (!set_client_certificates(error) || !set_ocsp_response(error)) return false;
   for (std::uint32_t index = 0; index < options.certificate_chains.size(); index++) {
     if (!add_chain(options.certificate_chains[index], index, error)) return false;
   }
@@ -183,7 +152,7 @@ bool TlsContext::set_suites(std::string* error) {
 bool TlsContext::add_chain(const std::string& pem, std::uint32_t key_index, std::string* error) {
   const std::string name = "certificate chain " + std::to_string(key_index);
   BioPtr bio = memory_bio(pem);
-  X509Ptr leaf = next_certificate(bio.get());
+  X509Ptr leaf = next_certificate(bio.get(), tls_library(nullptr));
   if (leaf == nullptr) return refuse(error, name + " has no usable certificate");
 
   EVP_PKEY* key = make_remote_key(X509_get0_pubkey(leaf.get()), key_index);
@@ -201,7 +170,7 @@ bool TlsContext::add_chain(const std::string& pem, std::uint32_t key_index, std:
   if (!used) return refuse(error, name);
   key_types_.push_back(std::move(type));
 
-  while (X509Ptr issuer = next_certificate(bio.get())) {
+  while (X509Ptr issuer = next_certificate(bio.get(), tls_library(nullptr))) {
     if (SSL_CTX_add1_chain_cert(ssl_ctx_, issuer.get()) != 1) return refuse(error, name);
   }
   return ERR_peek_error() == 0 ? true : refuse(error, name);
@@ -214,16 +183,33 @@ bool TlsContext::set_client_certificates(std::string* error) {
     *error = "client certificates need a CA bundle to be verified with";
     return false;
   }
+  if (!add_authorities(SSL_CTX_get_cert_store(ssl_ctx_), options_.ca, tls_library(nullptr), error)) return false;
   BioPtr bio = memory_bio(options_.ca);
-  std::size_t count = 0;
-  while (X509Ptr authority = next_certificate(bio.get())) {
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl_ctx_), authority.get()) != 1 ||
-        SSL_CTX_add_client_CA(ssl_ctx_, authority.get()) != 1)
-      return refuse(error, "CA bundle");
-    count++;
+  while (X509Ptr authority = next_certificate(bio.get(), tls_library(nullptr))) {
+    if (SSL_CTX_add_client_CA(ssl_ctx_, authority.get()) != 1) return refuse(error, "CA bundle");
   }
-  if (count == 0 || ERR_peek_error() != 0) return refuse(error, "CA bundle");
   return true;
+}
+
+bool TlsContext::set_ocsp_response(std::string* error) {
+  if (options_.ocsp_response.empty()) return true;
+  staple_ = OcspStaple::create(options_.ocsp_response, error);
+  if (staple_ == nullptr) return false;
+  SSL_CTX_set_tlsext_status_cb(ssl_ctx_, on_status_request);
+  SSL_CTX_set_tlsext_status_arg(ssl_ctx_, this);
+  return true;
+}
+
+/// The client asks for the status of the certificate that it is about to get.
+int TlsContext::on_status_request(SSL* ssl, void* arg) {
+  const OcspStaple& staple = *static_cast<TlsContext*>(arg)->staple_;
+  const X509* certificate = SSL_get_certificate(ssl);
+  if (certificate == nullptr || !staple.fits(certificate)) return SSL_TLSEXT_ERR_NOACK;
+  // OpenSSL frees it.
+  void* copy = OPENSSL_memdup(staple.der().data(), staple.der().size());
+  if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(staple.der().size()));
+  return SSL_TLSEXT_ERR_OK;
 }
 
 void TlsContext::add_server_name(const std::string& server_name, std::shared_ptr<TlsContext> context,
@@ -254,9 +240,12 @@ int TlsContext::on_client_hello(SSL* ssl, int* alert, void* arg) {
   if (stream == nullptr || stream->handshake_done_) return SSL_CLIENT_HELLO_SUCCESS;
   stream->server_name_ = server_name_of(ssl);
   const auto found = self->server_names_.find(stream->server_name_);
-  if (found == self->server_names_.end()) return SSL_CLIENT_HELLO_SUCCESS;
+  const bool other = found != self->server_names_.end();
+  const TlsContext& chosen = other ? *found->second.context : *self;
+  if (chosen.options_.client_certificate == ClientCertificate::kNone) stream->recorder_.stop();
+  if (!other) return SSL_CLIENT_HELLO_SUCCESS;
   stream->vhost_ = found->second.vhost;
-  if (found->second.context->apply_to(ssl)) return SSL_CLIENT_HELLO_SUCCESS;
+  if (chosen.apply_to(ssl)) return SSL_CLIENT_HELLO_SUCCESS;
   *alert = SSL_AD_INTERNAL_ERROR;
   return SSL_CLIENT_HELLO_ERROR;
 }

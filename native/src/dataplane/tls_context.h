@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "dataplane/ocsp_staple.h"
+
 namespace ocvpn {
 
 class TlsStream;
@@ -31,6 +33,8 @@ struct TlsContextOptions {
   ClientCertificate client_certificate = ClientCertificate::kNone;
   /// PEM bundle, empty: none.
   std::string ca;
+  /// DER, empty: none is stapled.
+  std::string ocsp_response;
 };
 
 class TlsContext {
@@ -62,12 +66,15 @@ class TlsContext {
   bool add_chain(const std::string& pem, std::uint32_t key_index, std::string* error);
   bool set_suites(std::string* error);
   bool set_client_certificates(std::string* error);
+  bool set_ocsp_response(std::string* error);
   bool apply_to(SSL* ssl) const;
   std::uint64_t preference_options() const;
   static int on_client_hello(SSL* ssl, int* alert, void* arg);
+  static int on_status_request(SSL* ssl, void* arg);
 
   SSL_CTX* ssl_ctx_ = nullptr;
   TlsContextOptions options_;
+  std::unique_ptr<OcspStaple> staple_;
   std::vector<std::string> key_types_;
   std::unordered_map<std::string, ServerName> server_names_;
 };

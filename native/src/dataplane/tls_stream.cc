@@ -56,6 +56,7 @@ bool TlsStream::init() {
   if (bio == nullptr) return false;
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_app_data(ssl_.get(), this);
+  recorder_.attach(ssl_.get());
   SSL_set_accept_state(ssl_.get());
   SSL_set_mode(ssl_.get(), SSL_MODE_ASYNC);
   input_.resize(kInputCapacity);

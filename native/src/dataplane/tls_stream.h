@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/handshake_recorder.h"
 #include "dataplane/tls_context.h"
 #include "dataplane/tls_sign.h"
 
@@ -128,6 +129,8 @@ class TlsStream {
   const std::string& server_name() const { return server_name_; }
   /// Name of the virtual host that answered: 'default' unless SNI chose another.
   const std::string& vhost() const { return vhost_; }
+  /// See HandshakeRecorder::take().
+  std::vector<std::uint8_t> take_client_handshake() { return recorder_.take(); }
   /// SignatureScheme of the last signature made for this connection, 0 if none.
   std::uint16_t signature_scheme() const { return sign_.last_scheme(); }
 
@@ -153,6 +156,7 @@ class TlsStream {
   void fail_errno(const char* call, int error);
 
   std::shared_ptr<TlsContext> context_;
+  HandshakeRecorder recorder_;
   std::unique_ptr<SSL, SslFree> ssl_;
   int fd_;
   SignSlot sign_;

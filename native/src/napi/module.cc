@@ -10,6 +10,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   EnvState::install(env);
   init_io(env, exports);
   if (init_tls != nullptr) init_tls(env, exports);
+  init_certificates(env, exports);
   if (init_dataplane != nullptr) init_dataplane(env, exports);
   return exports;
 }

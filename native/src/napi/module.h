@@ -8,6 +8,9 @@ namespace ocvpn::napi {
 /// `io`: system calls and the poller.
 void init_io(Napi::Env env, Napi::Object exports);
 
+/// `createCertificateVerifier`.
+void init_certificates(Napi::Env env, Napi::Object exports);
+
 /// `createTlsContext`, `acceptTls`. Weak: the addon also loads without this part.
 __attribute__((weak)) void init_tls(Napi::Env env, Napi::Object exports);
 

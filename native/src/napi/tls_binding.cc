@@ -127,6 +127,8 @@ bool read_options(Napi::Env env, Napi::Value value, TlsContextOptions* out) {
   if (!client_certificate_of(options, &out->client_certificate)) return false;
   if (options.has("serverPreference")) out->server_preference = options.flag("serverPreference");
   if (const auto ca = options.optional_bytes("ca")) out->ca.assign(reinterpret_cast<const char*>(ca->data), ca->size);
+  if (const auto response = options.optional_bytes("ocspResponse"))
+    out->ocsp_response.assign(reinterpret_cast<const char*>(response->data), response->size);
   return options.ok();
 }
 

@@ -42,7 +42,8 @@ Napi::Function TlsConnection::constructor(Napi::Env env) {
                       InstanceMethod<&TlsConnection::resume>("resume"), InstanceMethod<&TlsConnection::end>("end"),
                       InstanceMethod<&TlsConnection::end_with_alert>("endWithAlert"),
                       InstanceMethod<&TlsConnection::destroy>("destroy"),
-                      InstanceMethod<&TlsConnection::info>("info")});
+                      InstanceMethod<&TlsConnection::info>("info"),
+                      InstanceMethod<&TlsConnection::take_client_handshake>("takeClientHandshake")});
 }
 
 TlsConnection::TlsConnection(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TlsConnection>(info) {
@@ -123,6 +124,13 @@ Napi::Value TlsConnection::info(const Napi::CallbackInfo& info) {
   error.Set("code", Napi::String::New(info.Env(), "ERR_TLS_CLOSED"));
   error.ThrowAsJavaScriptException();
   return info.Env().Undefined();
+}
+
+Napi::Value TlsConnection::take_client_handshake(const Napi::CallbackInfo& info) {
+  if (stream_ == nullptr) return info.Env().Null();
+  const std::vector<std::uint8_t> messages = stream_->take_client_handshake();
+  if (messages.empty()) return info.Env().Null();
+  return copy_to_buffer(info.Env(), messages.data(), messages.size());
 }
 
 std::unique_ptr<TlsStream> TlsConnection::release() {

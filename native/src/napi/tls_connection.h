@@ -51,6 +51,7 @@ class TlsConnection : public Napi::ObjectWrap<TlsConnection> {
   void end_with_alert(const Napi::CallbackInfo& info);
   void destroy(const Napi::CallbackInfo& info);
   Napi::Value info(const Napi::CallbackInfo& info);
+  Napi::Value take_client_handshake(const Napi::CallbackInfo& info);
 
   // Machine
   void on_events(int events);

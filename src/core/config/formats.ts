@@ -49,8 +49,8 @@ export const formats: Readonly<Record<Format, (text: string) => string | null>> 
     /^[\w.~-]+$/.test(text),
   ),
   'certificate-name': matches(
-    'is neither a dotted OID (2.5.4.3) nor SAN(rfc822name)',
-    (text) => /^\d+(?:\.\d+)+$/.test(text) || /^SAN\(\w+\)$/i.test(text),
+    'is neither a dotted OID (2.5.4.3) nor SAN(rfc822name) nor SAN(upn)',
+    (text) => /^\d+(?:\.\d+)+$/.test(text) || /^SAN\((?:rfc822name|upn)\)$/i.test(text),
   ),
   'group-option': matches('is not of the form group or group[Friendly name]', (text) =>
     /^[^[\]]+(?:\[[^[\]]+\])?$/.test(text),

@@ -22,15 +22,18 @@ export interface WorkerConfig {
   /** Identity that the worker takes on (run-as-user, run-as-group); null: it keeps its own. */
   readonly uid: number | null;
   readonly gid: number | null;
+  /** Counts the changes, also those of files that are not seen here. */
+  readonly generation: number;
   /** The default vhost first; global options are read from it. Other names are SNI names. */
   readonly vhosts: readonly [WorkerVhost, ...WorkerVhost[]];
 }
 
 /** The worker's view of a configuration, as JSON for WORKER_CONFIG. */
-export function workerConfig(config: ServerConfig, identity: Pick<WorkerConfig, 'uid' | 'gid'>): string {
+export function workerConfig(config: ServerConfig, about: Omit<WorkerConfig, 'vhosts'>): string {
   const others = [...config.vhosts.values()].filter((vhost) => vhost.name !== config.default.name);
   const vhosts = [config.default, ...others].map(project);
-  return JSON.stringify({ uid: identity.uid, gid: identity.gid, vhosts });
+  const { uid, gid, generation } = about;
+  return JSON.stringify({ uid, gid, generation, vhosts });
 }
 
 function project(vhost: VhostConfig): Record<string, unknown> {
@@ -46,7 +49,8 @@ export function parseWorkerConfig(json: string): WorkerConfig {
   const [first, ...others] = value.vhosts ?? [];
   if (!first) throw new VpnError('OCS_CONFIG', { detail: 'main sent no virtual host' });
   for (const vhost of [first, ...others]) for (const name of workerOptionNames) checkOption(vhost, name);
-  return { uid: value.uid ?? null, gid: value.gid ?? null, vhosts: [first, ...others] };
+  const { uid = null, gid = null, generation = 0 } = value;
+  return { uid, gid, generation, vhosts: [first, ...others] };
 }
 
 function checkOption(vhost: WorkerVhost, name: WorkerOptionName): void {

@@ -234,9 +234,13 @@ export const messages = {
     from: 'secmod',
     to: 'worker',
     isReply: true,
-    maxBytes: 256 * 1024,
-    body: { chains: list(bytes(1, 64 * 1024), 8) },
-    doc: 'PEM, leaf first.',
+    maxBytes: 512 * 1024,
+    body: {
+      chains: list(bytes(1, 64 * 1024), 8),
+      clientCa: bytes(0, 192 * 1024),
+      ocspResponse: bytes(0, 16 * 1024),
+    },
+    doc: 'Chains in PEM, leaf first; the file of ca-cert in PEM, that of ocsp-response in DER.',
   }),
   SEC_GET_VHOST: message({
     id: 135,
@@ -276,6 +280,28 @@ export const messages = {
   }),
 
   // ------------------------------------------------------------ authenticate
+  SEC_CLIENT_CERT: message({
+    id: 139,
+    from: 'worker',
+    to: 'secmod',
+    reply: 'SEC_CLIENT_CERT_REP',
+    maxBytes: 128 * 1024,
+    body: { client: client(), vhost: str(255), handshake: bytes(1, 64 * 1024) },
+    doc: "The client has shown a certificate. handshake: the handshake messages from ClientHello to the client's CertificateVerify; secmod takes the chain and the proof of its key from them, and checks that it signed this very handshake.",
+  }),
+  SEC_CLIENT_CERT_REP: message({
+    id: 140,
+    from: 'secmod',
+    to: 'worker',
+    isReply: true,
+    body: {
+      ok: bool(),
+      userName: str(MAX_NAME),
+      groups: list(str(MAX_NAME), 64),
+      reason: str(256),
+    },
+    doc: 'ok: logins of this client can use it. Otherwise it counts as none, and reason says why.',
+  }),
   SEC_AUTH_INIT: message({
     id: 120,
     from: 'worker',
@@ -287,9 +313,7 @@ export const messages = {
       vhost: str(255),
       userName: str(MAX_NAME),
       groupName: str(MAX_NAME),
-      tlsAuthOk: bool(),
-      certUserName: str(MAX_NAME),
-      certGroupNames: list(str(MAX_NAME), 64),
+      way: u8(),
       remoteIp: ip(),
       ourIp: ip(),
       origRemoteIp: ip(),
@@ -299,7 +323,7 @@ export const messages = {
       devicePlatform: str(64),
       deviceType: str(64),
     },
-    doc: 'Start a login; secmod assigns the SID. A wrong or stale HMAC is refused.',
+    doc: 'Start a login; secmod assigns the SID. A wrong or stale HMAC is refused. way: 0 for all methods of auth together, n for the nth of enable-auth; a certificate is the one of SEC_CLIENT_CERT.',
   }),
   SEC_AUTH_CONT: message({
     id: 121,

@@ -76,10 +76,11 @@ export class Reloader {
     const now = this.#fingerprint();
     if (now === this.#keyFiles) return;
     this.#keyFiles = now;
-    const { secmod, apply, log } = this.#options;
+    const { running, secmod, apply, log } = this.#options;
     try {
       await this.#inOrder(async () => {
         await secmod.reload(true);
+        running.filesChanged();
         await apply();
       });
       log.info('certificates and keys changed on disk; new connections use them');
@@ -89,12 +90,13 @@ export class Reloader {
     }
   }
 
-  /** Size and time of each file of a certificate or key. */
+  /** Size and time of each file of a certificate, key or list. */
   #fingerprint(): string {
     const { current } = this.#options.running;
     const files = [current.default, ...current.vhosts.values()].flatMap((vhost) => [
       ...vhost['server-cert'],
       ...vhost['server-key'],
+      ...[vhost['ca-cert'], vhost.crl, vhost['ocsp-response']].filter(Boolean),
     ]);
     const describe = (path: string): string => {
       const found = statSync(path, { throwIfNoEntry: false });

@@ -9,7 +9,6 @@ import { randomBytes } from 'node:crypto';
 import { chownSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
-import { workerConfig } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
 import type { History } from '../history/history.js';
 import type { IpcListener } from '../ipc/api.js';
@@ -196,7 +195,7 @@ export class Server {
       spare: config.default['spare-workers'],
       startWorker: options.startWorkers ? () => startWorker(paths.main, config.default['log-level']) : null,
       workerUid: identity.uid,
-      workerConfig: () => ({ json: workerConfig(running.current, identity), secmodPath: paths.secmod }),
+      workerConfig: () => ({ json: running.forWorkers(identity), secmodPath: paths.secmod }),
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
       closeFd: (fd) => io.close(fd),

@@ -185,6 +185,29 @@ export interface TlsContextOptions extends TlsSuites {
   clientCertificate: 'none' | 'request' | 'require';
   /** PEM bundle to verify client certificates, with `clientCertificate` other than none. */
   ca?: Uint8Array;
+  /** OCSP response in DER; it is stapled to the certificate that it is about while it is valid. Absent or empty: none. */
+  ocspResponse?: Uint8Array;
+}
+
+/** A certificate with its key and authorities for an import elsewhere; all of them in PEM. */
+export interface Pkcs12Options {
+  certificate: Uint8Array;
+  key: Uint8Array;
+  authorities: Uint8Array;
+  password: string;
+  /** Shown where the file is imported. */
+  friendlyName: string;
+  /** Triple DES and SHA-1 for importers that know nothing newer, instead of AES-256 and SHA-256. */
+  legacy: boolean;
+}
+
+/** Verifies client certificates outside of a handshake. */
+export interface CertificateVerifier {
+  /**
+   * Verifies a chain (DER, leaf first) against ca and crl as they were given: signatures, times, purpose clientAuth,
+   * revocation. '' when it is good, else why not. A CA without a list in crl revokes nothing.
+   */
+  verify(chain: readonly Uint8Array[]): string;
 }
 
 export interface TlsServerContext {
@@ -242,6 +265,11 @@ export interface TlsConnection {
   /** Closes at once. */
   destroy(): void;
   info(): TlsInfo;
+  /**
+   * The handshake messages from ClientHello to the client's CertificateVerify; null when the client has shown no
+   * certificate. Once: the copy is given away.
+   */
+  takeClientHandshake(): Buffer | null;
 }
 
 // ---------------------------------------------------------------- data plane
@@ -384,6 +412,10 @@ export interface Dataplane {
 
 export interface NativeBinding {
   io: NativeIo;
+  /** `ca`: PEM bundle; `crl`: one list in DER, or any number in PEM. Throws when one of them holds nothing usable. */
+  createCertificateVerifier(options: { ca: Uint8Array; crl?: Uint8Array }): CertificateVerifier;
+  /** DER. Throws when one of the parts is unusable. */
+  createPkcs12(options: Pkcs12Options): Buffer;
   createTlsContext(options: TlsContextOptions): TlsServerContext;
   /** What OpenSSL does not take of versions, suites, groups or signature algorithms; null: a context can have them. */
   checkTlsSuites(options: TlsSuites): string | null;

@@ -51,7 +51,7 @@ export async function ensureEmbeddedPki(dataDir: string, options: PkiOptions = {
   };
   let issuer = { certificate: goodCa?.toString() ?? '', key: ca.key ?? '' };
   if (!goodCa) {
-    issuer = await issueCa(ca.key, validity(nowMs, CA_DAYS));
+    issuer = await issueCa({ key: ca.key }, validity(nowMs, CA_DAYS));
     if (issuer.key !== ca.key) store(paths.caKey, issuer.key);
     store(paths.caCert, issuer.certificate);
   }

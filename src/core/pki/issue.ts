@@ -1,11 +1,14 @@
-/** Issues certificates (RFC 5280) with keys on P-256. */
+/** Issues certificates (RFC 5280). */
 import 'reflect-metadata';
-import { createPrivateKey, createPublicKey, randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
+  type Extension,
+  type JsonGeneralNames,
+  type JsonName,
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
@@ -14,6 +17,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import type { ServerNames } from './embedded-pki.js';
+import { type KeyPair, type KeyType, keyPair } from './key-pair.js';
 
 /** PEM. */
 export interface Issued {
@@ -27,23 +31,35 @@ export interface Validity {
   readonly notAfter: Date;
 }
 
-interface Keys {
-  readonly pem: string;
-  readonly privateKey: webcrypto.CryptoKey;
-  readonly publicKey: webcrypto.CryptoKey;
+/** Whom a client certificate names. */
+export interface ClientNames {
+  /** CN and UID. */
+  readonly userName: string;
+  /** OU, one for each. */
+  readonly groups: readonly string[];
+  /** Alternative names; '' for none. */
+  readonly email: string;
+  readonly upn: string;
 }
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+export interface CaOptions {
+  /** PEM; null: a new key of `keyType`. */
+  readonly key: string | null;
+  readonly keyType?: KeyType;
+  /** CN; absent: one with a random part, so that two of them in one trust store are not mixed up. */
+  readonly name?: string;
+}
 
-/** A self-signed CA on `keyPem`, or on a new key if that is null. Rejects if the key is not on P-256. */
-export async function issueCa(keyPem: string | null, validity: Validity): Promise<Issued> {
-  const keys = await useKey(keyPem);
+const UID = '0.9.2342.19200300.100.1.1';
+
+/** A self-signed CA. Rejects if its key cannot sign. */
+export async function issueCa({ key, keyType, name }: CaOptions, validity: Validity): Promise<Issued> {
+  const keys = await keyPair(key, keyType);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
-    // A name of its own for each CA, so that two of them in one trust store are not mixed up.
-    name: `CN=ocvpn CA ${randomBytes(4).toString('hex')}`,
+    name: [{ CN: [name ?? `ocvpn CA ${randomBytes(4).toString('hex')}`] }],
     ...validity,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: keys.algorithm,
     keys,
     extensions: [
       new BasicConstraintsExtension(true, 0, true),
@@ -54,32 +70,65 @@ export async function issueCa(keyPem: string | null, validity: Validity): Promis
   return { certificate: `${certificate.toString('pem')}\n`, key: keys.pem };
 }
 
-/** A server certificate for `names` on `keyPem`, or on a new key if that is null. */
+/** A server certificate for `names` on the key `key`, or on a new one if that is null. */
 export async function issueServer(
   ca: Issued,
-  keyPem: string | null,
+  key: string | null,
   names: ServerNames,
   validity: Validity,
+  keyType: KeyType = 'ec',
 ): Promise<Issued> {
-  const keys = await useKey(keyPem);
+  const keys = await keyPair(key, keyType);
+  return issueLeaf(ca, keys, validity, [{ CN: [commonName(names)] }], ExtendedKeyUsage.serverAuth, [
+    ...names.dns.map((value) => ({ type: 'dns' as const, value })),
+    ...names.ip.map((value) => ({ type: 'ip' as const, value })),
+  ]);
+}
+
+/** A client certificate on a new key. */
+export async function issueClient(
+  ca: Issued,
+  { userName, groups, email, upn }: ClientNames,
+  validity: Validity,
+  keyType: KeyType = 'ec',
+): Promise<Issued> {
+  const keys = await keyPair(null, keyType);
+  const subject: JsonName = [
+    { CN: [userName] },
+    ...groups.map((group) => ({ OU: [group] })),
+    { [UID]: [userName] },
+  ];
+  return issueLeaf(ca, keys, validity, subject, ExtendedKeyUsage.clientAuth, [
+    ...(email === '' ? [] : [{ type: 'email' as const, value: email }]),
+    ...(upn === '' ? [] : [{ type: 'upn' as const, value: upn }]),
+  ]);
+}
+
+async function issueLeaf(
+  ca: Issued,
+  keys: KeyPair,
+  validity: Validity,
+  subject: JsonName,
+  purpose: ExtendedKeyUsage,
+  alternativeNames: JsonGeneralNames,
+): Promise<Issued> {
   const issuer = new X509Certificate(ca.certificate);
-  const authority = await useKey(ca.key);
+  const authority = await keyPair(ca.key);
+  const named: Extension[] =
+    alternativeNames.length === 0 ? [] : [new SubjectAlternativeNameExtension(alternativeNames)];
   const certificate = await X509CertificateGenerator.create({
     serialNumber: serialNumber(),
-    subject: [{ CN: [commonName(names)] }],
+    subject,
     issuer: issuer.subject,
     ...validity,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: authority.algorithm,
     publicKey: keys.publicKey,
     signingKey: authority.privateKey,
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-      new SubjectAlternativeNameExtension([
-        ...names.dns.map((value) => ({ type: 'dns' as const, value })),
-        ...names.ip.map((value) => ({ type: 'ip' as const, value })),
-      ]),
+      new ExtendedKeyUsageExtension([purpose]),
+      ...named,
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
       await AuthorityKeyIdentifierExtension.create(issuer),
     ],
@@ -89,26 +138,7 @@ export async function issueServer(
 
 /** ub-common-name of RFC 5280 appendix A is 64. */
 function commonName(names: ServerNames): string {
-  return names.dns.find((name) => name.length <= 64) ?? 'localhost';
-}
-
-async function useKey(keyPem: string | null): Promise<Keys> {
-  const privatePem = keyPem ?? (await newKey());
-  const privateDer = createPrivateKey(privatePem).export({ type: 'pkcs8', format: 'der' });
-  const publicDer = createPublicKey(privatePem).export({ type: 'spki', format: 'der' });
-  return {
-    pem: privatePem,
-    privateKey: await webcrypto.subtle.importKey('pkcs8', privateDer, ALGORITHM, false, ['sign']),
-    publicKey: await webcrypto.subtle.importKey('spki', publicDer, ALGORITHM, true, ['verify']),
-  };
-}
-
-async function newKey(): Promise<string> {
-  const { privateKey } = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', privateKey));
-  return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
-    .export({ type: 'pkcs8', format: 'pem' })
-    .toString();
+  return [...names.dns, ...names.ip].find((name) => name.length <= 64) ?? 'localhost';
 }
 
 /** 127 random bits: positive, at most 20 bytes (RFC 5280 section 4.1.2.2). */

@@ -48,6 +48,22 @@ export interface AuthBackendManifest {
  */
 export type Credential = 'password' | 'certificate' | 'negotiate';
 
+/**
+ * A client certificate. The server has verified its chain, revocation and purpose, and that the client holds the key:
+ * what is left to a back end is whose it is.
+ */
+export interface ClientCertificate {
+  readonly der: Uint8Array;
+  /** cert-user-oid and cert-group-oid as they are now: where in the certificate the names are; '' for none. */
+  readonly userField: string;
+  readonly groupField: string;
+}
+
+export interface CertificateHolder {
+  readonly userName: string;
+  readonly groups: readonly string[];
+}
+
 export interface BackendOptionSpec {
   readonly type: 'string' | 'number' | 'boolean';
   readonly required?: boolean;
@@ -149,15 +165,19 @@ export interface AuthBackend {
   begin(login: LoginContext): Conversation;
   /** All groups that a user may select, for auto-select-group; absent: the back end cannot list them. */
   groups?(): Promise<readonly string[]>;
+  /** With the credential 'certificate': whose it is, for the login form; null: it names no user. */
+  holderOf?(certificate: ClientCertificate): CertificateHolder | null;
   /** At the end of the process, or when the configuration no longer names it. */
   close?(): void | Promise<void>;
 }
 
 export interface LoginContext {
-  /** As typed; not empty, at most 64 bytes, not checked otherwise. */
+  /** As typed; at most 64 bytes, not checked otherwise. '' only where no password is asked for. */
   readonly userName: string;
   /** Group that the user selected, '' without one. The caller checks membership in what a step returns. */
   readonly groupName: string;
+  /** The one that the client has shown on its connection; null without. */
+  readonly certificate: ClientCertificate | null;
   /** Address of the client, verified to be the one that main accepted. */
   readonly remoteIp: string;
   /** Address of the server that the client reached. */

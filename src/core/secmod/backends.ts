@@ -12,9 +12,11 @@ import type {
   AuthBackendManifest,
   AuthBackendPlugin,
   BackendOptions,
+  Credential,
 } from '../plugin-api/index.js';
 
 export interface ConfiguredBackend {
+  readonly credential: Credential;
   readonly backend: AuthBackend;
   readonly maxTries: number;
 }
@@ -26,14 +28,15 @@ const USER_FILES = [
   'default-group-config',
 ] as const;
 
-/** Throws OCS_CONFIG with what is wrong in `auth`, or with the error of the back end. */
+/** The back end of one value of `option`. Throws OCS_CONFIG with what is wrong in it, or with the error of the back end. */
 export async function createBackend(
   vhost: VhostConfig,
+  option: 'auth' | 'enable-auth',
+  text: string,
   plugins: ReadonlyMap<string, AuthBackendPlugin>,
   log: Logger,
 ): Promise<ConfiguredBackend> {
-  const text = vhost.auth[0] ?? '';
-  const fail = failure(vhost, 'auth', text);
+  const fail = failure(vhost, option, text);
   const { plugin, options } = choose(text, plugins, fail);
   const { manifest } = plugin;
   const child = log.child({ backend: manifest.name, vhost: vhost.name });
@@ -42,7 +45,7 @@ export async function createBackend(
     await backend.close?.();
     return fail(`it configures the sessions itself, so ${USER_FILES.join(', ')} must not be set`);
   }
-  return { backend, maxTries: manifest.maxTries };
+  return { credential: manifest.credential ?? 'password', backend, maxTries: manifest.maxTries };
 }
 
 /** The back end of `acct`; null without one. Throws as createBackend. */
@@ -62,7 +65,11 @@ export async function createAccounting(
 
 type Manifest = Pick<AuthBackendManifest, 'name' | 'options'>;
 
-function failure(vhost: VhostConfig, option: 'auth' | 'acct', text: string): (problem: string) => never {
+function failure(
+  vhost: VhostConfig,
+  option: 'auth' | 'enable-auth' | 'acct',
+  text: string,
+): (problem: string) => never {
   return (problem) => {
     throw new VpnError('OCS_CONFIG', { detail: `[vhost ${vhost.name}] ${option}: ${text}: ${problem}` });
   };

@@ -6,7 +6,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { methodName } from '../config/auth-method.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
-import type { Conversation, SessionSettings, Step } from '../plugin-api/index.js';
+import type { ClientCertificate, Conversation, SessionSettings, Step } from '../plugin-api/index.js';
 import { safeIdOf } from '../util/safe-id.js';
 import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
 import { expiryFrom, keyOf, NO_TRAFFIC, type Session } from './session.js';
@@ -14,6 +14,7 @@ import { ipv4Seed, lifetimesOf } from './sessions.js';
 import type { StateStore } from './state-store.js';
 import type { LoginStatistics, LoginStep } from './statistics.js';
 import type { Vhost } from './vhosts.js';
+import type { LoginWay } from './ways.js';
 
 type Init = Body<'SEC_AUTH_INIT'>;
 type Reply = Body<'SEC_AUTH_REPLY'>;
@@ -29,6 +30,15 @@ export interface LoginDeps {
 }
 
 const WRONG_PASSWORD = 'Login failed.\nPlease enter your password.';
+
+/** What a login is about, verified: its origin is true, the virtual host has this way, the client this certificate. */
+export interface LoginRequest {
+  readonly init: Init;
+  readonly vhost: Vhost;
+  readonly way: LoginWay;
+  readonly certificate: ClientCertificate | null;
+}
+
 /** Bounds of SEC_AUTH_REPLY and SECM_SESSION_REPLY (ipc/messages.ts). */
 const MAX_MESSAGE_BYTES = 1024;
 const MAX_NAME_BYTES = 64;
@@ -53,6 +63,8 @@ export class LoginAttempt {
   readonly #deps: LoginDeps;
   readonly #init: Init;
   readonly #vhost: Vhost;
+  readonly #way: LoginWay;
+  readonly #tlsAuthOk: boolean;
   readonly #abort = new AbortController();
   readonly #conversation: Conversation;
   /** Its lines name the connection and the session. */
@@ -68,20 +80,22 @@ export class LoginAttempt {
   /** The back end has not made its step yet. */
   #busy = false;
 
-  /** `init` is verified: its origin is true, its virtual host is `vhost`. */
-  constructor(deps: LoginDeps, init: Init, vhost: Vhost) {
+  constructor(deps: LoginDeps, { init, vhost, way, certificate }: LoginRequest) {
     this.#deps = deps;
     this.#init = init;
     this.#vhost = vhost;
     this.#log = deps.log.child({ client: init.client, session: safeIdOf(this.sid) });
+    this.#way = way;
+    this.#tlsAuthOk = certificate !== null;
     this.#userName = init.userName;
     this.#groupName = init.groupName;
     this.#startedMs = deps.nowMs();
     this.#deadlineMs = (init.sessionStartTime + vhost.config['auth-timeout']) * 1000;
     const { userName, groupName, remoteIp, ourIp, userAgent } = init;
-    this.#conversation = vhost.backend.begin({
+    this.#conversation = way.backend.begin({
       userName,
       groupName,
+      certificate,
       remoteIp,
       ourIp,
       vhost: init.vhost,
@@ -181,7 +195,7 @@ export class LoginAttempt {
     this.#prompt = { ...this.#prompt, message: shorten(step.message) || WRONG_PASSWORD };
     this.#log.info({ user: this.#userName, ip, tries: this.#tries }, 'wrong password');
     const allowed = await this.#deps.ban(ip);
-    const triesLeft = this.#vhost.maxTries === 0 || this.#tries < this.#vhost.maxTries;
+    const triesLeft = this.#way.maxTries === 0 || this.#tries < this.#way.maxTries;
     // A back end that refuses at its first step has asked for nothing that could be tried again.
     if (this.#state === 'INIT') return 'reject';
     return step.retry && allowed && triesLeft ? 'wrong' : 'exhaust';
@@ -260,10 +274,9 @@ export class LoginAttempt {
   }
 
   #newSession(): Session {
-    const { vhost, userName, groupName, remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk } =
-      this.#init;
+    const { vhost, userName, groupName, remoteIp, userAgent, devicePlatform, deviceType } = this.#init;
     const now = this.#nowSec();
-    const client = { remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk };
+    const client = { remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk: this.#tlsAuthOk };
     return {
       key: this.#key,
       safeId: safeIdOf(this.sid),

@@ -2,7 +2,7 @@
  * Signatures for the TLS handshakes of workers. What is signed must have the exact form of a server's handshake
  * message, so that a worker that was taken over has no general signing oracle.
  */
-import { constants, type KeyObject, type SignKeyObjectInput, sign } from 'node:crypto';
+import { constants, type KeyObject, type SignKeyObjectInput, sign, verify } from 'node:crypto';
 
 /** How a TLS SignatureScheme (RFC 8446 section 4.2.3) is computed and which keys fit. */
 interface Scheme {
@@ -26,11 +26,10 @@ const SCHEMES: ReadonlyMap<number, Scheme> = new Map<number, Scheme>([
   [0x0807, { keyType: 'ed25519', digest: null }],
 ]);
 
-/** RFC 8446 section 4.4.3. */
-const CERTIFICATE_VERIFY_PREFIX = Buffer.concat([
-  Buffer.alloc(64, 0x20),
-  Buffer.from('TLS 1.3, server CertificateVerify\0', 'latin1'),
-]);
+/** What is signed before the transcript hash (RFC 8446 section 4.4.3). */
+const verifyPrefix = (side: 'server' | 'client'): Buffer =>
+  Buffer.concat([Buffer.alloc(64, 0x20), Buffer.from(`TLS 1.3, ${side} CertificateVerify\0`, 'latin1')]);
+const CERTIFICATE_VERIFY_PREFIX = verifyPrefix('server');
 /** Transcript hashes of the TLS 1.3 suites: SHA-256 and SHA-384. */
 const TRANSCRIPT_HASH_BYTES = [32, 48];
 
@@ -79,8 +78,7 @@ export function signatureRefusal(key: KeyObject, schemeCode: number, data: Uint8
   if (!form) return 'the data is no handshake message that a server signs';
   if (form === 'ServerKeyExchange') return null;
   if (scheme.padding === 'pkcs1') return 'TLS 1.3 has no PKCS #1 v1.5 signatures';
-  const fits = !scheme.curve || key.asymmetricKeyDetails?.namedCurve === scheme.curve;
-  return fits ? null : 'the scheme does not fit the curve of the key';
+  return fitsCurve(key, scheme) ? null : 'the scheme does not fit the curve of the key';
 }
 
 /** Signs off the event loop. Call only when `signatureRefusal` is null. Rejects with the error of OpenSSL. */
@@ -94,6 +92,32 @@ export function signHandshake(key: KeyObject, schemeCode: number, data: Uint8Arr
     });
   });
 }
+
+/** What the CertificateVerify of TLS 1.3 of this side is a signature over. */
+export function verifyContent(side: 'server' | 'client', transcriptHash: Uint8Array): Buffer {
+  return Buffer.concat([verifyPrefix(side), transcriptHash]);
+}
+
+/** Whether the CertificateVerify of a client is good: the scheme fits the key and the version, the signature is right. */
+export function isClientSignature(
+  key: KeyObject,
+  { scheme: code, signature, clientSigned, tls13 }: ClientSignature,
+): boolean {
+  const scheme = SCHEMES.get(code);
+  if (!scheme || key.asymmetricKeyType !== scheme.keyType) return false;
+  if (tls13 && (scheme.padding === 'pkcs1' || !fitsCurve(key, scheme))) return false;
+  return verify(scheme.digest, clientSigned, signInput(key, scheme), signature);
+}
+
+export interface ClientSignature {
+  readonly scheme: number;
+  readonly signature: Uint8Array;
+  readonly clientSigned: Uint8Array;
+  readonly tls13: boolean;
+}
+
+const fitsCurve = (key: KeyObject, { curve }: Scheme): boolean =>
+  !curve || key.asymmetricKeyDetails?.namedCurve === curve;
 
 /** PSS: the salt is as long as the hash (RFC 8446 section 4.2.3). ECDSA: DER. */
 function signInput(key: KeyObject, { padding }: Scheme): SignKeyObjectInput {

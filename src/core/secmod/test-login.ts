@@ -9,11 +9,11 @@ import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { AuthBackendPlugin } from '../plugin-api/index.js';
-import { createBackend } from './backends.js';
-import { LoginAttempt } from './login-attempt.js';
+import { LoginAttempt, type LoginRequest } from './login-attempt.js';
 import { Sessions } from './sessions.js';
 import { MemoryStore } from './state-store.js';
 import { LoginStatistics } from './statistics.js';
+import { closeWays, type LoginWay, makeWays } from './ways.js';
 
 export interface TestLoginRequest {
   readonly config: ServerConfig;
@@ -57,7 +57,7 @@ const ADDRESS = '127.0.0.1';
 export async function testLogin(request: TestLoginRequest): Promise<TestLoginResult> {
   const { config, plugins, log } = request;
   const vhost = vhostOf(config, request.vhost);
-  const { backend, maxTries } = await createBackend(vhost, plugins, log);
+  const ways = await makeWays(vhost, plugins, log);
   const iroutes = readIroutes(vhost, (problem) => log.warn(problem));
   const store = new MemoryStore(1);
   const deps = {
@@ -67,14 +67,21 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
     nowMs: Date.now,
     ban: async () => true,
   };
-  const login = new LoginAttempt(deps, initFor(request), {
-    config: vhost,
-    keys: [],
-    profile: null,
-    iroutes,
-    accounting: null,
-    backend,
-    maxTries,
+  const way = triedWay(ways);
+  const login = new LoginAttempt(deps, {
+    init: { ...initFor(request), way: ways.indexOf(way) },
+    vhost: {
+      config: vhost,
+      keys: [],
+      clientTrust: null,
+      ocspResponse: Buffer.alloc(0),
+      profile: null,
+      iroutes,
+      accounting: null,
+      ways,
+    },
+    way,
+    certificate: null,
   });
   const expiry = setInterval(() => login.expire(), 1000);
   try {
@@ -95,8 +102,16 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
   } finally {
     clearInterval(expiry);
     await login.abandon();
-    await backend.close?.();
+    await closeWays(ways);
   }
+}
+
+/** The first one that needs a password only: there is no client here to show a certificate or a ticket. */
+function triedWay(ways: readonly LoginWay[]): LoginWay {
+  const typed = ways.find(({ methods }) => methods.every(({ credential }) => credential === 'password'));
+  const [first] = ways;
+  if (!first) throw new Error('a virtual host without a way to log in');
+  return typed ?? first;
 }
 
 async function converse(
@@ -125,19 +140,13 @@ function vhostOf({ default: main, vhosts }: ServerConfig, name: string): VhostCo
   throw new VpnError('OCS_VHOST_UNKNOWN', { vhost: name, known: [main.name, ...vhosts.keys()].join(', ') });
 }
 
-function initFor({
-  userName,
-  groupName,
-  vhost,
-}: TestLoginRequest): ConstructorParameters<typeof LoginAttempt>[1] {
+function initFor({ userName, groupName, vhost }: TestLoginRequest): LoginRequest['init'] {
   return {
     client: 1,
     vhost,
     userName,
     groupName,
-    tlsAuthOk: false,
-    certUserName: '',
-    certGroupNames: [],
+    way: 0,
     remoteIp: ADDRESS,
     origRemoteIp: ADDRESS,
     ourIp: ADDRESS,

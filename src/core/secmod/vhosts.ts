@@ -4,22 +4,27 @@ import { type Iroutes, readIroutes } from '../config/exposed-iroutes.js';
 import { needsRestart, reloaded } from '../config/reload.js';
 import type { ServerConfig, VhostConfig } from '../config/schema.js';
 import type { Logger } from '../log.js';
-import type { AccountedSession, AccountingBackend, AuthBackend } from '../plugin-api/index.js';
-import { createAccounting, createBackend } from './backends.js';
+import type { AccountedSession, AccountingBackend } from '../plugin-api/index.js';
+import { createAccounting } from './backends.js';
+import { type ClientTrust, loadClientTrust, loadOcspResponse } from './client-trust.js';
 import { loadKeys, type ServerKey } from './keys.js';
 import type { AuthPlugins } from './plugins.js';
 import { loadProfile, type Profile } from './profile.js';
+import { closeWays, type LoginWay, makeWays } from './ways.js';
 
 export interface Vhost {
   readonly config: VhostConfig;
   readonly keys: readonly ServerKey[];
+  /** null without ca-cert. */
+  readonly clientTrust: ClientTrust | null;
+  /** The file of ocsp-response, DER; empty without one. */
+  readonly ocspResponse: Buffer;
   /** The file of user-profile. */
   readonly profile: Profile | null;
   /** Networks behind the clients, for expose-iroutes. */
   readonly iroutes: Iroutes;
-  readonly backend: AuthBackend;
-  /** Wrong answers allowed in one login, 0: no limit. */
-  readonly maxTries: number;
+  /** By `way` of SEC_AUTH_INIT. */
+  readonly ways: readonly LoginWay[];
   /** null without `acct`. */
   readonly accounting: AccountingBackend | null;
 }
@@ -88,19 +93,22 @@ export class Vhosts {
     const byName = new Map<string, Vhost>();
     for (const vhost of [config.default, ...config.vhosts.values()]) {
       const keys = loadKeys(vhost);
+      const clientTrust = loadClientTrust(vhost);
+      const ocspResponse = loadOcspResponse(vhost);
       const profile = loadProfile(vhost['user-profile']);
       const iroutes = readIroutes(vhost, (problem) =>
         this.#services.log.warn({ vhost: vhost.name }, problem),
       );
-      const { backend, maxTries, accounting } = this.#byName.get(vhost.name) ?? (await this.#backends(vhost));
-      byName.set(vhost.name, { config: vhost, keys, profile, iroutes, backend, maxTries, accounting });
+      const { ways, accounting } = this.#byName.get(vhost.name) ?? (await this.#backends(vhost));
+      const files = { keys, clientTrust, ocspResponse, profile, iroutes };
+      byName.set(vhost.name, { config: vhost, ...files, ways, accounting });
     }
     return byName;
   }
 
-  async #backends(vhost: VhostConfig): Promise<Pick<Vhost, 'backend' | 'maxTries' | 'accounting'>> {
+  async #backends(vhost: VhostConfig): Promise<Pick<Vhost, 'ways' | 'accounting'>> {
     const { plugins, stateDir, log } = this.#services;
-    const auth = await createBackend(vhost, plugins.auth, log);
+    const ways = await makeWays(vhost, plugins.auth, log);
     const accounting = await createAccounting(
       vhost,
       plugins.acct,
@@ -110,11 +118,11 @@ export class Vhosts {
       },
       log,
     );
-    return { ...auth, accounting };
+    return { ways, accounting };
   }
 }
 
-async function closeBackends({ backend, accounting }: Vhost): Promise<void> {
-  await backend.close?.();
+async function closeBackends({ ways, accounting }: Vhost): Promise<void> {
+  await closeWays(ways);
   await accounting?.close?.();
 }

@@ -3,18 +3,33 @@ import type { Handlers } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Secmod } from './secmod.js';
 import { signatureRefusal, signHandshake } from './signing.js';
+import type { Vhost } from './vhosts.js';
+import { groupsOf } from './ways.js';
 import type { WorkerLogins } from './worker-logins.js';
 
 export function workerHandlers(secmod: Secmod, logins: WorkerLogins): Handlers<'secmod', 'worker'> {
   return {
-    SEC_GET_PK: ({ vhost }) => ({ chains: (secmod.vhosts.get(vhost)?.keys ?? []).map(({ chain }) => chain) }),
+    SEC_GET_PK: ({ vhost }) => certificatesOf(secmod.vhosts.get(vhost)),
     SEC_GET_VHOST: ({ vhost }) => vhostPages(secmod, vhost),
     SEC_CHECK_COOKIE: async ({ cookie, vhost }) => ({ valid: await secmod.sessions.isGood(cookie, vhost) }),
-    SEC_SIGN_DATA: (body, { channel }) => signData(secmod, body, channel.credentials.pid),
+    SEC_SIGN_DATA: async (body, { channel }) => {
+      const signed = await signData(secmod, body, channel.credentials.pid);
+      if (signed.signature) logins.certificates.signed(body.vhost, body.data);
+      return signed;
+    },
+    SEC_CLIENT_CERT: (body) => logins.certificates.show(secmod.vhosts.get(body.vhost), body),
     SEC_AUTH_INIT: (body) => logins.init(body),
     SEC_AUTH_CONT: (body) => logins.cont(body),
     SEC_KDC_REQUEST: (body) => secmod.kdcs.ask(secmod.vhosts.get(body.vhost)?.config, body),
     SEC_CLI_STATS: (body) => secmod.sessions.report(body),
+  };
+}
+
+function certificatesOf(vhost: Vhost | undefined): Body<'SEC_GET_PK_REP'> {
+  return {
+    chains: (vhost?.keys ?? []).map(({ chain }) => chain),
+    clientCa: vhost?.clientTrust?.ca ?? Buffer.alloc(0),
+    ocspResponse: vhost?.ocspResponse ?? Buffer.alloc(0),
   };
 }
 
@@ -26,7 +41,7 @@ const MAX_GROUP_BYTES = 64;
 async function vhostPages({ vhosts, log }: Secmod, name: string): Promise<Body<'SEC_GET_VHOST_REP'>> {
   const vhost = vhosts.get(name);
   const wanted = vhost?.config['auto-select-group'] === true;
-  const all = (wanted && (await vhost.backend.groups?.())) || [];
+  const all = wanted ? await groupsOf(vhost.ways) : [];
   const groups = all.filter((group) => Buffer.byteLength(group) <= MAX_GROUP_BYTES).slice(0, MAX_GROUPS);
   if (groups.length < all.length)
     log.warn({ vhost: name, groups: all.length }, 'too many groups, or too long ones, to offer them all');

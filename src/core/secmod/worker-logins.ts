@@ -4,9 +4,11 @@
  */
 import type { Body } from '../ipc/messages.js';
 import { workerHmacMatches } from '../ipc/worker-hmac.js';
-import { FAILED, LoginAttempt, type LoginDeps } from './login-attempt.js';
+import { ClientCertificates } from './client-certificates.js';
+import { FAILED, LoginAttempt, type LoginDeps, type LoginRequest } from './login-attempt.js';
 import type { LoginState } from './secmod-login.machine.js';
 import type { Vhost } from './vhosts.js';
+import { asksForName } from './ways.js';
 
 type Reply = Body<'SEC_AUTH_REPLY'>;
 
@@ -20,6 +22,7 @@ export interface WorkerLoginsDeps extends LoginDeps {
 const MAX_CLOCK_LEAD_SEC = 2;
 
 export class WorkerLogins {
+  readonly certificates: ClientCertificates;
   readonly #deps: WorkerLoginsDeps;
   readonly #capacity: number;
   /** In the order of their beginning. */
@@ -29,6 +32,7 @@ export class WorkerLogins {
   constructor(deps: WorkerLoginsDeps, capacity: number) {
     this.#deps = deps;
     this.#capacity = capacity;
+    this.certificates = new ClientCertificates(capacity, deps.log);
   }
 
   /** For the `when` check of the channel. A login that was refused before it began has left no state. */
@@ -38,14 +42,14 @@ export class WorkerLogins {
 
   /** SEC_AUTH_INIT. */
   async init(body: Body<'SEC_AUTH_INIT'>): Promise<Reply> {
-    const vhost = this.#check(body);
-    if (typeof vhost === 'string') {
+    const request = this.#check(body);
+    if (typeof request === 'string') {
       const { client, userName: user, origRemoteIp: ip } = body;
-      this.#deps.log.warn({ client, user, ip, reason: vhost }, 'login refused');
+      this.#deps.log.warn({ client, user, ip, reason: request }, 'login refused');
       return FAILED;
     }
     const previous = this.#logins.get(body.client);
-    const login = new LoginAttempt(this.#deps, body, vhost);
+    const login = new LoginAttempt(this.#deps, request);
     this.#logins.delete(body.client);
     this.#logins.set(body.client, login);
     const reply = login.begin();
@@ -83,8 +87,8 @@ export class WorkerLogins {
     }
   }
 
-  /** The virtual host, or why the login is refused. */
-  #check(body: Body<'SEC_AUTH_INIT'>): Vhost | string {
+  /** The login, or why it is refused. */
+  #check(body: Body<'SEC_AUTH_INIT'>): LoginRequest | string {
     const key = this.#deps.hmacKey();
     if (!key) return 'no main process has given a key yet';
     if (!workerHmacMatches(key, body, body.hmac)) return 'the HMAC does not match the origin';
@@ -95,6 +99,9 @@ export class WorkerLogins {
       return 'the HMAC is out of date';
     // Only a PROXY header could make the two differ, and none is accepted.
     if (body.remoteIp !== body.origRemoteIp) return 'the address is not that of the connection';
-    return body.userName === '' ? 'no user name' : vhost;
+    const way = vhost.ways[body.way];
+    if (!way) return 'the virtual host has no such way to log in';
+    if (body.userName === '' && asksForName(way)) return 'no user name';
+    return { init: body, vhost, way, certificate: this.certificates.of(body.client, vhost) };
   }
 }

@@ -9,7 +9,7 @@ export type AuthState = (typeof states)[number];
 
 export const events = [
   'form', // GET, or POST without credentials
-  'login', // POST with a user name: a new login
+  'login', // POST with a user name, or with a certificate that has one: a new login
   'password', // POST with the password of the login in progress
   'other-login', // POST with a user name while a login is in progress or done
   'prompt', // back end: one more password, which the client has not sent yet
@@ -18,6 +18,7 @@ export const events = [
   'denied', // back end: no, finally
   'connect', // CONNECT with a well-formed cookie
   'connect-without-cookie',
+  'connect-without-certificate', // where nobody logs in without one
   'session', // main: the session is open
   'no-session', // main: the cookie is not acceptable
   'failure', // another process did not answer
@@ -35,7 +36,7 @@ export const actions = [
   'open-tunnel',
   'deny',
   'deny-cookie',
-  'no-cookie',
+  'unavailable',
   'internal-error',
   'drop',
 ] as const;
@@ -69,7 +70,13 @@ export const rows: readonly Row[] = [
     story: 'It starts over with the form; the login goes on.',
   },
   { in: 'COOKIE', on: 'form', to: 'COOKIE', do: 'send-form', story: 'It looks at the form once more.' },
-  { in: 'INACTIVE', on: 'login', to: 'INIT', do: 'auth-init', story: 'A user name: secmod starts a login.' },
+  {
+    in: 'INACTIVE',
+    on: 'login',
+    to: 'INIT',
+    do: 'auth-init',
+    story: 'Who it is is known: secmod starts a login.',
+  },
   {
     in: 'INIT',
     on: 'prompt-at-hand',
@@ -107,8 +114,14 @@ export const rows: readonly Row[] = [
   ...inEach(before, {
     on: 'connect-without-cookie',
     to: 'FAILED',
-    do: 'no-cookie',
+    do: 'unavailable',
     story: 'Nothing to open.',
+  }),
+  ...inEach(before, {
+    on: 'connect-without-certificate',
+    to: 'FAILED',
+    do: 'unavailable',
+    story: 'A cookie alone does not open a tunnel there.',
   }),
   {
     in: 'COOKIE',

@@ -14,12 +14,13 @@ import {
 } from '../wire/auth-xml.js';
 import type { ClientIdentity } from '../wire/connect-request.js';
 import type { Cookies } from '../wire/cookies.js';
-import { type GroupMenu, groupMenu, resolveGroup } from '../wire/groups.js';
-import { type HttpReply, serviceUnavailable, unauthorized } from '../wire/http-reply.js';
+import { type GroupMenu, groupMenu, resolveGroup, withGroups } from '../wire/groups.js';
+import { type DenyReason, type HttpReply, serviceUnavailable, unauthorized } from '../wire/http-reply.js';
 import { type AuthEvent, type AuthState, type Row, START, step, validate } from './http-auth.machine.js';
+import { certificateOnly, chooseWay, type LoginWay, loginWays, type MethodSettings } from './login-ways.js';
 
 /** What of a vhost's options the login needs. */
-export interface LoginSettings {
+export interface LoginSettings extends MethodSettings {
   readonly 'select-group': readonly string[];
   readonly 'default-select-group': string;
   readonly 'pre-login-banner': string;
@@ -34,6 +35,13 @@ export interface LoginPages {
   /** Asked when the login has succeeded. */
   readonly certificateSha1: () => string;
   readonly profile: ProfileLink | null;
+  /** Whose certificate the client has shown, as secmod says; null without a good one. */
+  readonly holder: CertificateHolder | null;
+}
+
+export interface CertificateHolder {
+  readonly userName: string;
+  readonly groups: readonly string[];
 }
 
 export type Effect =
@@ -42,7 +50,12 @@ export type Effect =
       readonly reply: HttpReply /** Why the connection ends with it; null: it goes on. */;
       readonly failure: string | null;
     }
-  | { readonly do: 'auth-init'; readonly userName: string; readonly groupName: string }
+  | {
+      readonly do: 'auth-init';
+      readonly userName: string;
+      readonly groupName: string /** As SEC_AUTH_INIT has it. */;
+      readonly way: number;
+    }
   | { readonly do: 'auth-cont'; readonly sid: Uint8Array; readonly password: Uint8Array }
   | { readonly do: 'open-session'; readonly cookie: Uint8Array }
   | { readonly do: 'open-tunnel' }
@@ -56,6 +69,9 @@ const MAX_PASSWORD = 4096;
 const NO_GROUPS: GroupMenu = { options: [], defaultOption: '' };
 const FIRST_MESSAGE = 'Please enter your username and password.';
 const PASSWORD_MESSAGE = 'Please enter your password.';
+const GROUP_MESSAGE = 'Please select your group.';
+
+const NO_WAY = 'the client has no good certificate, and there is no other way to log in';
 
 const faults = validate();
 if (faults.length > 0) throw new Error(`http-auth table: ${faults.join('; ')}`);
@@ -64,8 +80,10 @@ export class HttpAuth {
   readonly #settings: LoginSettings;
   readonly #pages: LoginPages;
   readonly #deadlineMs: number;
+  readonly #ways: readonly LoginWay[];
+  #way: LoginWay | null = null;
   #state: AuthState = START;
-  #menu: GroupMenu = NO_GROUPS;
+  #menu: GroupMenu;
   #style: XmlStyle = 'aggregate';
   #userName = '';
   #group = '';
@@ -85,7 +103,9 @@ export class HttpAuth {
     this.#settings = settings;
     this.#pages = pages;
     this.#deadlineMs = nowMs + settings['auth-timeout'] * 1000;
-    this.#menu = groupMenu(settings['select-group'], settings['default-select-group']);
+    this.#ways = loginWays(settings);
+    const menu = groupMenu(settings['select-group'], settings['default-select-group']);
+    this.#menu = withGroups(menu, pages.holder?.groups ?? []);
   }
 
   get state(): AuthState {
@@ -110,6 +130,7 @@ export class HttpAuth {
   /** GET of a login path. */
   get(identity: ClientIdentity): Effect {
     this.#setStyle(identity);
+    if (!this.#chooseWay()) return this.#refuse(NO_WAY, 'No certificate');
     return this.#on('form', 'the form was asked for');
   }
 
@@ -139,10 +160,39 @@ export class HttpAuth {
       return this.#refuse('user name, group or password is too long');
     const keep = body.group === null || this.#forced;
     const group = keep ? this.#group : resolveGroup(this.#menu, body.group);
+    const way = this.#chooseWay();
+    if (!way) return this.#refuse(NO_WAY, 'No certificate');
+    if (!way.needs.has('password')) return this.#withoutPassword(group, body.group === null);
     if (body.username !== null) return this.#login(body.username, group, body.password);
     if (body.password !== null && this.#state !== 'INACTIVE') return this.#givePassword(body.password);
     if (this.#state === 'INACTIVE') this.#group = group;
     return this.#on('form', 'the form was asked for');
+  }
+
+  /** Chosen anew with each request until a login begins: a client may say later what it can do. */
+  #chooseWay(): LoginWay | null {
+    const abilities = { certificate: this.#pages.holder !== null, negotiate: false };
+    if (this.#state === 'INACTIVE') this.#way = chooseWay(this.#ways, abilities);
+    return this.#way;
+  }
+
+  /** The certificate says who it is. `unasked`: the client has not been able to select a group. */
+  #withoutPassword(group: string, unasked: boolean): Effect {
+    if (this.#state !== 'INACTIVE') return this.#on('form', 'the form was asked for');
+    const groups = this.#eligibleGroups();
+    const [only = ''] = groups;
+    if (group === '' && unasked && groups.length > 1)
+      return this.#on('form', 'which group is to be selected');
+    this.#userName = this.#pages.holder?.userName ?? '';
+    this.#group = group === '' && groups.length === 1 ? only : group;
+    return this.#on('login', 'login');
+  }
+
+  /** Groups of the certificate that the virtual host offers. */
+  #eligibleGroups(): readonly string[] {
+    const groups = this.#pages.holder?.groups ?? [];
+    const offered = groupMenu(this.#settings['select-group'], '').options.map(({ value }) => value);
+    return offered.length === 0 ? groups : groups.filter((group) => offered.includes(group));
   }
 
   #login(userName: string, group: string, password: Buffer | null): Effect {
@@ -184,6 +234,9 @@ export class HttpAuth {
   /** CONNECT to the tunnel's path. */
   connect(cookies: Cookies): Effect {
     this.#cookie = cookies.webvpn;
+    const { 'cisco-client-compat': once } = this.#settings;
+    if (certificateOnly(this.#ways) && !once && !this.#pages.holder)
+      return this.#on('connect-without-certificate', 'CONNECT without a client certificate');
     return this.#on(cookies.webvpn ? 'connect' : 'connect-without-cookie', 'CONNECT without a valid cookie');
   }
 
@@ -209,9 +262,9 @@ export class HttpAuth {
     return this.#effect(row);
   }
 
-  #refuse(failure: string): Effect {
+  #refuse(failure: string, reason: DenyReason = 'Authentication failed'): Effect {
     this.#state = 'FAILED';
-    return { do: 'reply', reply: unauthorized('Authentication failed'), failure };
+    return { do: 'reply', reply: unauthorized(reason), failure };
   }
 
   #effect(row: Row): Effect {
@@ -225,7 +278,7 @@ export class HttpAuth {
       case 'send-success':
         return { do: 'reply', reply: this.#success(), failure: null };
       case 'auth-init':
-        return { do: 'auth-init', userName: this.#userName, groupName: this.#group };
+        return this.#authInit();
       case 'auth-cont':
         return { do: 'auth-cont', sid: this.#heldSid(), password: this.#takePassword() };
       case 'open-session':
@@ -240,13 +293,20 @@ export class HttpAuth {
         };
       case 'deny-cookie':
         return { do: 'reply', reply: unauthorized('Cookie is not acceptable'), failure: this.#why };
-      case 'no-cookie':
+      case 'unavailable':
         return { do: 'reply', reply: serviceUnavailable(), failure: this.#why };
       case 'internal-error':
         return { do: 'reply', reply: this.#internalError(row), failure: this.#why };
       case 'drop':
         return { do: 'drop', failure: this.#why };
     }
+  }
+
+  /** Only a name that was typed is sent: whose the certificate is secmod knows better. */
+  #authInit(): Effect {
+    const typed = this.#way?.needs.has('password') === true;
+    const way = this.#way?.index ?? 0;
+    return { do: 'auth-init', userName: typed ? this.#userName : '', groupName: this.#group, way };
   }
 
   /** At CONNECT a 401 would make openconnect give the cookie up; a 503 lets it try again. */
@@ -265,19 +325,23 @@ export class HttpAuth {
     });
   }
 
-  #form(kind: AuthForm['kind']): AuthForm {
+  #form(kind: 'main' | 'password'): AuthForm {
     const first = kind === 'main';
     return {
       style: this.#style,
-      kind,
+      kind: first && !this.#way?.needs.has('password') ? 'group' : kind,
       banner: first ? this.#settings['pre-login-banner'] : '',
-      message: first ? FIRST_MESSAGE : this.#prompt.message,
+      message: first ? this.#firstMessage() : this.#prompt.message,
       menu: first ? this.#menu : NO_GROUPS,
       group: this.#group,
       passwordCounter: this.#prompt.counter,
       sid: this.#sid,
       cookieTimeoutSec: this.#settings['cookie-timeout'],
     };
+  }
+
+  #firstMessage(): string {
+    return this.#way?.needs.has('password') ? FIRST_MESSAGE : GROUP_MESSAGE;
   }
 
   #setStyle(identity: ClientIdentity): void {

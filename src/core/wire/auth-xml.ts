@@ -14,7 +14,8 @@ export type XmlStyle = 'aggregate' | 'bare';
 
 export interface AuthForm {
   readonly style: XmlStyle;
-  readonly kind: 'main' | 'password';
+  /** 'group': nothing but the group is asked for. */
+  readonly kind: 'main' | 'group' | 'password';
   /** pre-login-banner; only in the first form. */
   readonly banner: string;
   readonly message: string;
@@ -58,9 +59,13 @@ function authElement(form: AuthForm): string {
   const id = form.style === 'bare' && form.kind === 'password' ? 'passwd' : 'main';
   const banner = form.banner ? `<banner>${escapeXml(form.banner)}</banner>` : '';
   const message = `<message>${escapeXml(form.message)}</message>\n`;
-  const inputs =
-    form.kind === 'main' ? credentialInputs + groupSelect(form) : passwordInput(form.passwordCounter);
+  const inputs = inputsOf(form);
   return `<auth id="${id}">\n${banner}${message}<form method="post" action="/auth">\n${inputs}</form></auth>`;
+}
+
+function inputsOf(form: AuthForm): string {
+  if (form.kind === 'password') return passwordInput(form.passwordCounter);
+  return form.kind === 'group' ? groupSelect(form) : credentialInputs + groupSelect(form);
 }
 
 const credentialInputs =

@@ -23,6 +23,12 @@ export function groupMenu(selectGroup: readonly string[], defaultOption: string)
   return { options: selectGroup.map(parseGroup).filter(({ value }) => value !== ''), defaultOption };
 }
 
+/** The menu with the groups of a certificate before its own, those that it does not have. */
+export function withGroups(menu: GroupMenu, groups: readonly string[]): GroupMenu {
+  const added = groups.filter((group) => !menu.options.some(({ value }) => value === group));
+  return { ...menu, options: [...added.map((value) => ({ value, label: value })), ...menu.options] };
+}
+
 /**
  * The group that a client means: a friendly name becomes its group (some AnyConnect versions send the label), the
  * default option becomes '' (no group). Unknown names are passed on; the back end decides.

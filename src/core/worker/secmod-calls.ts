@@ -2,13 +2,19 @@
 import type { Body } from '../ipc/messages.js';
 import type { ClientIdentity } from '../wire/connect-request.js';
 import type { KdcProxyMessage } from '../wire/kkdcp.js';
+import { messageOf } from './detail.js';
 import type { SecmodLink } from './secmod-link.js';
 
 export type Startup = Body<'WORKER_STARTUP'>;
 type AuthReply = Body<'SEC_AUTH_REPLY'>;
 
-/** Certificate authentication is not offered, so no certificate ever vouches for a client. */
-const NO_CERTIFICATE = { tlsAuthOk: false, certUserName: '', certGroupNames: [] };
+/** What the TLS of a connection asks for. */
+export interface SignRequest {
+  readonly requestId: number;
+  readonly keyIndex: number;
+  readonly scheme: number;
+  readonly data: Buffer;
+}
 
 /** secmod gives up a KDC before that. */
 const KDC_MS = 30_000;
@@ -22,16 +28,34 @@ export class SecmodCalls {
     this.#startup = startup;
   }
 
-  /** Signature of a TLS handshake message; null: refused. */
-  async sign(request: Body<'SEC_SIGN_DATA'>): Promise<Uint8Array | null> {
-    const channel = await this.#link.channel();
-    return (await channel.call('SEC_SIGN_DATA', request)).body.signature;
+  /** Signature of a TLS handshake message; null: there is none, and `complain` was told why. Never rejects. */
+  async signature(
+    vhost: string,
+    { keyIndex, scheme, data }: SignRequest,
+    complain: (why: string) => void,
+  ): Promise<Uint8Array | null> {
+    try {
+      const channel = await this.#link.channel();
+      const { body } = await channel.call('SEC_SIGN_DATA', { vhost, keyIndex, scheme, data });
+      if (!body.signature) complain('secmod refused to sign the TLS handshake');
+      return body.signature;
+    } catch (error) {
+      complain(`secmod did not sign the TLS handshake: ${messageOf(error)}`);
+      return null;
+    }
   }
 
   /** Whether CONNECT with this cookie would be allowed. */
   async isGoodCookie(vhost: string, cookie: Uint8Array): Promise<boolean> {
     const channel = await this.#link.channel();
     return (await channel.call('SEC_CHECK_COOKIE', { vhost, cookie: Uint8Array.from(cookie) })).body.valid;
+  }
+
+  /** Shows the certificate of this client, by its TLS handshake. */
+  async showCertificate(vhost: string, handshake: Uint8Array): Promise<Body<'SEC_CLIENT_CERT_REP'>> {
+    const channel = await this.#link.channel();
+    const body = { client: this.#startup.client, vhost, handshake };
+    return (await channel.call('SEC_CLIENT_CERT', body)).body;
   }
 
   /** A client's question to a KDC, and the answer. */
@@ -48,8 +72,7 @@ export class SecmodCalls {
   /** Starts a login. */
   async authInit(
     vhost: string,
-    userName: string,
-    groupName: string,
+    { userName, groupName, way }: Pick<Body<'SEC_AUTH_INIT'>, 'userName' | 'groupName' | 'way'>,
     identity: ClientIdentity,
   ): Promise<AuthReply> {
     const { client, remoteIp, ourIp, origRemoteIp, sessionStartTime, hmac } = this.#startup;
@@ -57,7 +80,7 @@ export class SecmodCalls {
     const origin = { remoteIp, ourIp, origRemoteIp, sessionStartTime, hmac };
     const device = { userAgent, devicePlatform, deviceType };
     const channel = await this.#link.channel();
-    const login = { client, vhost, userName, groupName, ...NO_CERTIFICATE, ...origin, ...device };
+    const login = { client, vhost, userName, groupName, way, ...origin, ...device };
     return withOwnSid((await channel.call('SEC_AUTH_INIT', login)).body);
   }
 

@@ -3,6 +3,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import type { WorkerConfig, WorkerVhost } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
 import type { NativeBinding, TlsServerContext } from '../native/types.js';
+import { certificateRequest } from '../session/login-ways.js';
 import { tlsPolicy } from '../session/tls-policy.js';
 import type { ProfileLink } from '../wire/auth-xml.js';
 import { parseGroup } from '../wire/groups.js';
@@ -61,12 +62,14 @@ export async function loadVhosts(
 async function loadVhost(native: NativeBinding, secmod: SecmodLink, configured: WorkerVhost): Promise<Vhost> {
   const { name } = configured;
   const channel = await secmod.channel();
-  const { chains } = (await channel.call('SEC_GET_PK', { vhost: name })).body;
+  const { chains, clientCa, ocspResponse } = (await channel.call('SEC_GET_PK', { vhost: name })).body;
   if (chains.length === 0) throw new VpnError('OCS_WORKER_CERTIFICATE', { vhost: name });
   const context = native.createTlsContext({
     certificateChains: chains,
     ...tlsPolicy(configured),
-    clientCertificate: 'none',
+    clientCertificate: certificateRequest(configured),
+    ca: clientCa,
+    ocspResponse,
   });
   const { groups, profile } = (await channel.call('SEC_GET_VHOST', { vhost: name })).body;
   return {

@@ -12,6 +12,7 @@ import {
   U,
   V,
   VN,
+  worker,
 } from '../option-spec.js';
 
 export const authenticationOptions = {
@@ -25,7 +26,6 @@ export const authenticationOptions = {
   'enable-auth': many({
     ...VN,
     ...secmodWorker,
-    ...notYet,
     format: 'auth',
     max: 4,
     doc: 'Alternative authentication methods, any one of them is enough.',
@@ -87,43 +87,37 @@ export const authenticationOptions = {
   }),
   'ca-cert': text('', {
     ...VN,
-    ...secmodWorker,
-    ...notYet,
+    ...mainSecmod,
     format: 'file',
-    doc: 'Certificates of the authorities that issue client certificates.',
+    doc: 'Certificates of the authorities that issue client certificates, PEM. Read again when it changes.',
   }),
   crl: text('', {
     ...V,
-    ...secmodWorker,
-    ...notYet,
+    ...mainSecmod,
     format: 'file',
     doc: 'Revocation list of client certificates, PEM or DER. Read again when it changes.',
   }),
   'ocsp-response': text('', {
     ...V,
-    ...secmodWorker,
-    ...notYet,
+    ...mainSecmod,
     format: 'file',
-    doc: 'OCSP response in DER that is stapled to server-cert.',
+    doc: 'OCSP response in DER that is stapled to the server-cert that it is about, while it is valid. Read again when it changes.',
   }),
   'cert-user-oid': text('', {
     ...V,
-    ...secmodWorker,
-    ...notYet,
+    ...secmod,
     format: 'certificate-name',
-    doc: 'Field of a client certificate that names the user: a dotted OID (0.9.2342.19200300.100.1.1 UID, 2.5.4.3 CN) or SAN(rfc822name).',
+    doc: 'Field of a client certificate that names the user: a dotted OID (0.9.2342.19200300.100.1.1 UID, 2.5.4.3 CN), SAN(rfc822name) or SAN(upn).',
   }),
   'cert-group-oid': text('', {
     ...V,
-    ...secmodWorker,
-    ...notYet,
+    ...secmod,
     format: 'certificate-name',
     doc: "Field of a client certificate that names the user's groups, e.g. 2.5.4.11 (OU).",
   }),
   'always-require-cert': flag(false, {
     ...V,
-    ...secmodWorker,
-    ...notYet,
+    ...worker,
     doc: 'Refuse connections without a client certificate during the TLS handshake. Old; use auth = certificate.',
   }),
   'auto-select-group': flag(false, {
