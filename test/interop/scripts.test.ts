@@ -40,7 +40,7 @@ test('the scripts get what ocserv gives them', async () => {
   const client = await connect(lab, server, { user: 'bob', password: 'b0b & <sons> "quoted" 100%' });
   const [user] = await server.users();
   const common = {
-    ID: String(user?.workerPid),
+    ID: String(user?.id),
     USERNAME: 'bob',
     GROUPNAME: 'staff',
     VHOST: 'default',

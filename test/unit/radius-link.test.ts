@@ -75,6 +75,7 @@ async function withLink<T>(
     link.exchange(
       (id, key) => sealAccess(codes.accessRequest, id, Buffer.alloc(16, id), [], key, policy !== 'off'),
       null,
+      false,
     );
   try {
     return await use(ask);

@@ -16,13 +16,14 @@ type Variables = Record<string, string>;
 /** The variables of one call, without the server's own environment. Values of the client are not escaped. */
 export function scriptEnv(
   reason: ScriptReason,
-  client: Pick<Client, 'worker' | 'remote' | 'local'>,
+  client: Pick<Client, 'id' | 'remote' | 'local'>,
   session: Session,
   totals: SessionTotals | null = null,
 ): Variables {
   return {
     REASON: reason,
-    ID: String(client.worker.pid),
+    // As `vpn ctl` and occtl show it; ocserv's is a pid, which is not one session's alone here.
+    ID: String(client.id),
     USERNAME: session.userName,
     GROUPNAME: session.groupName,
     VHOST: session.vhost,

@@ -20,9 +20,11 @@ export class Failover {
   /** Rejects when no server answered. */
   async exchange(make: PacketMaker, signal: AbortSignal | null): Promise<Packet> {
     const failures: string[] = [];
-    for (const link of this.#inOrder()) {
+    const links = this.#inOrder();
+    for (const link of links) {
       try {
-        const reply = await link.exchange(make, signal);
+        // Nobody to ask instead of the last one.
+        const reply = await link.exchange(make, signal, link === links.at(-1));
         this.#deadUntil.delete(link);
         return reply;
       } catch (error) {

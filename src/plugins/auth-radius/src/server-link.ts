@@ -28,6 +28,8 @@ export interface LinkOptions {
 interface Pending {
   readonly authenticator: Uint8Array;
   settle(result: Packet | Error): void;
+  /** The socket's word for this request. */
+  fail(error: Error): void;
 }
 
 interface Line {
@@ -54,8 +56,11 @@ export class ServerLink {
     return `${this.server.host}:${this.server.port}`;
   }
 
-  /** Sends and waits for a genuine reply. Rejects when none came, or when `signal` is aborted. */
-  async exchange(make: PacketMaker, signal: AbortSignal | null): Promise<Packet> {
+  /**
+   * Sends and waits for a genuine reply. Rejects when none came, or when `signal` is aborted; at once when nobody
+   * listens there, unless `patient`: then the server may just be starting again, and the next copy reaches it.
+   */
+  async exchange(make: PacketMaker, signal: AbortSignal | null, patient: boolean): Promise<Packet> {
     const line = await this.#freeLine();
     const id = takeId(line);
     const packet = make(id, this.server.secret);
@@ -63,10 +68,13 @@ export class ServerLink {
     const { promise, resolve, reject } = Promise.withResolvers<Packet>();
     const settle = (result: Packet | Error): void =>
       result instanceof Error ? reject(result) : resolve(result);
-    line.pending.set(id, { authenticator, settle });
+    const fail = (error: NodeJS.ErrnoException): void => {
+      if (!patient || error.code !== 'ECONNREFUSED') settle(error);
+    };
+    line.pending.set(id, { authenticator, settle, fail });
     const abort = (): void => settle(new Error('given up'));
     signal?.addEventListener('abort', abort, { once: true });
-    const stopSending = this.#transmit(line, packet, settle);
+    const stopSending = this.#transmit(line, packet, { settle, fail });
     try {
       signal?.throwIfAborted();
       return await promise;
@@ -92,7 +100,7 @@ export class ServerLink {
   }
 
   /** The same bytes again at each timeout. Returns what stops it. */
-  #transmit(line: Line, packet: Buffer, settle: (result: Error) => void): () => void {
+  #transmit(line: Line, packet: Buffer, { settle, fail }: Pick<Pending, 'settle' | 'fail'>): () => void {
     const { timeoutMs, retries } = this.#options;
     let sent = 0;
     const send = (): void => {
@@ -102,7 +110,7 @@ export class ServerLink {
       }
       sent++;
       line.socket.send(packet, (error) => {
-        if (error) settle(error);
+        if (error) fail(error);
       });
     };
     const timer = setInterval(send, timeoutMs);
@@ -139,7 +147,7 @@ export class ServerLink {
     const socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4' });
     const line: Line = { socket, pending: new Map(), nextId: Math.floor(Math.random() * IDS) };
     const failAll = (error: Error): void => {
-      for (const { settle } of line.pending.values()) settle(error);
+      for (const { fail } of line.pending.values()) fail(error);
     };
     await new Promise<void>((resolve, reject) => {
       const fail = (error?: Error): void => {
