@@ -6,7 +6,7 @@ const SECOND_ATTEMPTS = 1;
 /** unit: in one process, seconds. interop: real clients and servers in network namespaces, as root. */
 export default defineConfig({
   test: {
-    reporters: ['default', './test/support/retry-reporter.ts'],
+    reporters: ['default', './test/support/retry-reporter.ts', './test/support/fault-reporter.ts'],
     projects: [
       {
         test: {

@@ -24,6 +24,8 @@ export interface Bench {
 export interface CrowdRequest {
   readonly clients: number;
   readonly dtls: boolean;
+  /** Number of the client host, 0 if not given. */
+  readonly on?: number;
 }
 
 /** A server without a tunnel, for cases that open their own. */

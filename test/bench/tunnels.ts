@@ -63,11 +63,11 @@ export function openTunnel(lab: Lab, server: VpnServer, kind: TunnelKind): Promi
 /** Opens sessions from one process; calls `held` while they are open. Returns the seconds that opening took. */
 export async function openCrowd(
   lab: Lab,
-  { clients, dtls }: CrowdRequest,
+  { clients, dtls, on = 0 }: CrowdRequest,
   held: () => Promise<void>,
 ): Promise<number> {
   const { command, input } = batchedCommand('--clients', `${clients}`, ...(dtls ? [] : ['--no-dtls']));
-  const crowd = lab.client().start('bench-client', command, { input });
+  const crowd = lab.client(on).start('bench-client', command, { input });
   const timeoutMs = 30_000 + clients * 500;
   const [, seconds] = await crowd.waitFor(/^opened \d+ in ([\d.]+) s$/m, { timeoutMs });
   await held();

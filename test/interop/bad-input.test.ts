@@ -1,7 +1,9 @@
 /** Input that no good client sends: the sender is turned away, everybody else notices nothing, no role ends. */
+
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { tally } from '../support/fault-tally.ts';
 import { inside, type Lab, openLab } from '../support/lab.ts';
 import { connect, type Openconnect } from '../support/openconnect.ts';
 import { clientHello, sendRaw } from '../support/raw.ts';
@@ -152,4 +154,5 @@ test('a client that stops reading: its memory is bounded, its session ends, othe
   );
   expect(most - before).toBeLessThan(32 * 1024);
   await unharmed();
+  tally('a client never reads', 1);
 });

@@ -1,5 +1,7 @@
 /** Logins of the stock client that Debian's FreeRADIUS decides about. */
+
 import { expect, test } from 'vitest';
+import { tally } from '../support/fault-tally.ts';
 import { startRadius, writeRadcli } from '../support/freeradius.ts';
 import { authPost, authReply, exchange } from '../support/https.ts';
 import { inside, openLab, outside } from '../support/lab.ts';
@@ -178,4 +180,5 @@ test('a server that stands still, and one that is started again, holds up logins
   radius = await startRadius(lab, { users });
   expect(await codes(waiting)).toEqual([0, 0]);
   expect((await authenticate(lab, server, { on: 1, password: 'wrong' })).code).not.toBe(0);
+  tally('RADIUS stands still, then is dead');
 });

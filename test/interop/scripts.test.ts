@@ -1,7 +1,9 @@
 /** connect-, disconnect- and host-update-script, the firewall of restricted users, and networks behind clients. */
+
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { tally } from '../support/fault-tally.ts';
 import { inside, type Lab, openLab } from '../support/lab.ts';
 import { connect, startClient } from '../support/openconnect.ts';
 import { startServer } from '../support/server.ts';
@@ -83,6 +85,7 @@ test('a script refuses, or hangs, and others are not held up', async () => {
     const links = await lab.server.must(['ip', '-br', 'link']);
     return (await server.users()).length === 0 && !links.includes('vpns');
   });
+  tally('a script hangs', 1);
 });
 
 test('restricted users reach their routes and ports only; the table lives as long as the session', async () => {

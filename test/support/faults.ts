@@ -1,14 +1,34 @@
 /** Faults of the network between client and server, made on the lab's router. */
+import { join } from 'node:path';
 import { type Lab, outside } from './lab.ts';
+import type { Companion } from './process.ts';
 
 const TABLE = 'ocv_faults';
+const relay = join(import.meta.dirname, 'mangling-relay.ts');
 
-/** Drops every UDP packet that crosses the router from now on. */
-export async function blockUdp(lab: Lab): Promise<void> {
+/** Drops every UDP packet that crosses the router from now on; with `n`, those from client `n` only. */
+export async function blockUdp(lab: Lab, n?: number): Promise<void> {
+  const from = n === undefined ? '' : `iifname "net${n}"`;
   await lab.router.nft(`
     table inet ${TABLE} {
-      chain forward { type filter hook forward priority 0; meta l4proto udp drop; }
+      chain in { type filter hook prerouting priority raw; ${from} meta l4proto udp drop; }
     }`);
+}
+
+/**
+ * Leads the UDP packets of client `n` to the server through a relay on the router (mangling-relay.ts), for DTLS connections
+ * that begin from now on.
+ */
+export async function relayUdp(lab: Lab, n = 0): Promise<Companion> {
+  const port = 5443;
+  const command = [process.execPath, relay, `${port}`, outside.server4, '443'];
+  const running = lab.router.start('relay', command);
+  await running.waitFor(/^ready$/m);
+  await lab.router.nft(`
+    table ip ocv_relay {
+      chain in { type nat hook prerouting priority dstnat; iifname "net${n}" udp dport 443 redirect to :${port}; }
+    }`);
+  return running;
 }
 
 /** Drops every packet between client `n` and the server: the client vanishes without a word. */

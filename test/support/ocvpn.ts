@@ -58,6 +58,12 @@ export async function statusOf(lab: Lab): Promise<StatusData> {
   return JSON.parse(await must(command)) as StatusData;
 }
 
+/** `vpn ctl show users`: every connection, also those without a tunnel. */
+export async function connectionsOf(lab: Lab): Promise<UserData[]> {
+  const command = [...vpn, 'ctl', 'show', 'users', '--json', '--run-dir', runFolder(lab)];
+  return JSON.parse(await must(command)) as UserData[];
+}
+
 export async function startOcvpn({
   lab,
   options,
@@ -74,10 +80,7 @@ export async function startOcvpn({
     kind: 'ocvpn',
     process: server,
     pins,
-    users: async () => {
-      const all = JSON.parse(await must(ctl('show', 'users', '--json'))) as UserData[];
-      return all.flatMap(toUser);
-    },
+    users: async () => (await connectionsOf(lab)).flatMap(toUser),
     disconnectUser: async (name) => (await run(ctl('disconnect', 'user', name))).code === 0,
     stop: async () => {
       await server.stop('SIGTERM', 10_000);

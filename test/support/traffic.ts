@@ -54,10 +54,15 @@ export async function pinging(client: Pick<Openconnect, 'host'>): Promise<Compan
   return running;
 }
 
+/** Waits for `count` further answers. */
+export async function answeredAfter(running: Companion, count: number): Promise<void> {
+  const enough = answers(running).length + count;
+  await until(`${count} more answers`, () => answers(running).length >= enough);
+}
+
 /** Every ping since the beginning was answered, and they still are: 25 more from now. */
 export async function expectNothingLost(running: Companion): Promise<void> {
-  const enough = answers(running).length + 25;
-  await until('more answers', () => answers(running).length >= enough);
+  await answeredAfter(running, 25);
   const seen = answers(running);
   const missing = Array.from({ length: Math.max(...seen) }, (_, index) => index + 1).filter(
     (seq) => !seen.includes(seq),

@@ -50,13 +50,17 @@ void enable_vnet_header(Tun& tun, const TunRequest& request) {
   tun.uso = request.uso && (granted & kUsoBits) == kUsoBits;
 }
 
-Status set_queue_length(const std::string& name, uint32_t length) {
+// Takes the index, and sets the queue length if asked to. if_nametoindex() would hide that no descriptor is left.
+Status set_up_link(Tun& tun, const TunRequest& wanted) {
   UniqueFd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!control) return last_error("socket");
   ifreq request{};
-  std::memcpy(request.ifr_name, name.c_str(), name.size());
-  request.ifr_qlen = static_cast<int>(length);
-  if (ioctl(control.get(), SIOCSIFTXQLEN, &request) != 0) return last_error("ioctl SIOCSIFTXQLEN", name);
+  std::memcpy(request.ifr_name, tun.name.c_str(), tun.name.size());
+  if (ioctl(control.get(), SIOCGIFINDEX, &request) != 0) return last_error("ioctl SIOCGIFINDEX", tun.name);
+  tun.ifindex = request.ifr_ifindex;
+  if (!wanted.tx_queue_length) return Done{};
+  request.ifr_qlen = static_cast<int>(*wanted.tx_queue_length);
+  if (ioctl(control.get(), SIOCSIFTXQLEN, &request) != 0) return last_error("ioctl SIOCSIFTXQLEN", tun.name);
   return Done{};
 }
 
@@ -93,12 +97,8 @@ Result<Tun> open_tun(const TunRequest& request) {
   if (request.owner && ioctl(tun.fd.get(), TUNSETOWNER, static_cast<unsigned long>(*request.owner)) != 0) {
     return last_error("ioctl TUNSETOWNER", tun.name);
   }
-  if (request.tx_queue_length) {
-    const Status set = set_queue_length(tun.name, *request.tx_queue_length);
-    if (!set.ok()) return set.error();
-  }
-  tun.ifindex = static_cast<int>(if_nametoindex(tun.name.c_str()));
-  if (tun.ifindex == 0) return last_error("if_nametoindex", tun.name);
+  const Status linked = set_up_link(tun, request);
+  if (!linked.ok()) return linked.error();
   return tun;
 }
 

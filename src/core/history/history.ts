@@ -50,6 +50,8 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 const DAY_SEC = 86_400;
+/** Rows that are kept while the file cannot be written; the oldest gives way. */
+const MAX_PENDING = 10_000;
 /** A tunnel whose end nobody reported ended when it was seen last. */
 const UNREPORTED = 'unspecified';
 
@@ -66,6 +68,8 @@ export class History {
   readonly #options: HistoryOptions;
   readonly #db: DatabaseSync;
   readonly #put: StatementSync;
+  /** Not written yet, by tunnel; more than one only while the file cannot be written. */
+  readonly #pending = new Map<string, HistoryRow>();
   #failing = false;
 
   /** Opens or creates the file, for root only. @throws VpnError OCS_HISTORY */
@@ -94,9 +98,10 @@ export class History {
 
   /** Enters a tunnel, or what has changed about it. */
   put(row: HistoryRow): void {
-    this.#guard(() => {
-      this.#put.run({ ...row, seen: this.#options.now() });
-    });
+    this.#pending.set(keyText(row), row);
+    const [oldest] = this.#pending.keys();
+    if (this.#pending.size > MAX_PENDING && oldest !== undefined) this.#pending.delete(oldest);
+    this.#guard(() => this.#writePending());
   }
 
   /**
@@ -106,6 +111,7 @@ export class History {
   maintain(open: readonly HistoryRow[]): void {
     const { now, days } = this.#options;
     this.#guard(() => {
+      this.#writePending();
       this.#db.exec('BEGIN IMMEDIATE');
       try {
         for (const row of open) this.#put.run({ ...row, seen: now() });
@@ -114,7 +120,8 @@ export class History {
         ended.run(now() - days * DAY_SEC);
         this.#db.exec('COMMIT');
       } catch (error) {
-        this.#db.exec('ROLLBACK');
+        // SQLite ends it by itself when the disk is full.
+        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
         throw error;
       }
     });
@@ -122,6 +129,13 @@ export class History {
 
   close(): void {
     this.#guard(() => this.#db.close());
+  }
+
+  #writePending(): void {
+    for (const [key, row] of this.#pending) {
+      this.#put.run({ ...row, seen: this.#options.now() });
+      this.#pending.delete(key);
+    }
   }
 
   #endUnknown(open: readonly HistoryKey[]): void {
@@ -137,6 +151,7 @@ export class History {
   #guard(work: () => void): void {
     try {
       work();
+      if (this.#failing) this.#options.log.info({ path: this.#options.path }, 'the history is written again');
       this.#failing = false;
     } catch (error) {
       if (!this.#failing)

@@ -15,6 +15,8 @@ const KEY_BYTES = 32;
 const HANDLE_BLOCK = 1024;
 const MAX_HANDLE = 0xffff_ffff;
 const SAVE_DELAY_MS = 200;
+/** From one attempt to write to the next, while it fails. */
+const RETRY_MS = 2000;
 
 interface StateFile {
   readonly v: number;
@@ -43,6 +45,7 @@ export class MainState {
   #next: number;
   #reserved: number;
   #timer: NodeJS.Timeout | null = null;
+  #failing = false;
 
   /** Reads the file, or begins anew when there is none that can be believed. */
   constructor(path: string, log: Logger) {
@@ -75,7 +78,7 @@ export class MainState {
 
   /** Figures or bans have changed; written in a moment. */
   touch(): void {
-    this.#timer ??= setTimeout(() => this.#save(), SAVE_DELAY_MS).unref();
+    this.#saveIn(SAVE_DELAY_MS);
   }
 
   /** Writes what is pending, for the next main. */
@@ -91,11 +94,20 @@ export class MainState {
   }
 
   #save(): void {
+    const path = this.#path;
     try {
       this.#write();
+      if (this.#failing) this.#log.info({ path }, 'the state of main is saved again');
+      this.#failing = false;
     } catch (error) {
-      this.#log.error({ path: this.#path, err: error }, 'the state of main cannot be saved');
+      if (!this.#failing) this.#log.error({ path, err: error }, 'the state of main cannot be saved');
+      this.#failing = true;
+      this.#saveIn(RETRY_MS);
     }
+  }
+
+  #saveIn(milliseconds: number): void {
+    this.#timer ??= setTimeout(() => this.#save(), milliseconds).unref();
   }
 
   #write(): void {
@@ -110,8 +122,14 @@ export class MainState {
     };
     const temporary = `${this.#path}.new`;
     rmSync(temporary, { force: true });
-    writeFileSync(temporary, JSON.stringify(state), { mode: 0o600, flag: 'wx' });
-    renameSync(temporary, this.#path);
+    try {
+      writeFileSync(temporary, JSON.stringify(state), { mode: 0o600, flag: 'wx' });
+      renameSync(temporary, this.#path);
+    } catch (error) {
+      // Half of it would keep the room that others need.
+      rmSync(temporary, { force: true });
+      throw error;
+    }
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readFile, rename, rm } from 'node:fs/promises';
 import type { Logger } from '../log.js';
 
 export interface JournalOptions {
@@ -27,6 +27,8 @@ const GROWTH = 4;
 /** A larger file was not written by us. */
 const MAX_FILE = 512 << 20;
 const CHECK_LENGTH = 16;
+/** From one attempt to write to the next, while it fails. */
+const RETRY_MS = 2000;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
 
 export class Journal {
@@ -37,6 +39,7 @@ export class Journal {
   #queue: string[] = [];
   #writing: Promise<void> | null = null;
   #failing = false;
+  #retry: NodeJS.Timeout | null = null;
 
   constructor(options: JournalOptions) {
     this.#options = options;
@@ -61,8 +64,7 @@ export class Journal {
    */
   put(key: string, record: unknown): Promise<void> {
     this.#queue.push(lineOf([key, record]));
-    this.#writing ??= this.#write();
-    return this.#writing;
+    return this.#begin();
   }
 
   delete(key: string): Promise<void> {
@@ -71,15 +73,22 @@ export class Journal {
 
   async close(): Promise<void> {
     await this.#writing;
+    if (this.#retry) clearTimeout(this.#retry);
     await this.#file?.close();
     this.#file = null;
   }
 
+  #begin(): Promise<void> {
+    this.#writing ??= this.#write();
+    return this.#writing;
+  }
+
+  /** What is queued, or all records after a failure. */
   async #write(): Promise<void> {
     const { path, log } = this.#options;
     // What comes in the same turn of the event loop is written at once.
     await Promise.resolve();
-    while (this.#queue.length > 0) {
+    do {
       try {
         if (this.#file === null || this.#failing || this.#isLong()) await this.#rewrite();
         else await this.#append(this.#file);
@@ -90,10 +99,18 @@ export class Journal {
         if (!this.#failing)
           log.error({ path, err: error }, 'the state file cannot be written; kept in memory');
         this.#failing = true;
+        this.#retryLater();
       }
-    }
+    } while (this.#queue.length > 0);
     // In the same turn as the last look at the queue: the next change starts another writer.
     this.#writing = null;
+  }
+
+  #retryLater(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      void this.#begin();
+    }, RETRY_MS).unref();
   }
 
   async #append(file: FileHandle): Promise<void> {
@@ -120,6 +137,8 @@ export class Journal {
       await rename(temporary, path);
     } catch (error) {
       await file.close();
+      // Half of it would keep the room that others need.
+      await rm(temporary, { force: true });
       throw error;
     }
     await this.#file?.close();
