@@ -204,6 +204,8 @@ export class WorkerHarness {
         origRemoteIp: remote.address,
         sessionStartTime: 1_700_000_000,
         hmac: new Uint8Array(32),
+        ticketKeys: new Uint8Array(),
+        ticketLifetime: 0,
       };
       this.main.send('WORKER_STARTUP', body, [fd]);
     }

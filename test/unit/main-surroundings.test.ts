@@ -275,6 +275,7 @@ describe('Acceptor', () => {
       stats,
       log: silent,
       hmacKey: new Uint8Array(32),
+      ticketKeys: { current: () => ({ keys: new Uint8Array(), lifetimeSec: 0 }) },
       connectionPoints: 1,
       maxPending: 0,
       rateLimitMs: 0,

@@ -130,6 +130,8 @@ describe('SecmodCalls', () => {
     origRemoteIp: '192.0.2.1',
     sessionStartTime: 1,
     hmac: new Uint8Array(32),
+    ticketKeys: new Uint8Array(),
+    ticketLifetime: 0,
   };
 
   it('zeroes a password when secmod has it, and when secmod is gone', async () => {

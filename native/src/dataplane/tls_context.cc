@@ -29,6 +29,8 @@ constexpr char kSignatureAlgorithms[] =
 // 112 bits: RSA and DH from 2048 bits, no SHA-1 (SSL_CTX_set_security_level(3)).
 constexpr int kSecurityLevel = 2;
 constexpr unsigned char kSessionIdContext[] = "ocvpn";
+// Each serves one new connection (RFC 8446 C.4).
+constexpr std::size_t kTickets = 1;
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -74,6 +76,26 @@ std::string server_name_of(SSL* ssl) {
   return printable ? lower(std::move(text)) : std::string();
 }
 
+/// RFC 8446 section 4.2.1: whether supported_versions of the hello has TLS 1.3.
+bool offers_tls13(SSL* ssl) {
+  const unsigned char* bytes = nullptr;
+  std::size_t length = 0;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &bytes, &length) != 1 || length < 1) return false;
+  const std::size_t end = std::min(length, std::size_t{1} + bytes[0]);
+  for (std::size_t at = 1; at + 1 < end; at += 2) {
+    if ((bytes[at] << 8 | bytes[at + 1]) == TLS1_3_VERSION) return true;
+  }
+  return false;
+}
+
+/// A ticket of one virtual host is none for another: the context of a session is the digest of its name.
+bool keep_sessions_apart(SSL* ssl, const std::string& vhost) {
+  unsigned char digest[SSL_MAX_SID_CTX_LENGTH];
+  std::size_t length = 0;
+  return EVP_Q_digest(tls_library(nullptr), "SHA256", nullptr, vhost.data(), vhost.size(), digest, &length) == 1 &&
+         SSL_set_session_id_context(ssl, digest, static_cast<unsigned>(length)) == 1;
+}
+
 }  // namespace
 
 std::shared_ptr<TlsContext> TlsContext::create(const TlsContextOptions& options, std::string* error) {
@@ -103,7 +125,7 @@ bool TlsContext::open(const TlsContextOptions& options, std::string* error) {
 
 bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
   if (!open(options, error)) return false;
-  // No tickets and no session cache: every session asks for a signature, so none outlives its key's permission.
+  // No session cache, and tickets for those only that on_client_hello() finds fit for it.
   // Renegotiation is admitted one at a time by TlsStream::set_renegotiation_budget().
   SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_ALLOW_CLIENT_RENEGOTIATION |
                                     SSL_OP_NO_RENEGOTIATION | preference_options());
@@ -114,7 +136,8 @@ bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
   SSL_CTX_clear_mode(ssl_ctx_, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_client_hello_cb(ssl_ctx_, on_client_hello, this);
 
-  if (!set_client_certificates(error) || !set_ocsp_response(error)) return false;
+  ticket_keys_ = TicketKeys::create(ssl_ctx_, error);
+  if (ticket_keys_ == nullptr || !set_client_certificates(error) || !set_ocsp_response(error)) return false;
   for (std::uint32_t index = 0; index < options.certificate_chains.size(); index++) {
     if (!add_chain(options.certificate_chains[index], index, error)) return false;
   }
@@ -233,6 +256,17 @@ bool TlsContext::apply_to(SSL* ssl) const {
          SSL_set1_groups_list(ssl, options_.groups.c_str()) == 1;
 }
 
+bool TlsContext::set_ticket_keys(const std::uint8_t* keys, std::size_t count, std::uint32_t lifetime_sec) {
+  SSL_CTX_set_timeout(ssl_ctx_, static_cast<long>(lifetime_sec));
+  return ticket_keys_->set(keys, count);
+}
+
+/// Only sessions of TLS 1.3, whose resumption makes fresh keys with (EC)DHE: whoever gets the ticket keys later cannot
+/// read what was recorded. None where clients show certificates: secmod wants to see the proof of each handshake.
+bool TlsContext::resumes(SSL* ssl) const {
+  return options_.client_certificate == ClientCertificate::kNone && options_.max_version >= TLS1_3_VERSION && offers_tls13(ssl);
+}
+
 int TlsContext::on_client_hello(SSL* ssl, int* alert, void* arg) {
   auto* self = static_cast<TlsContext*>(arg);
   auto* stream = static_cast<TlsStream*>(SSL_get_app_data(ssl));
@@ -243,9 +277,13 @@ int TlsContext::on_client_hello(SSL* ssl, int* alert, void* arg) {
   const bool other = found != self->server_names_.end();
   const TlsContext& chosen = other ? *found->second.context : *self;
   if (chosen.options_.client_certificate == ClientCertificate::kNone) stream->recorder_.stop();
+  if (!self->ticket_keys_->empty() && chosen.resumes(ssl)) {
+    SSL_clear_options(ssl, SSL_OP_NO_TICKET);
+    SSL_set_num_tickets(ssl, kTickets);
+  }
   if (!other) return SSL_CLIENT_HELLO_SUCCESS;
   stream->vhost_ = found->second.vhost;
-  if (chosen.apply_to(ssl)) return SSL_CLIENT_HELLO_SUCCESS;
+  if (chosen.apply_to(ssl) && keep_sessions_apart(ssl, stream->vhost_)) return SSL_CLIENT_HELLO_SUCCESS;
   *alert = SSL_AD_INTERNAL_ERROR;
   return SSL_CLIENT_HELLO_ERROR;
 }

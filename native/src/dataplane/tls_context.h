@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dataplane/ocsp_staple.h"
+#include "dataplane/ticket_keys.h"
 
 namespace ocvpn {
 
@@ -52,6 +53,11 @@ class TlsContext {
   void add_server_name(const std::string& server_name, std::shared_ptr<TlsContext> context,
                        const std::string& vhost);
 
+  /// Keys of the session tickets, the newest first (TicketKeys::set); none: every handshake is a full one. They hold for
+  /// the connections of the server names of this context too. `lifetime_sec`: how long a session may be resumed.
+  bool set_ticket_keys(const std::uint8_t* keys, std::size_t count, std::uint32_t lifetime_sec);
+  const TicketKeys* ticket_keys() const { return ticket_keys_.get(); }
+
   SSL_CTX* ssl_ctx() const { return ssl_ctx_; }
 
  private:
@@ -68,6 +74,7 @@ class TlsContext {
   bool set_client_certificates(std::string* error);
   bool set_ocsp_response(std::string* error);
   bool apply_to(SSL* ssl) const;
+  bool resumes(SSL* ssl) const;
   std::uint64_t preference_options() const;
   static int on_client_hello(SSL* ssl, int* alert, void* arg);
   static int on_status_request(SSL* ssl, void* arg);
@@ -75,6 +82,7 @@ class TlsContext {
   SSL_CTX* ssl_ctx_ = nullptr;
   TlsContextOptions options_;
   std::unique_ptr<OcspStaple> staple_;
+  std::unique_ptr<TicketKeys> ticket_keys_;
   std::vector<std::string> key_types_;
   std::unordered_map<std::string, ServerName> server_names_;
 };

@@ -30,6 +30,7 @@ TlsFacts tls_facts(const TlsStream& stream) {
   const int group = static_cast<int>(SSL_get_negotiated_group(ssl));
   if (group > 0) facts.group = text_or_empty(SSL_group_to_name(ssl, group));
   facts.signature_scheme = stream.signature_scheme();
+  facts.key_index = stream.key_index();
   facts.server_name = stream.server_name();
   facts.vhost = stream.vhost();
   facts.resumed = SSL_session_reused(ssl) == 1;

@@ -18,6 +18,8 @@ struct TlsFacts {
   std::string group;
   /// SignatureScheme of our signature, 0 if none was made.
   std::uint16_t signature_scheme = 0;
+  /// See TlsStream::key_index().
+  std::uint32_t key_index = 0;
   std::string server_name;
   std::string vhost;
   bool resumed = false;

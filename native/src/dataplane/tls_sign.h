@@ -46,6 +46,7 @@ class SignSlot {
   bool in_job() const { return state_ != State::kIdle; }
   const SignRequest& request() const { return request_; }
   std::uint16_t last_scheme() const { return last_scheme_; }
+  std::uint32_t last_key_index() const { return request_.key_index; }
   /// See TlsStream::complete_sign.
   bool complete(std::uint32_t id, const std::uint8_t* signature, std::size_t length);
   /// Refuses whatever waits.

@@ -24,6 +24,9 @@ constexpr std::uint8_t kHandshakeRecord = 22;
 // without reading is cut off.
 constexpr std::size_t kOutputReserve = 256 * 1024;
 
+// A KeyUpdate costs us two key derivations and a record in return; a peer that only sends those is cut off.
+constexpr std::uint32_t kMaxRecordsWithoutData = 32;
+
 /// Empties OpenSSL's error queue and picks the first entry of libssl, else the first: those before come from a
 /// cipher's inside, those after only tell who passed it on. 0: the queue was empty.
 unsigned long take_cause() {
@@ -230,10 +233,17 @@ TlsResult TlsStream::read(std::uint8_t* out, std::size_t capacity) {
     std::size_t bytes = 0;
     if (ERR_peek_error() != 0) ERR_clear_error();
     const int result = SSL_read_ex(ssl_.get(), out, capacity, &bytes);
-    if (result == 1) return {TlsStatus::kOk, bytes};
+    if (result == 1) {
+      records_without_data_ = 0;
+      return {TlsStatus::kOk, bytes};
+    }
     const TlsStatus status = status_of(result);
     if (status != TlsStatus::kWantRead) return {status, 0};
     // That record carried no data (KeyUpdate, alert): the next one may.
+    if (++records_without_data_ <= kMaxRecordsWithoutData) continue;
+    append_fatal_alert(ssl_.get(), SSL_AD_UNEXPECTED_MESSAGE);
+    fail("too many records without data");
+    return {TlsStatus::kError, 0};
   }
 }
 
@@ -342,6 +352,12 @@ bool TlsStream::request_key_update() {
   ERR_clear_error();
   return sent;
 }
+
+std::uint32_t TlsStream::key_index() const {
+  return SSL_session_reused(ssl_.get()) == 1 ? TicketKeys::key_index(ssl_.get()) : sign_.last_key_index();
+}
+
+const TicketKeys* TlsStream::ticket_keys() const { return context_->ticket_keys(); }
 
 bool TlsStream::is_tls13() const { return SSL_version(ssl_.get()) >= TLS1_3_VERSION; }
 

@@ -132,10 +132,14 @@ class TlsStream {
   const std::string& server_name() const { return server_name_; }
   /// Name of the virtual host that answered: 'default' unless SNI chose another.
   const std::string& vhost() const { return vhost_; }
+  /// What this connection's tickets are sealed with.
+  const TicketKeys* ticket_keys() const;
   /// See HandshakeRecorder::take().
   std::vector<std::uint8_t> take_client_handshake() { return recorder_.take(); }
   /// SignatureScheme of the last signature made for this connection, 0 if none.
   std::uint16_t signature_scheme() const { return sign_.last_scheme(); }
+  /// key_index of the certificate that the client knows: of the first handshake, when this one resumed it.
+  std::uint32_t key_index() const;
 
  private:
   friend class TlsStreamBio;
@@ -177,6 +181,8 @@ class TlsStream {
   std::uint32_t renegotiation_budget_ = 0;
   std::uint32_t renegotiations_ = 0;
   std::uint32_t renegotiations_refused_ = 0;
+  /// TLS 1.3 records since the last that carried data.
+  std::uint32_t records_without_data_ = 0;
   bool handshake_done_ = false;
   bool failed_ = false;
   bool closing_ = false;

@@ -22,7 +22,8 @@ class TlsServerContext : public Napi::ObjectWrap<TlsServerContext> {
  public:
   static Napi::Function constructor(Napi::Env env) {
     return DefineClass(env, "TlsServerContext",
-                       {InstanceMethod<&TlsServerContext::add_server_name>("addServerName")});
+                       {InstanceMethod<&TlsServerContext::add_server_name>("addServerName"),
+                        InstanceMethod<&TlsServerContext::set_ticket_keys>("setTicketKeys")});
   }
 
   explicit TlsServerContext(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TlsServerContext>(info) {
@@ -33,6 +34,7 @@ class TlsServerContext : public Napi::ObjectWrap<TlsServerContext> {
 
  private:
   void add_server_name(const Napi::CallbackInfo& info);
+  void set_ticket_keys(const Napi::CallbackInfo& info);
 
   std::shared_ptr<TlsContext> context_;
 };
@@ -68,6 +70,16 @@ void TlsServerContext::add_server_name(const Napi::CallbackInfo& info) {
   if (!args.ok()) return;
   TlsServerContext* other = context_of(info.Env(), info[1]);
   if (other != nullptr) context_->add_server_name(server_name, other->context_, vhost);
+}
+
+void TlsServerContext::set_ticket_keys(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const ByteView keys = args.bytes(0, "keys");
+  const auto lifetime_sec = static_cast<std::uint32_t>(args.ok() ? args.integer(1, "lifetimeSec", 0, UINT32_MAX) : 0);
+  if (!args.ok()) return;
+  const std::size_t count = keys.size / TicketKeys::kKeySize;
+  if (keys.size % TicketKeys::kKeySize != 0 || !context_->set_ticket_keys(keys.data, count, lifetime_sec))
+    throw_argument_error(info.Env(), "keys must be one or two ticket keys of 80 bytes, or none");
 }
 
 int version_of(Options& options, const char* key) {

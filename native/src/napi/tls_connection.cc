@@ -357,6 +357,7 @@ Napi::Object tls_info(Napi::Env env, const TlsStream& stream) {
   info.Set("cipher", facts.cipher);
   info.Set("group", facts.group);
   info.Set("signatureScheme", static_cast<double>(facts.signature_scheme));
+  info.Set("keyIndex", static_cast<double>(facts.key_index));
   info.Set("serverName", facts.server_name);
   info.Set("vhost", facts.vhost);
   info.Set("resumed", facts.resumed);

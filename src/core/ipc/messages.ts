@@ -164,6 +164,7 @@ export const messages = {
     from: 'main',
     to: 'worker',
     fds: [0, 1],
+    secret: ['ticketKeys'],
     body: {
       client: client(),
       remoteIp: ip(),
@@ -173,8 +174,12 @@ export const messages = {
       origRemoteIp: ip(),
       sessionStartTime: unixSecs(),
       hmac: bytes(32),
+      /** One or two keys of 80 bytes, the newest first. */
+      ticketKeys: bytes(0, 160),
+      /** Seconds. */
+      ticketLifetime: u32(),
     },
-    doc: 'A connection to serve: its TCP descriptor (absent if the worker already holds it, after WORKER_ADOPT) and the HMAC that secmod verifies in SEC_AUTH_INIT.',
+    doc: 'A connection to serve: its TCP descriptor (absent if the worker already holds it, after WORKER_ADOPT), the HMAC that secmod verifies in SEC_AUTH_INIT, and the keys of its TLS session tickets.',
   }),
   WORKER_ADOPT: message({
     id: 22,

@@ -8,6 +8,7 @@ import type { FirstBytes, FirstBytesOutcome } from './first-bytes.js';
 import type { ProxyReader } from './proxy-reader.js';
 import { Quiet } from './quiet.js';
 import type { ServerStats } from './server-stats.js';
+import type { TlsTicketKeys } from './tls-ticket-keys.js';
 import type { Connection, WorkerLink } from './worker-link.js';
 
 const DEFAULT_MAX_CLIENTS = 8192;
@@ -22,6 +23,7 @@ export interface AcceptorOptions {
   readonly stats: Pick<ServerStats, 'connectionRefused'>;
   readonly log: Logger;
   readonly hmacKey: Uint8Array;
+  readonly ticketKeys: Pick<TlsTicketKeys, 'current'>;
   readonly connectionPoints: number;
   /** 0: the default of 8192. */
   readonly maxClients: number;
@@ -110,7 +112,7 @@ export class Acceptor {
 
   /** Makes the client's entry and hands the connection to the worker. */
   begin(link: WorkerLink, connection: Connection): void {
-    const { clients, hmacKey, log, now } = this.#options;
+    const { clients, hmacKey, ticketKeys, log, now } = this.#options;
     this.#makeRoom();
     const { remote, local } = connection;
     const acceptedAt = now();
@@ -121,7 +123,7 @@ export class Acceptor {
       { client: client.id, ip: remote.address, port: remote.port, worker: link.pid },
       'connection accepted',
     );
-    link.start(client, connection, hmac);
+    link.start(client, connection, { hmac, tickets: ticketKeys.current() });
   }
 
   /** A flood of connections that never log in pushes out its own oldest ones, not those who have a tunnel. */

@@ -29,6 +29,11 @@ export class RunningConfig {
     this.#generation++;
   }
 
+  /** Counts the changes. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** What workers are told, WORKER_CONFIG's JSON. */
   forWorkers(identity: Pick<WorkerConfig, 'uid' | 'gid'>): string {
     return workerConfig(this.#current, { ...identity, generation: this.#generation });

@@ -16,7 +16,7 @@ import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
 import type { PassedSockets } from '../service/listen-fds.js';
 import type { ServiceNotifier } from '../service/notify.js';
-import { Acceptor } from './acceptor.js';
+import type { Acceptor } from './acceptor.js';
 import type { BanTable } from './bans.js';
 import { startWorker } from './child.js';
 import { ClientTable } from './clients.js';
@@ -42,6 +42,7 @@ import { Reloader, type ReloadResult } from './reloader.js';
 import { Reservations } from './reservations.js';
 import { Resumption } from './resume.js';
 import { refuseIfLive } from './run-dir.js';
+import { runningAcceptor } from './running-acceptor.js';
 import { runningBans } from './running-bans.js';
 import { RunningConfig } from './running-config.js';
 import { SecmodLink } from './secmod-link.js';
@@ -211,28 +212,11 @@ export class Server {
         return running.main['auth-timeout'];
       },
     });
-    this.#acceptor = new Acceptor({
+    this.#acceptor = runningAcceptor({
       ...common,
+      running,
       bans: this.#bans,
       hmacKey,
-      get connectionPoints() {
-        return running.main['ban-points-connection'];
-      },
-      get maxClients() {
-        return running.main['max-clients'];
-      },
-      get maxPending() {
-        return running.main['max-pending-per-address'];
-      },
-      get maxLogins() {
-        return running.main['max-pending'];
-      },
-      get rateLimitMs() {
-        return running.main['rate-limit-ms'];
-      },
-      get proxyProtocol() {
-        return running.main['listen-proxy-proto'];
-      },
       proxy: this.#proxy,
       firstBytes: this.#firstBytes,
       endLogin: (client) => this.#sessions.endLogin(client),

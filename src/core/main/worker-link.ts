@@ -12,12 +12,19 @@ import type { BanTable } from './bans.js';
 import type { Client, ClientWorker } from './clients.js';
 import type { Resumption } from './resume.js';
 import type { Sessions } from './sessions.js';
+import type { TlsTickets } from './tls-ticket-keys.js';
 
 /** A connection before a worker has it. `fd` null: the worker holds it already (WORKER_ADOPT). */
 export interface Connection {
   readonly fd: number | null;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
+}
+
+/** What a worker gets with a connection. */
+export interface Credentials {
+  readonly hmac: Uint8Array;
+  readonly tickets: TlsTickets;
 }
 
 export interface WorkerLinkOptions {
@@ -87,7 +94,7 @@ export class WorkerLink implements ClientWorker {
   }
 
   /** Hands the connection over; the descriptor is closed here once it is sent. */
-  start(client: Client, connection: Connection, hmac: Uint8Array): void {
+  start(client: Client, connection: Connection, { hmac, tickets }: Credentials): void {
     this.clients.set(client.id, client);
     this.#logins.add(client);
     this.served++;
@@ -102,6 +109,8 @@ export class WorkerLink implements ClientWorker {
         origRemoteIp: client.origRemoteIp,
         sessionStartTime: client.acceptedAt,
         hmac,
+        ticketKeys: tickets.keys,
+        ticketLifetime: tickets.lifetimeSec,
       },
       connection.fd === null ? [] : [connection.fd],
     );

@@ -218,6 +218,12 @@ export interface TlsContextOptions extends TlsSuites {
 export interface TlsServerContext {
   /** Adds the context that serves this SNI name (vhost). The connection's `vhost` then is `vhost`. */
   addServerName(serverName: string, context: TlsServerContext, vhost: string): void;
+  /**
+   * Keys of the session tickets for new handshakes, here and under the server names: none, one or two of 80 bytes, one
+   * after the other. The first seals, both open. Sessions may be resumed for `lifetimeSec`. TLS 1.3 only, and not where
+   * clients are asked for certificates.
+   */
+  setTicketKeys(keys: Uint8Array, lifetimeSec: number): void;
 }
 
 export interface TlsInfo {
@@ -229,6 +235,8 @@ export interface TlsInfo {
   group: string;
   /** Signature scheme of the server's CertificateVerify/ServerKeyExchange as in the TLS registry, e.g. 0x0804; 0 if resumed. */
   signatureScheme: number;
+  /** Which certificate the client knows: that of the first handshake, when this one resumed it. */
+  keyIndex: number;
   serverName: string;
   vhost: string;
   resumed: boolean;

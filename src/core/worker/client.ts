@@ -51,7 +51,6 @@ export class Client implements HttpHandler {
   #auth: HttpAuth | null = null;
   #pages: Pages;
   #identity: ClientIdentity = clientIdentity({});
-  #keyIndex = 0;
   #connect: { request: ConnectRequest; head: Buffer } | null = null;
   #granted: Pick<OpenTunnel, 'session' | 'tunFd' | 'plan'> | null = null;
   #tunnel: Tunnel | null = null;
@@ -126,7 +125,6 @@ export class Client implements HttpHandler {
   // ---------------------------------------------------------------- TLS
 
   async #signHandshake(vhost: string, request: SignRequest): Promise<void> {
-    this.#keyIndex = request.keyIndex;
     const signature = await this.#secmod.signature(this.#deps.vhosts.find(vhost).name, request, (why) => {
       this.#failure ??= why;
     });
@@ -172,7 +170,7 @@ export class Client implements HttpHandler {
   }
 
   #certificateSha1(): string {
-    return this.#vhost.certificateSha1[this.#keyIndex] ?? this.#vhost.certificateSha1[0] ?? '';
+    return this.#vhost.certificateSha1[this.#tls?.keyIndex ?? 0] ?? this.#vhost.certificateSha1[0] ?? '';
   }
 
   #onClose(error: Error | null, bytesRead: number): void {
