@@ -15,6 +15,7 @@ test_packages=(
   'krb5-k5tls=/usr/share/doc/krb5-k5tls'
   'libssl-dev=/usr/include/openssl/ssl.h' 'libpam0g-dev=/usr/include/security/pam_appl.h'
   'libkrb5-dev=/usr/include/gssapi/gssapi_krb5.h'
+  'wireguard-go=wireguard-go' 'wireguard-tools=wg' 'openvpn=openvpn'
   'groff-base=groff' 'systemd=systemd-analyze'
 )
 

@@ -1,4 +1,5 @@
 /** The cases: what traffic runs through which tunnel, and what is measured. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Host } from '../support/lab.ts';
 import { type Direction, type IperfRequest, iperf, pingTimes } from './iperf.ts';
 import type { Measurement } from './metrics.ts';
@@ -32,6 +33,9 @@ export interface CrowdRequest {
 export interface Crowd {
   readonly meter: Meter;
   readonly clients: number;
+  readonly seconds: number;
+  /** Sessions that the control command of the server tells. */
+  listed(): Promise<number>;
   /** Opens that many sessions and calls `held` while they are open; returns the seconds that opening took. */
   open(request: CrowdRequest, held: () => Promise<void>): Promise<number>;
 }
@@ -135,6 +139,33 @@ async function memory({ meter, clients, open }: Crowd): Promise<Measurement> {
   return { kbPerClient: (after - before) / clients / 1024 };
 }
 
+/** Beside a crowd that is open: what it costs at rest, and how long the administrator waits. */
+async function scale({ meter, clients, seconds, listed, open }: Crowd): Promise<Measurement> {
+  const memoryBefore = meter.memoryBytes();
+  const cpuBefore = meter.cpuSeconds();
+  let measured: Measurement = {};
+  const took = await open({ clients, dtls: true }, async () => {
+    const cpu = meter.cpuSeconds() - cpuBefore;
+    const memoryAfter = await settled(() => meter.memoryBytes());
+    const asked = performance.now();
+    const found = await listed();
+    const controlMs = performance.now() - asked;
+    if (found !== clients) throw new Error(`${clients} clients are connected, the server lists ${found}`);
+    const idleFrom = meter.cpuSeconds();
+    await pause(seconds * 1000);
+    const idle = (meter.cpuSeconds() - idleFrom) / seconds;
+    measured = {
+      cpuPerLogin: (1000 * cpu) / clients,
+      idleCpu: (100 * idle) / (clients / 1000),
+      controlMs,
+      ...(memoryBefore === undefined || memoryAfter === undefined
+        ? {}
+        : { kbPerClient: (memoryAfter - memoryBefore) / clients / 1024 }),
+    };
+  });
+  return { ...measured, loginsPerSecond: clients / took };
+}
+
 function bulkCases(tunnel: TunnelKind, byDefault: boolean): TunnelCase[] {
   const [client = '', transport = ''] = tunnel.split('-');
   const prefix = client === 'stock' ? transport : tunnel;
@@ -198,5 +229,13 @@ export const cases: readonly Case[] = [
     tunnel: undefined,
     freshServer: true,
     measure: memory,
+  },
+  {
+    name: 'scale',
+    about: '--clients sessions with DTLS at rest for --seconds: CPU, memory, the control command',
+    byDefault: false,
+    tunnel: undefined,
+    freshServer: true,
+    measure: scale,
   },
 ];

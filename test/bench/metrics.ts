@@ -18,6 +18,8 @@ export const metrics = {
   pingP99: { label: 'ping p99, ms', digits: 3, better: 'less' },
   loginsPerSecond: { label: 'logins per second', digits: 1, better: 'more' },
   cpuPerLogin: { label: 'server CPU per login, ms', digits: 2, better: 'less' },
+  idleCpu: { label: 'CPU at rest, % of a core per 1,000', digits: 2, better: 'less' },
+  controlMs: { label: 'control command that lists all, ms', digits: 0, better: 'less' },
   kbPerClient: { label: 'memory per client, KB', digits: 0, better: 'less' },
 } as const satisfies Record<string, Metric>;
 

@@ -1,6 +1,7 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util';
 import { cases } from './cases.ts';
+import { type PeerName, peerNames } from './peer-names.ts';
 
 export interface BenchOptions {
   /** Names of the cases to run, in table order. */
@@ -12,6 +13,10 @@ export interface BenchOptions {
   readonly clients: number;
   /** Binary to compare with. */
   readonly ocserv: string;
+  /** Our server only, for crowds that the other would not hold on this machine: no ratios. */
+  readonly alone: boolean;
+  /** Other VPN programs that carry the bulk traffic beside the two servers. */
+  readonly peers: readonly PeerName[];
   /** Options for our server beyond what both get. */
   readonly ours: Readonly<Record<string, string | number | boolean>>;
   /** Second server of the comparison: ours, or ocserv again to see the noise. */
@@ -29,7 +34,9 @@ export const usage = `npm run bench -- [options]
   --case NAME …       only these cases (default: those marked *)
   --rounds N          alternating rounds, the median counts (2)
   --seconds N         duration of one measurement (5)
-  --clients N         clients of the cases memory, logins (20)
+  --clients N         clients of the cases memory, logins, scale (20)
+  --alone             our server only: figures without ratios
+  --peers             also wireguard-go and openvpn, in the cases batched-dtls-down/up
   --ocserv PATH       binary to compare with (ocserv)
   --set NAME=VALUE …  option for our server only, e.g. worker-clients=64
   --noise             compare ocserv with itself: what the machine's noise does to the ratios
@@ -87,6 +94,8 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
       rounds: { type: 'string', default: '2' },
       seconds: { type: 'string', default: '5' },
       clients: { type: 'string', default: '20' },
+      alone: { type: 'boolean', default: false },
+      peers: { type: 'boolean', default: false },
       ocserv: { type: 'string', default: 'ocserv' },
       set: { type: 'string', multiple: true, default: [] },
       noise: { type: 'boolean', default: false },
@@ -105,6 +114,8 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
     rounds: whole('rounds', values.rounds),
     seconds: whole('seconds', values.seconds),
     clients: whole('clients', values.clients),
+    alone: values.alone,
+    peers: values.peers ? peerNames : [],
     ocserv: values.ocserv,
     ours: pairs(values.set),
     against: values.noise ? 'ocserv' : 'ocvpn',

@@ -1,12 +1,13 @@
 /** The result as a table for people. */
 import { cases } from './cases.ts';
 import { type Measurement, type MetricName, metrics } from './metrics.ts';
+import { type PeerName, peerNames } from './peer-names.ts';
 import { median } from './statistics.ts';
 
 /** One case against one server in one round. */
 export interface Sample {
   readonly case: string;
-  readonly server: 'reference' | 'ours';
+  readonly server: 'reference' | 'ours' | PeerName;
   readonly round: number;
   readonly measured: Measurement;
 }
@@ -19,6 +20,8 @@ export interface Figure {
   readonly ours: number | undefined;
   /** Median of the rounds' ratios ours / reference: within a round both met the same load of the machine. */
   readonly ratio: number | undefined;
+  /** Medians of the other programs that took part. */
+  readonly peers: Partial<Record<PeerName, number>>;
 }
 
 function values(samples: readonly Sample[], metric: MetricName): Map<number, number> {
@@ -51,6 +54,12 @@ function figure(name: string, metric: MetricName, samples: readonly Sample[]): F
     reference: middle(reference),
     ours: middle(ours),
     ratio: ratios.length > 0 ? median(ratios) : undefined,
+    peers: Object.fromEntries(
+      peerNames.flatMap((peer) => {
+        const value = middle(of(peer));
+        return value === undefined ? [] : [[peer, value]];
+      }),
+    ),
   };
 }
 
@@ -68,13 +77,22 @@ function cell(value: number | undefined, digits: number): string {
 
 /** `names`: the servers' titles. */
 export function table(figures: readonly Figure[], names: { reference: string; ours: string }): string {
-  const rows = [['case', 'measured', names.reference, names.ours, 'ratio']];
+  const shown = peerNames.filter((peer) => figures.some(({ peers }) => peers[peer] !== undefined));
+  const rows = [['case', 'measured', names.reference, names.ours, 'ratio', ...shown]];
   let last = '';
-  for (const { case: name, metric, reference, ours, ratio } of figures) {
+  for (const { case: name, metric, reference, ours, ratio, peers } of figures) {
     const { label, digits, better } = metrics[metric];
     const arrow = better === 'less' ? '↓' : '↑';
     const first = name === last ? '' : name;
-    rows.push([first, `${label} ${arrow}`, cell(reference, digits), cell(ours, digits), cell(ratio, 2)]);
+    const others = shown.map((peer) => cell(peers[peer], digits));
+    rows.push([
+      first,
+      `${label} ${arrow}`,
+      cell(reference, digits),
+      cell(ours, digits),
+      cell(ratio, 2),
+      ...others,
+    ]);
     last = name;
   }
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];

@@ -4,6 +4,7 @@ import { sweepStale } from '../support/sweep.ts';
 import { cases } from './cases.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { type BenchOptions, readOptions, usage } from './options.ts';
+import { Peer } from './peers.ts';
 import { type Figure, type Sample, summarize, table } from './report.ts';
 import { Side } from './side.ts';
 import { check } from './thresholds.ts';
@@ -20,13 +21,13 @@ function progress(sample: Sample): void {
     ([name, value]) => `${name} ${Number(value.toPrecision(4))}`,
   );
   console.error(
-    `round ${sample.round}  ${sample.server.padEnd(9)}  ${sample.case.padEnd(18)}  ${measured.join('  ')}`,
+    `round ${sample.round}  ${sample.server.padEnd(12)}  ${sample.case.padEnd(18)}  ${measured.join('  ')}`,
   );
 }
 
 interface Contestant {
   readonly name: Sample['server'];
-  readonly side: Side;
+  readonly side: Side | Peer;
 }
 
 /**
@@ -39,10 +40,11 @@ async function compare(
   samples: Sample[],
 ): Promise<void> {
   for (const one of cases.filter(({ name }) => names.includes(name))) {
+    const taking = contestants.filter(({ side }) => side.takes(one));
     // The tunnels are opened before the first measurement: none of it meets the other server's figures.
-    for (const { side } of contestants) await side.prepare(one);
+    for (const { side } of taking) await side.prepare(one);
     for (let round = 1; round <= rounds; round += 1) {
-      for (const { name: server, side } of round % 2 === 1 ? contestants : contestants.toReversed()) {
+      for (const { name: server, side } of round % 2 === 1 ? taking : taking.toReversed()) {
         const sample: Sample = { case: one.name, server, round, measured: await side.measure(one) };
         samples.push(sample);
         progress(sample);
@@ -71,14 +73,16 @@ async function measure(options: BenchOptions, outcome: Outcome): Promise<void> {
   // It may come before anything waits for it; it is met below.
   stop.catch(() => undefined);
   try {
-    for (const [name, kind] of [
+    const servers = [
       ['reference', 'ocserv'],
       ['ours', options.against],
-    ] as const) {
+    ] as const;
+    for (const [name, kind] of options.alone ? servers.slice(1) : servers) {
       const side = await Side.open({ kind, id: `${process.pid}.${name}`, options });
       contestants.push({ name, side });
       outcome.machine = await describeMachine(options, side.meter.kind);
     }
+    for (const name of options.peers) contestants.push({ name, side: await Peer.open(name, options) });
     await Promise.race([stop, compare(contestants, options, outcome.samples)]);
   } catch (error) {
     if (options.verbose) for (const { side } of contestants) console.error(side.lab.report());

@@ -68,6 +68,10 @@ export class Side {
     return this.#tunnel;
   }
 
+  takes(_: Case): boolean {
+    return true;
+  }
+
   /** Opens the tunnel that the case wants, unless it is open from the case before. */
   async prepare(one: Case): Promise<void> {
     await this.#use(one.tunnel);
@@ -84,12 +88,13 @@ export class Side {
   }
 
   async #measureHere(one: Case): Promise<Measurement> {
+    const { clients, seconds, congestion } = this.#request.options;
     const tunnel = await this.#use(one.tunnel);
     if (one.tunnel === undefined) {
       const open: Crowd['open'] = (request, held) => openCrowd(this.lab, request, held);
-      return await one.measure({ meter: this.meter, clients: this.#request.options.clients, open });
+      const listed = async (): Promise<number> => (await this.#server.users()).length;
+      return await one.measure({ meter: this.meter, clients, seconds, listed, open });
     }
-    const { seconds, congestion } = this.#request.options;
     return await one.measure({
       client: this.lab.client(),
       server: this.lab.server,

@@ -105,6 +105,11 @@ export class FakeDataplane implements Dataplane {
     return this.counts;
   }
 
+  activity(): number {
+    const { rxPackets, txPackets, dtlsActive } = this.counts;
+    return 2 * (rxPackets + txPackets) + dtlsActive;
+  }
+
   close(): void {
     this.closed = true;
   }

@@ -34,7 +34,7 @@ describe('summary', () => {
       ...[8, 4, 10].map((value, index) => sample('ours', index + 1, value)),
     ];
     expect(summarize(samples)).toEqual([
-      { case: 'dtls-down', metric: 'cpuPerGb', reference: 20, ours: 8, ratio: 0.25 },
+      { case: 'dtls-down', metric: 'cpuPerGb', reference: 20, ours: 8, ratio: 0.25, peers: {} },
     ]);
   });
 
@@ -42,6 +42,18 @@ describe('summary', () => {
     expect(summarize([sample('ours', 1, 3)])[0]?.ratio).toBeUndefined();
     expect(summarize([sample('reference', 1, 0), sample('ours', 1, 3)])[0]?.ratio).toBeUndefined();
     expect(summarize([])).toEqual([]);
+  });
+
+  it('has a column for another program only where it took part', () => {
+    const samples = [
+      sample('reference', 1, 8),
+      sample('ours', 1, 2),
+      sample('openvpn', 1, 6),
+      sample('openvpn', 2, 7),
+    ];
+    const [head, line] = table(summarize(samples), { reference: 'ocserv', ours: 'ours' }).split('\n');
+    expect(head).toMatch(/ratio +openvpn$/);
+    expect(line).toMatch(/0\.25 +6\.50$/);
   });
 
   it('prints one line per figure under its case', () => {
@@ -54,7 +66,9 @@ describe('summary', () => {
 
 describe('thresholds', () => {
   const at = (metric: 'cpuPerGb' | 'mbit', ratio: number) =>
-    check([{ case: 'dtls-down', metric, reference: 1, ours: ratio, ratio }]).map(({ severity }) => severity);
+    check([{ case: 'dtls-down', metric, reference: 1, ours: ratio, ratio, peers: {} }]).map(
+      ({ severity }) => severity,
+    );
 
   it('fails, warns or is silent where less is better', () => {
     expect(at('cpuPerGb', 5)).toEqual(['fail']);
@@ -95,6 +109,11 @@ describe('command line', () => {
     [['--nonsense'], /nonsense/],
   ])('refuses %j', (args, message) => {
     expect(() => readOptions(args)).toThrow(message);
+  });
+
+  it('measures other programs only when asked', () => {
+    expect(readOptions([])?.peers).toEqual([]);
+    expect(readOptions(['--peers'])?.peers).toEqual(['wireguard-go', 'openvpn']);
   });
 
   it('is undefined for --help', () => {

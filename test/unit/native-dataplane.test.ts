@@ -169,8 +169,11 @@ test('a tunnel from open to the client’s DISCONNECT', async () => {
     const id = dataplane.open(accepted.connection, RESPONSE, cstp(0, packet()), tunnel);
     expect(await read(socket)).toEqual(RESPONSE);
     expect(await readTun(tun)).toEqual(packet());
+    const before = dataplane.activity(id);
+    expect(dataplane.activity(id)).toBe(before);
     native.io.sendMessage(tun, packet(), []);
     expect(await read(socket)).toEqual(cstp(0, packet()));
+    expect(dataplane.activity(id)).not.toBe(before);
     socket.write(cstp(0, packet(3)));
     socket.write(cstp(3, Buffer.from('probe')));
     expect(await read(socket)).toEqual(cstp(4, Buffer.from('probe')));
@@ -187,6 +190,7 @@ test('a tunnel from open to the client’s DISCONNECT', async () => {
     const closed = await events.next('closed');
     expect(closed).toMatchObject({ id, reason: 'user-disconnect', counters: { rxPackets: 1, txBytes: 40 } });
     expect(() => dataplane.counters(id)).toThrow(/no tunnel/);
+    expect(() => dataplane.activity(id)).toThrow(/no tunnel/);
     expect(accepted.closeCount).toBe(0);
     native.io.close(tun);
   });

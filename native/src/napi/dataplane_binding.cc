@@ -175,6 +175,8 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   void complete_sign(const Napi::CallbackInfo& info);
   void kill(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value activity(const Napi::CallbackInfo& info);
+  const Counters* counters_argument(const Napi::CallbackInfo& info, const char* method);
   Napi::Value process_id(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
@@ -202,6 +204,7 @@ Napi::Function DataplaneWrap::define(Napi::Env env) {
                          InstanceMethod("completeSign", &DataplaneWrap::complete_sign),
                          InstanceMethod("kill", &DataplaneWrap::kill),
                          InstanceMethod("counters", &DataplaneWrap::counters),
+                         InstanceMethod("activity", &DataplaneWrap::activity),
                          InstanceMethod("processId", &DataplaneWrap::process_id),
                          InstanceMethod("close", &DataplaneWrap::close),
                      });
@@ -305,16 +308,30 @@ Napi::Object DataplaneWrap::counters_object(const Counters& counters) {
   return object;
 }
 
-Napi::Value DataplaneWrap::counters(const Napi::CallbackInfo& info) {
+/** Throws in JavaScript and returns nullptr when the first argument is not the id of a tunnel. */
+const Counters* DataplaneWrap::counters_argument(const Napi::CallbackInfo& info, const char* method) {
   Args args(info);
   auto id = static_cast<uint32_t>(args.integer(0, "id", 1, UINT32_MAX));
-  if (!args.ok()) return Env().Undefined();
+  if (!args.ok()) return nullptr;
   const Counters* counters = host_ == nullptr ? nullptr : host_->counters(id);
-  if (counters == nullptr) {
-    throw_argument_error(info.Env(), "counters: no tunnel " + std::to_string(id));
-    return Env().Undefined();
-  }
-  return counters_object(*counters);
+  if (counters == nullptr)
+    throw_argument_error(info.Env(), std::string(method) + ": no tunnel " + std::to_string(id));
+  return counters;
+}
+
+Napi::Value DataplaneWrap::counters(const Napi::CallbackInfo& info) {
+  const Counters* counters = counters_argument(info, "counters");
+  return counters == nullptr ? Env().Undefined() : counters_object(*counters);
+}
+
+Napi::Value DataplaneWrap::activity(const Napi::CallbackInfo& info) {
+  const Counters* counters = counters_argument(info, "activity");
+  if (counters == nullptr) return Env().Undefined();
+  const Counters& c = *counters;
+  const uint64_t packets = c.rxBytes.get() + c.rxPackets.get() + c.txBytes.get() + c.txPackets.get();
+  const uint64_t drops = c.dropsTooBig.get() + c.dropsMalformed.get() + c.dropsSource.get() + c.dropsRateLimit.get() +
+                         c.dropsTunFull.get() + c.dropsReplay.get();
+  return Napi::Number::New(Env(), static_cast<double>((packets + drops) * 2 + c.dtlsActive.get()));
 }
 
 Napi::Value DataplaneWrap::process_id(const Napi::CallbackInfo& info) {
