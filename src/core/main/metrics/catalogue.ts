@@ -48,7 +48,7 @@ export const metrics = {
   ocvpn_dropped_packets_total: counter('Packets that were dropped, by reason.', {
     reason: ['too-big', 'malformed', 'source', 'rate-limit', 'tun-full', 'replay'],
   }),
-  ocvpn_auth_attempts_total: counter('Answers of authentication back ends that ended an attempt.', {
+  ocvpn_auth_attempts_total: counter('Answers of authentication back ends that ended an attempt; methods that must all say yes are one, with + between them.', {
     method: MAX_METHODS,
     result: ['accepted', 'wrong', 'rejected', 'failed'],
   }),
