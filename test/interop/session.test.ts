@@ -142,6 +142,25 @@ forEachServer((kind) => {
     expect(others).toEqual([]);
   });
 
+  test('a client that slept until its session was given up comes back with its addresses', async () => {
+    const lab = await openLab({ clients: 2 });
+    const server = await startServer(lab, kind, { options: { dpd: 3 } });
+    const client = await connect(lab, server);
+    await client.dtls();
+    const before = await addresses(client);
+    client.process.signal('SIGSTOP');
+    await until('the session to end', async () => (await server.users()).length === 0, {
+      timeoutMs: 100_000,
+      everyMs: 500,
+    });
+    const other = await connect(lab, server, { on: 1, user: 'carol', password: 'carols' });
+    expect(await addresses(other)).not.toEqual(before);
+    client.process.signal('SIGCONT');
+    expect(await addresses(client, 'reconnect')).toEqual(before);
+    await reachable(client.host, inside.host4);
+    expect((await server.users()).map((user) => user.name).sort()).toEqual(['alice', 'carol']);
+  });
+
   test('deny-roaming: a cookie is refused from another address', async () => {
     const lab = await openLab({ clients: 2 });
     const server = await startServer(lab, kind, { options: { 'deny-roaming': true } });

@@ -72,7 +72,9 @@ describe('a taken-over worker', { timeout: 120_000 }, () => {
   });
 
   it('is held by its user and its memory by itself without isolate-workers', async () => {
-    const victims = await serveVictim({ 'isolate-workers': false });
+    const victims = await serveVictim({ 'isolate-workers': false, 'limit-worker-memory': false });
+    const [worker = 0] = victims;
+    expect(readFileSync(`/proc/${worker}/limits`, 'utf8')).toMatch(/^Max data size +unlimited/m);
     const memory = victims.flatMap((pid) => [`open memory of ${pid}`, `ptrace ${pid}`]);
     const only = [...memory, 'open /etc/passwd', 'socket TCP', 'fs: read', 'setuid', 'stat'];
     const { getpid: _, 'getpid (old thread)': __, ...results } = await takeOver({ victims, only });
@@ -142,6 +144,7 @@ describe('a locked-down worker', { timeout: 60_000 }, () => {
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max core file size +0 +0/m);
     expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max open files +2112 +2112/m);
+    expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max data size +(\d+) +\1 /m);
     const rings = readdirSync(`/proc/${pid}/fd`).filter((fd) =>
       readlinkSync(`/proc/${pid}/fd/${fd}`).includes('io_uring'),
     );

@@ -25,11 +25,11 @@ beforeAll(async () => {
   for (const key of ['rsa', 'ec', 'ed25519'] as const) clients.issue(key, { key });
   const backend = await certificatePlugin.create({}, { vhost: 'default', log });
   const ca = readFileSync(clients.path('ca.crt'));
-  const method = { credential: 'certificate', backend, maxTries: 1 } as const;
+  const method = { name: 'certificate', credential: 'certificate', backend, maxTries: 1 } as const;
   vhost = {
     config: { name: 'default', 'cert-user-oid': '0.9.2342.19200300.100.1.1', 'cert-group-oid': '' },
     clientTrust: { ca, verifier: native.createCertificateVerifier({ ca }) },
-    ways: [{ methods: [method], backend, maxTries: 1 }],
+    ways: [{ name: 'certificate', methods: [method], backend, maxTries: 1 }],
   } as unknown as Vhost;
 });
 afterAll(async () => {

@@ -51,6 +51,11 @@ describe('the schema', () => {
     expect(unread).toEqual([]);
   });
 
+  test('no option without effect is on by default: asking for it would go unnoticed', () => {
+    const silent = entries.filter(([, { support, default: value }]) => support && value === true);
+    expect(silent.map(([name]) => name)).toEqual([]);
+  });
+
   test('no worker is told a secret of the server', () => {
     const told = entries.filter(([, spec]) => spec.for.includes('worker')).map(([name]) => name);
     expect(told).not.toContain('server-key');

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Channel, ChannelOptions, IpcListener } from '../../src/core/ipc/api.js';
 import { connectIpc, listenIpc } from '../../src/core/ipc/channel.js';
 import { encodeFrame } from '../../src/core/ipc/frame.js';
-import { messageOf } from '../../src/core/ipc/registry.js';
+import { IPC_VERSION, messageOf } from '../../src/core/ipc/registry.js';
 import { native } from '../../src/core/native/index.js';
 import { only, openFds, recordingLog, until } from './ipc-support.js';
 
@@ -182,7 +182,7 @@ describe('many messages', () => {
     let violation: Error | null | undefined;
     const channels = serve({ onClose: (_, error) => (violation = error) });
     const silent = io.connectUnix(path);
-    io.sendMessage(silent, encodeFrame(messageOf('HELLO'), 1, { role: 'worker', version: 1 }), []);
+    io.sendMessage(silent, encodeFrame(messageOf('HELLO'), 1, { role: 'worker', version: IPC_VERSION }), []);
     await until(() => channels.length > 0);
     while (violation === undefined) {
       const [ours, theirs] = io.socketpair();
@@ -226,7 +226,7 @@ describe('HELLO', () => {
 
   test('something else first, noise, and a descriptor are refused and leak nothing', async () => {
     serve();
-    const hello = encodeFrame(messageOf('HELLO'), 1, { role: 'worker', version: 1 });
+    const hello = encodeFrame(messageOf('HELLO'), 1, { role: 'worker', version: IPC_VERSION });
     await sendRaw(encodeFrame(messageOf('BAN_IP'), 1, { client: 1, score: 1 }));
     await sendRaw(Buffer.from('GET / HTTP/1.0\r\n\r\n'));
     await sendRaw(Buffer.concat([hello, hello]));
@@ -238,8 +238,8 @@ describe('HELLO', () => {
 
   test('another version is refused', async () => {
     serve();
-    await sendRaw(encodeFrame(messageOf('HELLO'), 1, { role: 'worker', version: 2 }));
-    expect(refused()[0]?.fields.reason).toMatch(/version 2, not 1/);
+    await sendRaw(encodeFrame(messageOf('HELLO'), 1, { role: 'worker', version: IPC_VERSION + 1 }));
+    expect(refused()[0]?.fields.reason).toContain(`version ${IPC_VERSION + 1}, not ${IPC_VERSION}`);
   });
 
   test('a role that is not accepted', async () => {
@@ -253,7 +253,7 @@ describe('HELLO', () => {
 
   /** HELLO from uid 65534: the number of bytes that came back. */
   async function helloFromNobody(role: 'main' | 'worker'): Promise<string> {
-    const bytes = encodeFrame(messageOf('HELLO'), 1, { role, version: 1 }).toString('hex');
+    const bytes = encodeFrame(messageOf('HELLO'), 1, { role, version: IPC_VERSION }).toString('hex');
     const python = `import os,socket
 os.setuid(65534); s=socket.socket(socket.AF_UNIX); s.connect(${JSON.stringify(path)})
 try: s.sendall(bytes.fromhex('${bytes}')); print(len(s.recv(100)))

@@ -7,7 +7,7 @@ import { encodeFrame, HEADER_BYTES } from '../../src/core/ipc/frame.js';
 import { joinChannels, MemoryTransport } from '../../src/core/ipc/memory-channel.js';
 import type { MessageName, Role } from '../../src/core/ipc/messages.js';
 import { MAX_IN_FLIGHT } from '../../src/core/ipc/permissions.js';
-import { messageOf } from '../../src/core/ipc/registry.js';
+import { IPC_VERSION, messageOf } from '../../src/core/ipc/registry.js';
 import { IpcViolation } from '../../src/core/ipc/violation.js';
 import { only, openFds, recordingLog, until } from './ipc-support.js';
 
@@ -211,7 +211,7 @@ describe('violations', () => {
   const cases: [string, string, (peer: Peer) => void][] = [
     ['wrong direction', 'direction', (peer) => peer.send('TERMINATE', 0, terminate())],
     ['unknown message', 'message', (peer) => peer.raw.send(Buffer.from([99, 0, 0, 0, 0, 0, 0, 0, 0]), [])],
-    ['second HELLO', 'hello', (peer) => peer.send('HELLO', 1, { role: 'worker', version: 1 })],
+    ['second HELLO', 'hello', (peer) => peer.send('HELLO', 1, { role: 'worker', version: IPC_VERSION })],
     ['body over its limit, before it arrives', 'size', (peer) => peer.raw.send(header(16, 1 << 30, 1), [])],
     ['state that does not allow it', 'state', (peer) => peer.send('TUN_MTU', 0, mtu(1))],
     ['unknown client', 'state', (peer) => peer.send('TUN_MTU', 0, mtu(3))],

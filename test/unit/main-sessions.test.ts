@@ -166,6 +166,36 @@ describe('the same cookie on a new connection', () => {
     expect(clients.bySid(SID)).toBe(older);
   });
 
+  it('is refused while the server ends the session of the older one', async () => {
+    const { sessions, clients, secmod } = makeSessions();
+    const older = addClient(clients);
+    await sessions.open(older, cookieRequest(older.id));
+    sessions.disconnect(older, 'server-disconnect');
+    const newer = addClient(clients);
+    expect(bodyOf(await sessions.open(newer, cookieRequest(newer.id))).reason).toContain('is ending');
+    sessions.close(older, 'server-disconnect', '', null);
+    expect(secmod.closed.map(({ serverDisconnected }) => serverDisconnected)).toEqual([false, true]);
+  });
+
+  it.each([
+    [{ userName: 'alice' }, 'FAILED'],
+    [{ safeId: secmodSession(SID).safeId }, 'FAILED'],
+    [{ userName: 'bob' }, 'OK'],
+    [{ safeId: 'another' }, 'OK'],
+  ] as const)('terminated (%j) while an address is tried: %s', async (of, reply) => {
+    let answer: (answers: boolean) => void = () => {};
+    const answers = () => new Promise<boolean>((resolve) => (answer = resolve));
+    const { sessions, clients, leases } = makeSessions({ ping: { answers } });
+    const client = addClient(clients);
+    const opening = sessions.open(client, cookieRequest(client.id));
+    await vi.waitFor(() => expect(leases.size).toBe(1));
+    sessions.invalidated(of);
+    answer(false);
+    expect(bodyOf(await opening).reply).toBe(reply);
+    sessions.close(client, 'error', '', null);
+    await vi.waitFor(() => expect(leases.size).toBe(0));
+  });
+
   it('leaves one holder when two connections bring it at the same time', async () => {
     const { sessions, clients, leases } = makeSessions();
     const pair = [addClient(clients), addClient(clients)];

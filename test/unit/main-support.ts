@@ -164,6 +164,7 @@ export function makeSessions(
     connectionPoints?: number;
     scripts?: Partial<ReturnType<ConstructorParameters<typeof SessionHooks>[0]['settings']>>;
     firewallScript?: string;
+    ping?: ConstructorParameters<typeof Sessions>[0]['ping'];
   } = {},
 ) {
   const clock = { now: 2000 };
@@ -219,6 +220,7 @@ export function makeSessions(
     connectionPoints: values.connectionPoints ?? 1,
     record: (client, reason) => records.push({ client: client.id, reason }),
     onClosed: () => {},
+    ping: values.ping ?? null,
   });
   const resumption = new Resumption({
     ...{ clients, leases, reservations, sessions, secmod, tickets },

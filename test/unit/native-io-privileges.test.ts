@@ -12,7 +12,7 @@ const NOBODY = 65534;
 async function run(code: string) {
   const script = `
     const { io } = require(${JSON.stringify(addon)});
-    const failure = (action) => { try { action(); return null; } catch (error) { return error.code; } };
+    const failure = (action) => { try { action(); return null; } catch (error) { return error.code ?? error.message; } };
     // Threads that exist before the change must follow it.
     require('node:fs').stat('/', () => {
       console.log(JSON.stringify((() => { ${code} })()));
@@ -72,6 +72,17 @@ test('limits are lowered for good, never raised', async () => {
   const limits = readFileSync(`/proc/${child.pid}/limits`, 'utf8');
   expect(limits).toMatch(/^Max open files +300 +300 /m);
   expect(limits).toMatch(/^Max core file size +0 +0 /m);
+  child.stdin.end();
+  await once(child, 'exit');
+});
+
+test('memory is limited to so much more than there is', async () => {
+  const { child, result } = await run(`
+    io.limitMemory(256 << 20);
+    const grow = (mebibytes) => new ArrayBuffer(mebibytes << 20).byteLength >> 20;
+    return [grow(100), failure(() => grow(300)), grow(100), failure(() => io.limitMemory(1))];`);
+  expect(result).toEqual([100, 'Array buffer allocation failed', 100, 'ERR_INVALID_ARG_VALUE']);
+  expect(readFileSync(`/proc/${child.pid}/limits`, 'utf8')).toMatch(/^Max data size +(\d+) +\1 /m);
   child.stdin.end();
   await once(child, 'exit');
 });

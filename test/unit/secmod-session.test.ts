@@ -235,6 +235,33 @@ test('counters only grow, tunnels add up, and the time is from the login to the 
   });
 });
 
+test('a second tunnel that is refused changes nothing of the one that runs', async () => {
+  const sid = await login();
+  await open(sid);
+  await sessions.report({ sid, bytesIn: 500, bytesOut: 50, discReason: 'unspecified' });
+  now += 10;
+  await open(sid);
+  expect(await close(sid, 'error')).toMatchObject({ bytesIn: 500, bytesOut: 50, uptimeSec: 10 });
+  await sessions.report({ sid, bytesIn: 600, bytesOut: 60, discReason: 'unspecified' });
+  now += 10;
+  expect(await close(sid, 'error', { bytesIn: 700, bytesOut: 70 })).toMatchObject({
+    bytesIn: 700,
+    bytesOut: 70,
+    uptimeSec: 20,
+  });
+});
+
+test('a tunnel that is taken over counts once, whether or not it had reported', async () => {
+  const sid = await login();
+  await open(sid);
+  await sessions.report({ sid, bytesIn: 500, bytesOut: 50, discReason: 'unspecified' });
+  await open(sid);
+  await close(sid, 'unspecified', { bytesIn: 510, bytesOut: 55 });
+  await sessions.report({ sid, bytesIn: 7, bytesOut: 8, discReason: 'unspecified' });
+  const last = await close(sid, 'user-disconnect', { bytesIn: 10, bytesOut: 20 });
+  expect(last).toMatchObject({ bytesIn: 520, bytesOut: 75 });
+});
+
 test('figures of a session that is not open are not believed', async () => {
   const sid = await login();
   await sessions.report({ sid, bytesIn: 500, bytesOut: 50, discReason: 'error' });

@@ -117,6 +117,15 @@ Status limit(int resource, const char* name, rlim_t value) {
   return setrlimit(resource, &lower) == 0 ? Status(Done{}) : Status(last_error("setrlimit", name));
 }
 
+// Private writable memory of this process and its stack, bytes: the sixth figure of /proc/self/statm, in pages.
+Result<uint64_t> data_size() {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(fopen("/proc/self/statm", "re"), fclose);
+  if (file == nullptr) return last_error("open", "/proc/self/statm");
+  uint64_t pages = 0;
+  if (fscanf(file.get(), "%*u %*u %*u %*u %*u %" SCNu64, &pages) != 1) return SysError{"read", EIO, "/proc/self/statm"};
+  return pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 }  // namespace
 
 Status drop_privileges(const PrivilegeRequest& request) {
@@ -149,6 +158,11 @@ Status limit_resources(uint64_t descriptors) {
   if (status.ok()) status = limit(RLIMIT_CORE, "CORE", 0);
   if (status.ok()) status = limit(RLIMIT_MSGQUEUE, "MSGQUEUE", 0);
   return status;
+}
+
+Status limit_memory(uint64_t more) {
+  const Result<uint64_t> used = data_size();
+  return used.ok() ? limit(RLIMIT_DATA, "DATA", used.value() + more) : Status(used.error());
 }
 
 }  // namespace ocvpn::io

@@ -31,4 +31,7 @@ Status keep_capabilities(uint64_t kept);
 /// Lowers the limits of this process for good: so many descriptors, no core file, no POSIX message queues.
 Status limit_resources(uint64_t descriptors);
 
+/// Lowers RLIMIT_DATA for good: heap and other private writable memory may grow by `more` bytes from now on.
+Status limit_memory(uint64_t more);
+
 }  // namespace ocvpn::io

@@ -37,6 +37,14 @@ Napi::Value limit_resources(const Info& info) {
   return done(info.Env(), io::limit_resources(descriptors));
 }
 
+Napi::Value limit_memory(const Info& info) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  Args args(info);
+  const auto more = static_cast<uint64_t>(args.integer(0, "more", 1 << 20, kMost));
+  if (!args.ok()) return info.Env().Undefined();
+  return done(info.Env(), io::limit_memory(more));
+}
+
 Napi::Value keep_capabilities(const Info& info) {
   constexpr uint32_t kMost = 64;
   Napi::Env env = info.Env();
@@ -113,6 +121,7 @@ Napi::Value call_rules(const Info& info) {
 constexpr std::pair<const char*, Napi::Value (*)(const Info&)> kBindings[] = {
     {"dropPrivileges", drop_privileges},
     {"limitResources", limit_resources},
+    {"limitMemory", limit_memory},
     {"keepCapabilities", keep_capabilities},
     {"denyFilesAndNetwork", deny_files_and_network},
     {"landlockVersion", landlock_version},

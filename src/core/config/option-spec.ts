@@ -110,10 +110,6 @@ export const mainWorker = { for: ['main', 'worker'] } as const;
 export const secmodWorker = { for: ['secmod', 'worker'] } as const;
 export const mainSecmod = { for: ['main', 'secmod'] } as const;
 
-/** Known, but nothing reads it yet. */
-export const notYet = {
-  support: { level: 'notice', say: 'is not supported yet and has no effect' },
-} as const;
 /** Known, accepted for old files, without effect for good. */
 export const noEffect = <const S extends string>(say: S) =>
   ({ support: { level: 'notice', say: `has no effect: ${say}` as const } }) as const;

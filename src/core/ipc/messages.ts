@@ -710,7 +710,7 @@ export const messages = {
     from: 'secmod',
     to: 'main',
     body: {
-      method: str(32),
+      method: str(256),
       result: oneOf('accepted', 'prompted', 'wrong', 'rejected', 'failed'),
       milliseconds: u32(),
     },

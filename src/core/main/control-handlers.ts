@@ -46,7 +46,7 @@ export function controlHandlers(deps: ControlDeps) {
   const terminateSession = async (safeId: string) => {
     const terminated = await secmod.terminate({ safeId });
     const disconnected = disconnect([...clients.all()].filter(({ session }) => session?.safeId === safeId));
-    sessions.releaseReserved({ safeId });
+    sessions.invalidated({ safeId });
     return { terminated, disconnected };
   };
   return {
@@ -62,7 +62,7 @@ export function controlHandlers(deps: ControlDeps) {
     'terminate-user': async ({ name }) => {
       const terminated = await secmod.terminate({ userName: name });
       const disconnected = disconnect([...clients.byUser(name)]);
-      sessions.releaseReserved({ userName: name });
+      sessions.invalidated({ userName: name });
       if (terminated + disconnected === 0) throw notFound(`User '${name}' was`);
       return { terminated, disconnected };
     },

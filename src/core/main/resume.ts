@@ -17,9 +17,10 @@ import {
   ZERO,
 } from './clients.js';
 import type { LeaseTable } from './leases.js';
+import { LINK_MTU } from './new-session.js';
 import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
-import { LINK_MTU, type Sessions } from './sessions.js';
+import type { Sessions } from './sessions.js';
 import type { TicketContent, Tickets } from './tickets.js';
 
 export interface ResumptionOptions {

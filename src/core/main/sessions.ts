@@ -5,7 +5,6 @@
  * After the wait for secmod, leases and devices are set up without interruption, so that two connections with the
  * same cookie can never hold the same addresses; the scripts come after that.
  */
-import { randomBytes } from 'node:crypto';
 import type { WithFds } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
@@ -18,13 +17,13 @@ import {
   type ClientTable,
   type Counters,
   idsOf,
-  noDrops,
   type Report,
   type Session,
   ZERO,
 } from './clients.js';
 import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
+import { LINK_MTU, newSession, type OpenedSession } from './new-session.js';
 import type { Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
@@ -33,8 +32,6 @@ import type { SessionHooks } from './session-hooks.js';
 import { SessionReports } from './session-reports.js';
 import type { Tickets } from './tickets.js';
 
-/** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
-export const LINK_MTU = 1500;
 /** From TERMINATE to CLIENT_CLOSED, until the worker is made to end. */
 const TERMINATE_LIMIT_MS = 10_000;
 /** Leases that are asked for one client (ping-leases), a second each. */
@@ -85,7 +82,6 @@ export interface SessionEvent {
 }
 
 type CookieReply = Body<'AUTH_COOKIE_REP'>;
-type OpenedSession = NonNullable<Body<'SECM_SESSION_REPLY'>['session']>;
 
 /** A refusal that the worker is told; `reason` is for its log. */
 class Refused extends Error {}
@@ -94,6 +90,8 @@ export class Sessions {
   /** What workers report about open tunnels. */
   readonly reports: SessionReports;
   readonly #options: SessionsOptions;
+  /** Sessions that secmod has opened and that have no device yet (ping-leases takes seconds). */
+  readonly #opening = new Set<OpenedSession>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -120,12 +118,15 @@ export class Sessions {
       return this.#refuse(client, sid, 'secmod is not available');
     }
     if (reply.reply !== 'OK' || reply.session === null) return this.#refuse(client, sid, reply.reason);
+    this.#opening.add(reply.session);
     await this.#leaseSilent(client, request, reply.session);
+    const invalidated = !this.#opening.delete(reply.session);
     if (client.state !== 'INIT') {
       void this.#closeAtSecmod(sid, 'unspecified', ZERO, false);
       return failed('the client is gone');
     }
     try {
+      if (invalidated) throw new Refused('the session was terminated');
       const { session, tun } = this.#prepare(client, request, reply.session);
       return await this.#admit(client, session, reply.session, tun);
     } catch (error) {
@@ -247,7 +248,7 @@ export class Sessions {
       const lease = this.#lease(client, older, request, opened);
       if (older) this.supersede(older);
       configureTun(io, tun, lease, LINK_MTU);
-      const session = this.#session(request, opened, lease, tun);
+      const session = newSession(request, opened, { lease, tun, now: this.#options.now() });
       clients.attach(client, session);
       return { session, tun };
     } catch (error) {
@@ -293,6 +294,7 @@ export class Sessions {
     if (older?.session && older.session.userName !== userName) {
       throw new Refused('the session belongs to another user');
     }
+    if (older?.ending && !older.ending.stolen) throw new Refused('the server is ending the session');
     if (config.denyRoaming && client.remote.address !== opened.ip) {
       throw new Refused(`roaming is denied: the login came from ${opened.ip}`);
     }
@@ -347,11 +349,17 @@ export class Sessions {
     });
   }
 
-  /** The cookies were invalidated: nobody comes back for the addresses that wait for them. */
-  releaseReserved(of: { safeId: string } | { userName: string }): void {
+  /**
+   * secmod has invalidated the cookies: nobody comes back for the addresses that wait for them, and a tunnel that one of
+   * them is just opening is refused.
+   */
+  invalidated(of: { safeId: string } | { userName: string }): void {
     const { reservations } = this.#options;
     if ('safeId' in of) reservations.release(of.safeId);
     else reservations.releaseUser(of.userName);
+    for (const opened of this.#opening)
+      if ('safeId' in of ? opened.safeId === of.safeId : opened.userName === of.userName)
+        this.#opening.delete(opened);
   }
 
   /** The same cookie came again: the older connection ends without telling its client to stop. */
@@ -363,42 +371,6 @@ export class Sessions {
     if (older.session) retireTun(this.#options, older.session);
     older.ending = { reason: 'unspecified', stolen: true };
     this.#terminate(older, 'drop', 'unspecified');
-  }
-
-  #session(request: Body<'AUTH_COOKIE_REQ'>, opened: OpenedSession, lease: Lease, tun: TunDevice): Session {
-    return {
-      sid: Uint8Array.from(opened.sid),
-      safeId: opened.safeId,
-      userName: opened.userName,
-      groupName: opened.groupName,
-      vhost: opened.vhost,
-      userAgent: opened.userAgent,
-      devicePlatform: opened.devicePlatform,
-      deviceType: opened.deviceType,
-      hostname: request.hostname,
-      login: {
-        ip: opened.ip,
-        ipv4Seed: opened.ipv4Seed,
-        tlsAuthOk: opened.tlsAuthOk,
-        devicePlatform: opened.devicePlatform,
-        deviceType: opened.deviceType,
-      },
-      config: opened.config,
-      lease,
-      tunName: tun.name,
-      ifindex: tun.ifindex,
-      dtlsSessionId: randomBytes(32),
-      startedAt: opened.sessionStartTime,
-      connectedAt: this.#options.now(),
-      mtu: LINK_MTU,
-      tlsCipher: '',
-      dtlsCipher: '',
-      dtlsActive: false,
-      pid: 0,
-      counters: { ...ZERO },
-      drops: noDrops(),
-      awaitsBaseline: false,
-    };
   }
 
   #accept(client: Client, session: Session, opened: OpenedSession, tun: TunDevice): CookieReply {

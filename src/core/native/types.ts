@@ -161,6 +161,8 @@ export interface NativeIo {
   dropPrivileges(drop: PrivilegeDrop): void;
   /** Lowers this process's limits for good: so many descriptors, no core file, no message queues. */
   limitResources(descriptors: number): void;
+  /** Lowers this process's limit of data (RLIMIT_DATA) for good to what it has now and `more` bytes. */
+  limitMemory(more: number): void;
   /** Takes every capability from all threads but these (numbers of CAP_*); programs that root executes have theirs. */
   keepCapabilities(capabilities: readonly number[]): void;
   /** Landlock over all threads: nothing can be opened, no TCP connection made. Needs dropPrivileges with lockdown. Does nothing without Landlock. */

@@ -16,6 +16,7 @@ import type {
 } from '../plugin-api/index.js';
 
 export interface ConfiguredBackend {
+  readonly name: string;
   readonly credential: Credential;
   readonly backend: AuthBackend;
   readonly maxTries: number;
@@ -45,7 +46,8 @@ export async function createBackend(
     await backend.close?.();
     return fail(`it configures the sessions itself, so ${USER_FILES.join(', ')} must not be set`);
   }
-  return { credential: manifest.credential ?? 'password', backend, maxTries: manifest.maxTries };
+  const { name, credential = 'password', maxTries } = manifest;
+  return { name, credential, backend, maxTries };
 }
 
 /** The back end of `acct`; null without one. Throws as createBackend. */

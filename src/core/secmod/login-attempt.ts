@@ -3,7 +3,6 @@
  * conversation are turned into the table's events here, and its effects are carried out.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { methodName } from '../config/auth-method.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { ClientCertificate, Conversation, SessionSettings, Step } from '../plugin-api/index.js';
@@ -182,7 +181,7 @@ export class LoginAttempt {
 
   /** For the metrics: what came of a step of the back end, and how long it took. */
   #tell(result: LoginStep['result'], milliseconds: number): void {
-    const method = methodName(this.#vhost.config.auth[0] ?? '');
+    const method = this.#way.name;
     this.#deps.statistics.onStep({ method, result, milliseconds: Math.max(0, Math.round(milliseconds)) });
   }
 

@@ -130,6 +130,7 @@ export function closed(session: Session, closing: Closing, now: number, lifetime
   const inUse = Math.max(0, session.inUse - 1);
   const keepsExpiry = closing.discReason === 'user-disconnect';
   const lingering = keepsExpiry ? Math.max(session.expires, now + SLACK_SEC) : expiryFrom(now, lifetimes);
+  if (inUse > 0) return { ...session, inUse, ...countsBeside(session, closing) };
   return {
     ...session,
     inUse,
@@ -137,8 +138,17 @@ export function closed(session: Session, closing: Closing, now: number, lifetime
     current: NO_TRAFFIC,
     discReason: closing.discReason,
     disconnected: now,
-    expires: inUse === 0 ? lingering : session.expires,
+    expires: lingering,
   };
+}
+
+/**
+ * Another tunnel of the session goes on. Reports do not say which one they are of: what is more than the one that ended
+ * had counts for the other (all of it, if the one that ended was refused before it carried anything).
+ */
+function countsBeside({ saved, current }: Session, ended: Traffic): Pick<Session, 'saved' | 'current'> {
+  const ofOther = current.bytesIn > ended.bytesIn || current.bytesOut > ended.bytesOut;
+  return { saved: sum(saved, ended), current: ofOther ? current : NO_TRAFFIC };
 }
 
 /**

@@ -9,6 +9,8 @@ import { type ConfiguredBackend, createBackend } from './backends.js';
 import { combined } from './combined.js';
 
 export interface LoginWay {
+  /** Its methods with + between them, for people and metrics: `certificate+plain`. */
+  readonly name: string;
   readonly methods: readonly ConfiguredBackend[];
   /** All of them as one. */
   readonly backend: AuthBackend;
@@ -43,11 +45,18 @@ export async function makeWays(
 /** What needs no answer comes first, so that a certificate of somebody else ends a login before its password counts. */
 const ORDER: readonly Credential[] = ['certificate', 'negotiate', 'password'];
 
+/** Bound of SECM_LOGIN_STEP (ipc/messages.ts). */
+const MAX_NAME = 256;
+
 function wayOf(methods: readonly ConfiguredBackend[], log: Logger): LoginWay {
   const sorted = ORDER.flatMap((credential) => methods.filter((method) => method.credential === credential));
   // The method that asks is the one whose wrong answers count.
   const maxTries = sorted.at(-1)?.maxTries ?? 0;
   return {
+    name: sorted
+      .map(({ name }) => name)
+      .join('+')
+      .slice(0, MAX_NAME),
     methods: sorted,
     backend: combined(
       sorted.map(({ backend }) => backend),

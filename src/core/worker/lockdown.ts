@@ -12,6 +12,8 @@ export interface LockdownOptions {
   readonly gid: number | null;
   /** How many it may have at once. */
   readonly clients: number;
+  /** limit-worker-memory. */
+  readonly memory: boolean;
   /** isolate-workers: the stages that a kernel or a tool for debugging may stand in the way of. */
   readonly isolate: boolean;
 }
@@ -29,12 +31,20 @@ const OWN_DESCRIPTORS = 64;
 /** TCP connection, tun device, UDP socket, and the UDP socket that takes over from it, twice for what is closing. */
 const DESCRIPTORS_PER_CLIENT = 8;
 
+/** Growth of V8's heap and of malloc, stacks of libuv's threads (8 MiB each). Bytes. */
+const MORE_DATA = 256 * 1024 * 1024;
+/** TLS, DTLS and what waits for a client that is slow. */
+const DATA_PER_CLIENT = 1024 * 1024;
+
 export const lockdownStages: readonly Stage[] = [
   {
     name: 'limits',
-    why: 'As many descriptors as its clients need, no core file (it would hold keys of tunnels), no message queues. Files have no limit of size: stderr may be one.',
+    why: 'As many descriptors and as much memory (limit-worker-memory) as its clients need, no core file (it would hold keys of tunnels), no message queues. Files have no limit of size: stderr may be one.',
     isolation: false,
-    run: (io, { clients }) => io.limitResources(OWN_DESCRIPTORS + DESCRIPTORS_PER_CLIENT * clients),
+    run: (io, { clients, memory }) => {
+      io.limitResources(OWN_DESCRIPTORS + DESCRIPTORS_PER_CLIENT * clients);
+      if (memory) io.limitMemory(MORE_DATA + DATA_PER_CLIENT * clients);
+    },
   },
   {
     name: 'privileges',

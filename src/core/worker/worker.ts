@@ -151,8 +151,9 @@ export class Worker {
   #lockDown({ config: { uid, gid }, default: { options } }: Vhosts): void {
     const { io } = this.#deps.native;
     const { 'worker-clients': atOnce, 'session-process': how, 'isolate-workers': isolate } = options;
+    const memory = options['limit-worker-memory'];
     const clients = atOnce === 1 && how === 'pooled' ? POOLED_LOGINS : atOnce;
-    this.#deps.lockDown({ uid, gid, clients, isolate });
+    this.#deps.lockDown({ uid, gid, clients, isolate, memory });
     this.#main?.send('WORKER_READY', {});
     if (this.#inheritedFd === null) return;
     const { remote, local } = io.socketAddresses(this.#inheritedFd);

@@ -8,7 +8,6 @@ import {
   mainSecmod,
   mainWorker,
   noEffect,
-  notYet,
   num,
   refused,
   secmod,
@@ -97,7 +96,7 @@ export const serverOptions = {
   'syslog-facility': text('daemon', {
     ...GN,
     ...all,
-    ...notYet,
+    ...noEffect('the log goes to stderr, from where the service manager (or `logger -p`) takes it to syslog'),
     since: '1.5.0',
     values: [
       'daemon',
@@ -155,7 +154,9 @@ export const serverOptions = {
   'chroot-dir': text('', {
     ...GN,
     ...mainWorker,
-    ...notYet,
+    ...noEffect(
+      'with isolate-workers, which is on by default, workers cannot open any file, in whatever root directory',
+    ),
     format: 'directory',
     doc: 'Root directory of workers.',
   }),
@@ -168,9 +169,8 @@ export const serverOptions = {
   'limit-worker-memory': flag(true, {
     ...G,
     ...mainWorker,
-    ...notYet,
     since: '1.5.0',
-    doc: 'Limit the memory of workers.',
+    doc: 'Limit the data of each worker (RLIMIT_DATA) to 256 MiB more than it has before its first client, and 1 MiB for each client that it may have at once.',
   }),
   'sec-mod-db-cleanup-time': num(310, {
     ...G,
@@ -187,7 +187,15 @@ export const serverOptions = {
     ...refused("a switch of ocserv's own tests"),
     doc: 'Workers do not report statistics when they end.',
   }),
-  'use-utmp': flag(true, { ...G, ...main, ...notYet, doc: 'Register sessions in utmp and wtmp.' }),
+  // ocserv's default is on, but then asking for it would go unnoticed.
+  'use-utmp': flag(false, {
+    ...G,
+    ...main,
+    ...noEffect(
+      '`vpn history` and the log have the sessions; utmp is for logins at terminals, and its times end in 2038',
+    ),
+    doc: 'Register sessions in utmp and wtmp.',
+  }),
   cgroup: text('', {
     ...U,
     ...main,

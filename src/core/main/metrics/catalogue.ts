@@ -48,10 +48,13 @@ export const metrics = {
   ocvpn_dropped_packets_total: counter('Packets that were dropped, by reason.', {
     reason: ['too-big', 'malformed', 'source', 'rate-limit', 'tun-full', 'replay'],
   }),
-  ocvpn_auth_attempts_total: counter('Answers of authentication back ends that ended an attempt.', {
-    method: MAX_METHODS,
-    result: ['accepted', 'wrong', 'rejected', 'failed'],
-  }),
+  ocvpn_auth_attempts_total: counter(
+    'Answers of authentication back ends that ended an attempt; methods that must all say yes are one, with + between them.',
+    {
+      method: MAX_METHODS,
+      result: ['accepted', 'wrong', 'rejected', 'failed'],
+    },
+  ),
   ocvpn_auth_seconds: histogram(
     'Time that the back end took for one step of a login.',
     { method: MAX_METHODS },
