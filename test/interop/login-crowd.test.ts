@@ -21,6 +21,7 @@ test('200 password logins at once: ping through a tunnel stays smooth', async ()
       'max-same-clients': 0,
       'max-clients': 0,
       'max-pending-per-address': 0,
+      'max-pending': 0,
       'ipv4-network': '10.99.0.0/22',
     },
   });

@@ -4,7 +4,7 @@ import { type Lab, outside } from './lab.ts';
 import type { Companion } from './process.ts';
 
 const TABLE = 'ocv_faults';
-const relay = join(import.meta.dirname, 'mangling-relay.ts');
+const relay = join(import.meta.dirname, 'mangling-peer.ts');
 
 /** Drops every UDP packet that crosses the router from now on; with `n`, those from client `n` only. */
 export async function blockUdp(lab: Lab, n?: number): Promise<void> {
@@ -16,7 +16,7 @@ export async function blockUdp(lab: Lab, n?: number): Promise<void> {
 }
 
 /**
- * Leads the UDP packets of client `n` to the server through a relay on the router (mangling-relay.ts), for DTLS connections
+ * Leads the UDP packets of client `n` to the server through a relay on the router (mangling-peer.ts), for DTLS connections
  * that begin from now on.
  */
 export async function relayUdp(lab: Lab, n = 0): Promise<Companion> {

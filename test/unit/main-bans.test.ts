@@ -42,6 +42,20 @@ describe('BanTable', () => {
     expect(bans.isBanned('192.0.2.1')).toBe(false);
   });
 
+  it('lasts no longer when the clock is put back by a day', () => {
+    now += 86_400;
+    const bans = table();
+    bans.add('192.0.2.1', 80);
+    bans.add('192.0.2.2', 79);
+    now -= 86_400;
+    expect(bans.isBanned('192.0.2.1')).toBe(true);
+    expect(bans.add('192.0.2.2', 0)).toBe(true);
+    now += 300;
+    expect(bans.isBanned('192.0.2.1')).toBe(false);
+    now += 900;
+    expect(bans.add('192.0.2.2', 1)).toBe(true);
+  });
+
   it('refuses an address at the limit, not below it', () => {
     const bans = table();
     expect(bans.add('192.0.2.1', 79)).toBe(true);

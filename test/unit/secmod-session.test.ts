@@ -142,6 +142,20 @@ test('an open session never expires, and opening refreshes the expiry', async ()
   expect(await isGood(sid)).toBe(true);
 });
 
+test.each([
+  ['forward', 86_400],
+  ['back', -86_400],
+])('a clock that jumps %s by a day ends no open session, and its cookie lingers as ever', async (_, jump) => {
+  const sid = await login();
+  await open(sid);
+  now += jump;
+  expect(await sessions.expire()).toBe(0);
+  expect(await isGood(sid)).toBe(true);
+  expect((await close(sid, 'temporary-disconnect')).uptimeSec).toBe(Math.max(0, jump));
+  await close(sid, 'temporary-disconnect');
+  expect(await expiry(sid)).toBe(now + LINGER);
+});
+
 test.each(['error', 'dpd-timeout', 'idle-timeout', 'temporary-disconnect', 'unspecified'] as const)(
   'after %s the cookie lingers for cookie-timeout and 15 s',
   async (reason) => {

@@ -116,7 +116,11 @@ export class BanTable {
   #current(key: string): Points | null {
     const entry = this.#entries.get(key);
     if (entry === undefined) return null;
-    const now = this.#options.now();
+    const { now: clock, banTimeSec } = this.#options;
+    const now = clock();
+    // A clock that was put back must not make them last longer.
+    entry.since = Math.min(entry.since, now);
+    entry.expires = Math.min(entry.expires, now + banTimeSec);
     const over = entry.expires === 0 ? now >= entry.since + this.#options.resetTimeSec : now >= entry.expires;
     if (!over) return entry;
     this.#entries.delete(key);

@@ -168,7 +168,8 @@ export class Sessions {
       log.debug({ client: client.id, ip: client.remote.address, reason, detail }, 'connection closed');
       return;
     }
-    const seconds = now() - session.connectedAt;
+    // A clock that was put back is no negative time.
+    const seconds = Math.max(0, now() - session.connectedAt);
     const why = client.ending?.stolen ? 'unspecified' : reason;
     const serverDisconnected = client.ending !== null && !client.ending.stolen;
     this.#options.record(client, reason);

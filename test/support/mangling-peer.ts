@@ -1,5 +1,5 @@
 /**
- * A bad UDP path: `mangling-relay.ts PORT HOST HOST-PORT`. Datagrams to PORT go on to HOST, replies back, each client from a
+ * A bad UDP path: `mangling-peer.ts PORT HOST HOST-PORT`. Datagrams to PORT go on to HOST, replies back, each client from a
  * socket of its own. SIGUSR2 switches to the next way of mangling, which is said: `now reordered`, `duplicated`,
  * `corrupted`, `clean`. Which datagrams are touched follows from their number: every run is the same.
  */
