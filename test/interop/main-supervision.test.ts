@@ -83,15 +83,19 @@ describe('start and stop', LONG, () => {
     expect(bed.pids()).toEqual([]);
   });
 
-  it('waits server-drain-ms for clients, not longer than they stay', async () => {
-    const server = await bed.serveReady({ 'server-drain-ms': 60_000 });
-    const client = await bed.connect();
-    server.kill('SIGTERM');
-    await server.says('waiting for clients to leave');
-    expect(await user()).toMatchObject({ state: 'connected' });
-    client.kill('SIGINT');
-    expect(await server.exited).toBe(0);
-  });
+  it.each(['SIGTERM', 'vpn ctl stop'])(
+    'waits server-drain-ms for clients, not longer than they stay: %s',
+    async (how) => {
+      const server = await bed.serveReady({ 'server-drain-ms': 60_000 });
+      const client = await bed.connect();
+      if (how === 'SIGTERM') server.kill('SIGTERM');
+      else expect(await bed.vpn(['ctl', 'stop', '--run-dir', bed.runDir]).exited).toBe(0);
+      await server.says('waiting for clients to leave');
+      expect(await user()).toMatchObject({ state: 'connected' });
+      client.kill('SIGINT');
+      expect(await server.exited).toBe(0);
+    },
+  );
 });
 
 describe('a second signal', LONG, () => {

@@ -36,6 +36,8 @@ export function formatTime(seconds: number): string {
 
 const since = (time: number, now: number): string => `${formatTime(time)} (${formatAge(now - time)})`;
 const orNone = (name: string): string => (name === '' ? '(none)' : name);
+/** Stands for an empty line where lines without a value are left out. */
+const GAP = '\0';
 const line = (text: string): string => `\t${text}`;
 
 /** `label: value` pairs of one line, those without a value left out; '' when none has one. */
@@ -62,7 +64,7 @@ export function statusText(status: StatusData): string {
     pairs(['Total authentication failures', status.totalAuthFailures]),
     pairs(['IPs in ban list', status.bannedIps]),
     status.ipcViolations === 0 ? '' : pairs(['IPC violations', status.ipcViolations]),
-    '\0',
+    GAP,
     'Current stats period:',
     pairs(['Last stats reset', since(period.since, now)]),
     pairs(['Sessions handled', period.sessionsHandled]),
@@ -79,7 +81,7 @@ export function statusText(status: StatusData): string {
     pairs(['TX', formatBytes(period.txBytes)]),
   ]
     .filter((text, index) => text !== '' || index === 1)
-    .map((text) => (text === '\0' ? '' : text))
+    .map((text) => (text === GAP ? '' : text))
     .join('\n');
 }
 
@@ -191,7 +193,7 @@ export const pointsText = (bans: readonly BanData[]): string =>
     ? ''
     : plainTable(
         ['IP', 'score'],
-        [14, 14],
+        [15, 10],
         bans.map(({ ip, score }) => [ip, String(score)]),
       );
 
@@ -257,13 +259,16 @@ function userBlock(user: UserData): string {
   const tail = session
     ? sessionLines(user, session)
     : [pairs(['Connected at', since(user.connectedAt, user.now)])];
-  return [...head, ...tail].filter((text) => text !== '').join('\n');
+  return [...head, ...tail]
+    .filter((text) => text !== '')
+    .map((text) => (text === GAP ? '' : text))
+    .join('\n');
 }
 
 function sessionLines(user: UserData, session: SessionData): string[] {
   const seconds = Math.max(1, user.now - user.connectedAt);
-  const rate = (bytes: number) => `${formatBytes(bytes / seconds)}/sec`;
-  const limit = (bytes: number) => (bytes === 0 ? '' : `${formatBytes(bytes)}/sec`);
+  const rate = (bytes: number) => `${formatBytes(bytes / seconds)}/s`;
+  const limit = (bytes: number) => (bytes === 0 ? '' : `${formatBytes(bytes)}/s`);
   const amount = (bytes: number) => `${bytes} (${formatBytes(bytes)})`;
   return [
     pairs(['IPv4', session.ipv4], ['P-t-P IPv4', session.ipv4Local]),
@@ -279,6 +284,7 @@ function sessionLines(user: UserData, session: SessionData): string[] {
     pairs(['Session', session.safeId.slice(0, 6)]),
     pairs(['TLS ciphersuite', session.tlsCiphersuite]),
     session.dtlsActive ? pairs(['DTLS cipher', session.dtlsCipher]) : '',
+    GAP,
     ...lists(session),
     pairs(['Restricted to routes', session.restrictedToRoutes ? 'True' : 'False']),
     pairs(['Restricted to ports', session.restrictedToPorts]),
