@@ -43,6 +43,11 @@ const gates: Readonly<Record<string, Gate>> = {
     command: ['flock', 'build/native-test.lock', 'bash', 'native/test/run.sh'],
     counted: 'lines',
   },
+  fuzz: {
+    what: 'fuzz targets on the kept inputs',
+    command: ['flock', 'build/native-test.lock', 'sh', 'native/fuzz/run.sh', '--seconds', '1'],
+    counted: 'once',
+  },
   interop: {
     what: 'interop tests',
     command: ['vitest', 'run', '--project', 'interop'],

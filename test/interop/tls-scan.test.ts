@@ -1,7 +1,9 @@
 /** What a scanner sees of the server's TLS: versions, suites, groups, compression, renegotiation, sessions, ends. */
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type Lab, openLab, outside } from '../support/lab.ts';
+import { clientHello, sendRaw } from '../support/raw.ts';
 import { startServer } from '../support/server.ts';
 
 const WHERE = `${outside.server4}:443`;
@@ -81,4 +83,13 @@ test('a session is resumed at another worker, without a second signature of the 
   expect(again).toContain('HTTP/1.0 404');
   expect(again).toMatch(/Server Temp Key: X25519/);
   expect(server.process.output).not.toContain('TLS failure');
+});
+
+test('datagrams of strangers are answered by nothing: nobody is flooded through the server', async () => {
+  const lab = await openLab();
+  const server = await startServer(lab, 'ocvpn');
+  const strangers = [clientHello(randomBytes(32)), clientHello(Buffer.alloc(0)), randomBytes(1200)];
+  const { reply, closed } = await sendRaw(lab, 'udp', strangers, { everyMs: 20, holdMs: 1500 });
+  expect({ reply, closed }).toEqual({ reply: '', closed: 'still open' });
+  expect(server.process.exit).toBeUndefined();
 });

@@ -24,7 +24,8 @@ constexpr std::uint8_t kHandshakeRecord = 22;
 // without reading is cut off.
 constexpr std::size_t kOutputReserve = 256 * 1024;
 
-// A KeyUpdate costs us two key derivations and a record in return; a peer that only sends those is cut off.
+// A KeyUpdate costs us two key derivations and a record in return, a hello that is declined an alert: a peer that only
+// sends those is cut off.
 constexpr std::uint32_t kMaxRecordsWithoutData = 32;
 
 /// Empties OpenSSL's error queue and picks the first entry of libssl, else the first: those before come from a
@@ -227,7 +228,10 @@ TlsResult TlsStream::read(std::uint8_t* out, std::size_t capacity) {
     if (sign_.in_job() || renegotiating() ||
         (record && input_[input_start_] == kHandshakeRecord && !is_tls13())) {
       const TlsResult result = read_in_job(out, capacity);
-      if (result.status != TlsStatus::kWantRead || input_ready_ <= input_start_) return result;
+      if (result.status == TlsStatus::kOk) records_without_data_ = 0;
+      if (result.status != TlsStatus::kWantRead) return result;
+      if (!admit_record_without_data()) return {TlsStatus::kError, 0};
+      if (input_ready_ <= input_start_) return result;
       continue;
     }
     std::size_t bytes = 0;
@@ -240,11 +244,15 @@ TlsResult TlsStream::read(std::uint8_t* out, std::size_t capacity) {
     const TlsStatus status = status_of(result);
     if (status != TlsStatus::kWantRead) return {status, 0};
     // That record carried no data (KeyUpdate, alert): the next one may.
-    if (++records_without_data_ <= kMaxRecordsWithoutData) continue;
-    append_fatal_alert(ssl_.get(), SSL_AD_UNEXPECTED_MESSAGE);
-    fail("too many records without data");
-    return {TlsStatus::kError, 0};
+    if (!admit_record_without_data()) return {TlsStatus::kError, 0};
   }
+}
+
+bool TlsStream::admit_record_without_data() {
+  if (++records_without_data_ <= kMaxRecordsWithoutData) return true;
+  append_fatal_alert(ssl_.get(), SSL_AD_UNEXPECTED_MESSAGE);
+  fail("too many records without data");
+  return false;
 }
 
 /// A read that may run a renegotiation, whose signature puts the job to sleep.

@@ -157,6 +157,7 @@ class TlsStream {
   void prepare_input();
   bool renegotiating() const;
   void admit_renegotiation();
+  bool admit_record_without_data();
   std::size_t take_input(std::uint8_t* out, std::size_t capacity);
   bool append_output(const std::uint8_t* data, std::size_t length);
   void fail(const char* what);
@@ -181,7 +182,7 @@ class TlsStream {
   std::uint32_t renegotiation_budget_ = 0;
   std::uint32_t renegotiations_ = 0;
   std::uint32_t renegotiations_refused_ = 0;
-  /// TLS 1.3 records since the last that carried data.
+  /// Since the last that carried data.
   std::uint32_t records_without_data_ = 0;
   bool handshake_done_ = false;
   bool failed_ = false;

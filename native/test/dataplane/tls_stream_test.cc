@@ -397,6 +397,26 @@ TEST(key_updates_of_both_sides) {
   CHECK(!old.server().request_key_update());
 }
 
+TEST(key_updates_or_renegotiations_without_data_in_between_are_cut_off) {
+  TlsPair pair(ec());
+  REQUIRE(pair.handshake());
+  TlsBytes data;
+  TlsStatus last = TlsStatus::kOk;
+  int count = 0;
+  for (int i = 0; i < 200 && last != TlsStatus::kError; ++i) {
+    REQUIRE(SSL_key_update(pair.client(), SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(pair.client()) == 1);
+    if (i < 100) REQUIRE(pair.client_write(text("up")));
+    else ++count;
+    last = pair.server_read(&data).status;
+  }
+  CHECK(last == TlsStatus::kError && count >= 16 && count <= 33);
+  TlsPair old(ec(), TLS1_2_VERSION);
+  REQUIRE(old.handshake());
+  old.server().set_renegotiation_budget(1000);
+  for (count = 0; count < 100 && renegotiate(old, &last);) ++count;
+  CHECK(last == TlsStatus::kError && count >= 5 && count <= 33);
+}
+
 // ---------------------------------------------------------------- another process
 
 TEST(a_forked_process_goes_on_with_the_stream) {
