@@ -22,7 +22,8 @@ describe('pooled', () => {
   it('starts no worker for one that comes back from its login', () => {
     expect(policy.missing({ usable: 2, free: 1, waiting: 0, spare: 2 })).toBe(0);
     expect(policy.missing({ usable: 2, free: 0, waiting: 0, spare: 2 })).toBe(1);
-    expect(policy.missing({ usable: 2, free: 0, waiting: 3, spare: 2 })).toBe(4);
+    expect(policy.missing({ usable: 2, free: 0, waiting: 3, spare: 2 })).toBe(2);
+    expect(policy.missing({ usable: 2, free: 0, waiting: 300, spare: 2 })).toBe(2);
     expect(policy.missing({ usable: 0, free: 0, waiting: 0, spare: 2 })).toBe(2);
     expect(policy.missing({ usable: 0, free: 0, waiting: 0, spare: 0 })).toBe(0);
     expect(policy.missing({ usable: 1, free: 0, waiting: 1, spare: 0 })).toBe(1);

@@ -27,7 +27,7 @@ const alice: AccountedSession = {
   userAgent: '',
   ipv4: '10.0.0.2',
   ipv6: '',
-  accountingState: [],
+  accountingState: '',
 };
 const usage = { seconds: 1, bytesIn: 2, bytesOut: 3 };
 let services = 0;

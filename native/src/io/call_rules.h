@@ -1,4 +1,4 @@
-// Which system calls the roles make, with the reason for each: the filters and the tables of docs/security.md come from here.
+// Which system calls the roles make, with the reason for each: the filters and the tables of docs/permissions.md come from here.
 #pragma once
 
 #include <vector>

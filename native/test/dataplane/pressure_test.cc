@@ -52,6 +52,7 @@ size_t heap_bytes() {
 }  // namespace
 
 TEST(a_resting_session_gives_its_buffers_back) {
+  if (with_processes()) return;  // its heap is not ours to look at
   Server server(2);
   Tunnel tunnel(server);
   REQUIRE(tunnel.start_dtls());

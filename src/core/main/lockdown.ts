@@ -1,4 +1,4 @@
-/** The capabilities that main keeps once it has started, each with its reason; docs/security.md shows them. */
+/** The capabilities that main keeps once it has started, each with its reason; docs/permissions.md shows them. */
 import type { NativeIo } from '../native/types.js';
 
 interface Capability {

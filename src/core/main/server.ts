@@ -312,12 +312,11 @@ export class Server {
 
   /** Reads the configuration again. Rejects with OCS_RELOAD; everything stays as it was then. */
   async reload(): Promise<ReloadResult> {
-    const { service } = this.#options;
-    service.reloading();
+    this.#options.service.reloading();
     try {
       return await this.#reloader.reload();
     } finally {
-      service.ready();
+      this.#options.service.ready();
     }
   }
 

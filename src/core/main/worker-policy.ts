@@ -56,8 +56,9 @@ const pooled: WorkerPolicy = {
   capacity: 1,
   room: ({ logins, served }) => (logins > 0 || served >= POOLED_LOGINS ? 0 : 1),
   isUsedUp: ({ served }) => served >= POOLED_LOGINS,
-  // A worker that does a login comes back: only when all are busy another is started for the next connection.
+  // A worker that does a login comes back: only when all are busy another is started, and while connections wait one
+  // after the other, since the time of a start is enough for dozens of logins.
   missing: ({ usable, free, waiting, spare }) =>
-    Math.max(spare - usable, Math.min(1, spare) + waiting - free),
+    Math.max(spare - usable, Math.min(1, spare) + Math.min(1, waiting) - free),
   idleMs: 60_000,
 };

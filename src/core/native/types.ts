@@ -15,6 +15,7 @@
  * Descriptors are plain numbers. A function that takes ownership of one says so. Every failing system call
  * throws an Error with `code` (errno name, e.g. 'EADDRINUSE') and `syscall`.
  */
+import type { CertificateVerifier, Pkcs12Options } from './certificate-types.js';
 
 // ---------------------------------------------------------------- io
 
@@ -212,27 +213,6 @@ export interface TlsContextOptions extends TlsSuites {
   ca?: Uint8Array;
   /** OCSP response in DER; it is stapled to the certificate that it is about while it is valid. Absent or empty: none. */
   ocspResponse?: Uint8Array;
-}
-
-/** A certificate with its key and authorities for an import elsewhere; all of them in PEM. */
-export interface Pkcs12Options {
-  certificate: Uint8Array;
-  key: Uint8Array;
-  authorities: Uint8Array;
-  password: string;
-  /** Shown where the file is imported. */
-  friendlyName: string;
-  /** Triple DES and SHA-1 for importers that know nothing newer, instead of AES-256 and SHA-256. */
-  legacy: boolean;
-}
-
-/** Verifies client certificates outside of a handshake. */
-export interface CertificateVerifier {
-  /**
-   * Verifies a chain (DER, leaf first) against ca and crl as they were given: signatures, times, purpose clientAuth,
-   * revocation. '' when it is good, else why not. A CA without a list in crl revokes nothing.
-   */
-  verify(chain: readonly Uint8Array[]): string;
 }
 
 export interface TlsServerContext {

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
+import type { CertificateVerifier } from '../native/certificate-types.js';
 import { native } from '../native/index.js';
-import type { CertificateVerifier } from '../native/types.js';
 
 export interface ClientTrust {
   /** The file of ca-cert, PEM. */

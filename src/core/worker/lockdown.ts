@@ -1,5 +1,5 @@
 /**
- * The stages in which a worker gives its rights up, once everything is loaded and before it meets a client. docs/security.md
+ * The stages in which a worker gives its rights up, once everything is loaded and before it meets a client. docs/permissions.md
  * shows them; what the last one still allows is in native/src/io/call_rules.cc. A stage that fails ends the process, and
  * main starts another.
  */
