@@ -1,6 +1,6 @@
 /**
  * `npm run bench:charts`: draws docs/performance/*.svg from the raw results beside them. One chart for each file of
- * results; files named scale-N.json together make one, over the number of clients.
+ * results; files named scale-N.json together make one, over the number of clients, when there are at least two.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -130,5 +130,7 @@ const isScale = (file: string): boolean => /^scale-\d+\.json$/.test(file);
 for (const file of files.filter((one) => !isScale(one))) {
   await draw(file.replace(/\.json$/, ''), bars(points(read(file))));
 }
-const growth = files.filter(isScale).flatMap((file) => points(read(file)));
-if (growth.length > 0) await draw('scale', lines(growth));
+const crowds = files.filter(isScale);
+const growth = crowds.flatMap((file) => points(read(file)));
+// One crowd is a point, not a line.
+if (crowds.length > 1) await draw('scale', lines(growth));

@@ -101,7 +101,7 @@ function publish(options: BenchOptions, { machine, samples }: Outcome): Figure[]
     `\nMedians of ${options.rounds} rounds of ${options.seconds} s; ↓ less is better, ↑ more is better. Only the ratios count.`,
   );
   if (options.json !== undefined) {
-    const text = `${JSON.stringify({ machine, options, samples, figures }, null, 2)}\n`;
+    const text = `${JSON.stringify({ machine, options: { ...options, json: undefined }, samples, figures }, null, 2)}\n`;
     if (options.json === '-') process.stdout.write(text);
     else writeFileSync(options.json, text);
   }
