@@ -16,6 +16,7 @@
  * throws an Error with `code` (errno name, e.g. 'EADDRINUSE') and `syscall`.
  */
 import type { CertificateVerifier, Pkcs12Options } from './certificate-types.js';
+import type { CallRule, PrivilegeDrop } from './sandbox-types.js';
 
 // ---------------------------------------------------------------- io
 
@@ -89,25 +90,6 @@ export interface InterfaceConfig {
   ipv4: { local: string; peer: string } | null;
   /** IPv6: local/128 and a route to peer/prefix through the device, or null. */
   ipv6: { local: string; peer: string; prefix: number } | null;
-}
-
-export interface PrivilegeDrop {
-  uid?: number;
-  gid?: number;
-  /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, empty capability sets and supplementary groups. */
-  lockdown: boolean;
-  /** PR_SET_DUMPABLE 0 alone, for a process that keeps its user: no core file, no ptrace by others. */
-  nonDumpable?: boolean;
-  /** Signal number delivered when the parent dies (PR_SET_PDEATHSIG), 0 for none. */
-  parentDeathSignal?: number;
-}
-
-/** A group of system calls under one rule, as documented in docs/security.md. */
-export interface CallRule {
-  rule: string;
-  what: string;
-  why: string;
-  calls: string[];
 }
 
 export interface NativeIo {
