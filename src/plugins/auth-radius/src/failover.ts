@@ -8,13 +8,20 @@ export class Failover {
   readonly #links: readonly ServerLink[];
   readonly #deadTimeMs: number;
   readonly #log: LinkOptions['log'];
+  /** Somebody waits for the answer: with nobody to ask instead of the last server, it is given time to start again. */
+  readonly #patient: boolean;
   /** Monotonic time at which a server that did not answer gets its place back. */
   readonly #deadUntil = new Map<ServerLink, number>();
 
-  constructor(servers: readonly ServerAddress[], deadTimeMs: number, options: LinkOptions) {
+  constructor(
+    servers: readonly ServerAddress[],
+    deadTimeMs: number,
+    options: LinkOptions & { readonly patient: boolean },
+  ) {
     this.#links = servers.map((server) => new ServerLink(server, options));
     this.#deadTimeMs = deadTimeMs;
     this.#log = options.log;
+    this.#patient = options.patient;
   }
 
   /** Rejects when no server answered. */
@@ -23,8 +30,7 @@ export class Failover {
     const links = this.#inOrder();
     for (const link of links) {
       try {
-        // Nobody to ask instead of the last one.
-        const reply = await link.exchange(make, signal, link === links.at(-1));
+        const reply = await link.exchange(make, signal, this.#patient && link === links.at(-1));
         this.#deadUntil.delete(link);
         return reply;
       } catch (error) {

@@ -48,7 +48,11 @@ async function createAccounting(options: BackendOptions, host: AccountingHost): 
   const { bindAddress, nasIdentifier, acctServers, authServers } = config;
   const asking = { port, bindAddress, nasIdentifier, servers: [...authServers, ...acctServers], host, now };
   const stopListening = port === 0 ? null : await listenForRequests(asking);
-  const servers = new Failover(config.acctServers, config.deadTimeMs, { ...config, log: host.log });
+  const servers = new Failover(config.acctServers, config.deadTimeMs, {
+    ...config,
+    log: host.log,
+    patient: false,
+  });
   const sender = new Sender(new Spool(join(host.stateDir, 'radius-spool'), MAX_SPOOLED), servers, host);
   return {
     start: (session) => sender.add(startRecord(config, session, now())),

@@ -58,7 +58,7 @@ export class ServerLink {
 
   /**
    * Sends and waits for a genuine reply. Rejects when none came, or when `signal` is aborted; at once when nobody
-   * listens there, unless `patient`: then the server may just be starting again, and the next copy reaches it.
+   * listens there, unless `patient`: the server may just be starting again, and the next copy reaches it.
    */
   async exchange(make: PacketMaker, signal: AbortSignal | null, patient: boolean): Promise<Packet> {
     const line = await this.#freeLine();
