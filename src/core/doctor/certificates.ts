@@ -1,6 +1,7 @@
 /** The server's certificates: chain, names, time. */
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { embeddedPaths, usesEmbeddedCertificate } from '../config/embedded.js';
 import type { VhostConfig } from '../config/schema.js';
 import { type Check, type Finding, failure, ok, warning } from './finding.js';
@@ -76,11 +77,19 @@ function chainOf(path: string, chain: readonly X509Certificate[]): Finding[] {
   }
   const [leaf, second] = chain;
   if (!leaf || second) return [];
-  if (!leaf.checkIssued(leaf))
+  if (!leaf.checkIssued(leaf) && !isOfOwnRoot(path, leaf))
     return [
       warning('certificate', `${path} has no certificate of the authority between it and the root.`, mend),
     ];
   return [];
+}
+
+/** `vpn cert` and the embedded default keep their root, whose clients know it or a pin, beside what it issues. */
+function isOfOwnRoot(path: string, leaf: X509Certificate): boolean {
+  const file = join(dirname(path), 'ca.crt');
+  if (!existsSync(file)) return false;
+  const root = new X509Certificate(readFileSync(file));
+  return root.checkIssued(root) && leaf.checkIssued(root) && leaf.verify(root.publicKey);
 }
 
 /** Clients compare the name that they connect to with the alternative names. */
