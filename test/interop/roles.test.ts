@@ -67,7 +67,10 @@ test.for([1, 3])('worker-clients %i: three clients carry traffic', async (client
   const clients = [];
   for (const on of [0, 1, 2])
     clients.push(await connect(lab, server, { on, args: on === 2 ? ['--no-dtls'] : [] }));
-  expect(new Set(await workersOf(server)).size).toBe(clientsPerWorker === 1 ? 3 : 1);
+  // A spare worker that is up already may get one of those that could share.
+  const processes = new Set(await workersOf(server)).size;
+  if (clientsPerWorker === 1) expect(processes).toBe(3);
+  else expect(processes).toBeLessThan(3);
   const far = await transferServer(lab);
   for (const { host } of clients) {
     expect(await ping(host, inside.host4)).toEqual(whole);

@@ -16,7 +16,7 @@ const FILE_CAPABILITIES = [0, 1, 2, 3];
 
 export type Needs = ReadonlySet<BackendNeed>;
 
-/** What the back ends of these virtual hosts need; one that does not say needs everything. */
+/** What these virtual hosts need: their back ends (one that does not say needs everything), and kkdcp the network. */
 export function needsOf(vhosts: Iterable<VhostConfig>, { auth, acct }: AuthPlugins): Needs {
   const needs = new Set<BackendNeed>();
   const add = (methods: readonly string[], plugins: AuthPlugins['auth'] | AuthPlugins['acct']) => {
@@ -29,6 +29,7 @@ export function needsOf(vhosts: Iterable<VhostConfig>, { auth, acct }: AuthPlugi
   for (const vhost of vhosts) {
     add([...vhost.auth, ...vhost['enable-auth']], auth);
     if (vhost.acct !== '') add([vhost.acct], acct);
+    if (vhost.kkdcp.length > 0) needs.add('network');
   }
   return needs;
 }
@@ -62,7 +63,7 @@ export function refuseNewNeeds(fresh: readonly VhostConfig[], plugins: AuthPlugi
   for (const vhost of fresh) {
     const missing = [...needsOf([vhost], plugins)].filter((need) => !had.has(need));
     if (missing.length > 0) {
-      const detail = `[vhost ${vhost.name}] its back end needs ${missing.join(' and ')}, which secmod gave up at its start; restart the server`;
+      const detail = `[vhost ${vhost.name}] it needs ${missing.join(' and ')}, which secmod gave up at its start; restart the server`;
       throw new VpnError('OCS_CONFIG', { detail });
     }
   }
