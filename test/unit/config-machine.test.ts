@@ -71,10 +71,9 @@ describe('files', () => {
     const lines = [
       `acct = "radius[config=${at('radius.conf')}]"`,
       '[vhost:b.example]',
-      `auth = "plain[${at('b')}]"`,
+      `auth = "plain[passwd=${at('passwd')},otp=${at('b')}]"`,
     ];
     expect(problems(lines).sort()).toEqual([
-      `1: auth: file "${at('passwd')}": there is no such file`,
       `5: acct: file "${at('radius.conf')}": there is no such file`,
       `7: [vhost b.example] auth: file "${at('b')}": there is no such file`,
     ]);

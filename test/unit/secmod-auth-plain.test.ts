@@ -123,6 +123,9 @@ test('a login that was given up costs no hash', async () => {
   await expect(attempt(await create(), 'alice', 'secret', AbortSignal.abort())).rejects.toThrow();
 });
 
-test('without its file the back end does not start', async () => {
-  await expect(create()).rejects.toThrow(/ENOENT/);
+test('the file may come with its first user; until then nobody gets in', async () => {
+  const backend = await create();
+  await expect(attempt(backend, 'alice', 'secret')).rejects.toThrow(/ENOENT/);
+  writeFileSync(file, `alice::${await crypt(Buffer.from('secret'), '$6$saltstring')}\n`);
+  expect(await attempt(backend, 'alice', 'secret')).toMatchObject({ result: 'ok' });
 });

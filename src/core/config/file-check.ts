@@ -14,9 +14,12 @@ const RIGHTS: Readonly<Record<Kind, number>> = {
   directory: access.R_OK | access.X_OK,
   program: access.X_OK,
 };
-/** Sub-options of authentication methods that name a file; '' is ocserv's older form without a name. */
+/**
+ * Sub-options of authentication methods that name a file; '' is ocserv's older form without a name. The password file
+ * of plain is not among them: it comes with its first user.
+ */
 const METHOD_FILES: Readonly<Record<string, readonly string[]>> = {
-  plain: ['', 'passwd', 'otp'],
+  plain: ['otp'],
   radius: ['', 'config'],
   gssapi: ['keytab'],
   oidc: ['', 'config'],
@@ -28,8 +31,8 @@ const METHODS: readonly OptionName[] = ['auth', 'enable-auth', 'acct'];
  * directory need not be there yet, it is made when it is wanted.
  */
 export function fileCheck(dataDir: string, consumers: readonly Consumer[]): VhostCheck {
-  const { serverCert, serverKey, ocpasswd } = embeddedPaths(dataDir);
-  const made = [serverCert, serverKey, ocpasswd];
+  const { serverCert, serverKey } = embeddedPaths(dataDir);
+  const made = [serverCert, serverKey];
   const names = (Object.entries(options) as [OptionName, OptionSpec][])
     .filter(([, spec]) => spec.for.some((role) => consumers.includes(role)))
     .map(([name]) => name);

@@ -52,7 +52,11 @@ async function createPlainBackend(options: BackendOptions, host: BackendHost): P
   const passwords = new PasswordFile(String(options.passwd));
   const tokens = options.otp === undefined ? null : new OathFile(String(options.otp));
   loadAddon();
-  await passwords.users();
+  await passwords.users().catch((error: NodeJS.ErrnoException) => {
+    // As with ocserv: the first user makes it.
+    if (error.code !== 'ENOENT') throw error;
+    host.log.warn({ file: passwords.path }, 'there is no password file yet: nobody can log in');
+  });
   const unsupported = (await tokens?.unsupportedLines()) ?? [];
   if (unsupported.length > 0) {
     host.log.warn(
