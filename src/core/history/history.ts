@@ -144,8 +144,10 @@ export class History {
     const end = this.#db.prepare(
       'UPDATE tunnels SET disconnected = seen, reason = ? WHERE connected = ? AND client = ?',
     );
-    for (const row of rows as unknown as HistoryKey[])
-      if (!known.has(keyText(row))) end.run(UNREPORTED, row.connected, row.client);
+    for (const row of rows) {
+      const key = { client: Number(row.client), connected: Number(row.connected) };
+      if (!known.has(keyText(key))) end.run(UNREPORTED, key.connected, key.client);
+    }
   }
 
   #guard(work: () => void): void {

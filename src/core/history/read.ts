@@ -1,6 +1,6 @@
 /** `vpn history`: questions to the file that main writes. */
 import { existsSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import Table from 'cli-table3';
 import { formatAge, formatBytes, formatTime } from '../control/text.js';
 import { VpnError } from '../errors.js';
@@ -18,6 +18,24 @@ export interface HistoryFilter {
 
 const COLUMNS = `session, client, user, "group", vhost, remoteIp, ipv4, ipv6, userAgent, connected, disconnected, reason,
   bytesIn, bytesOut, packetsIn, packetsOut`;
+
+type Stored = Readonly<Record<string, SQLOutputValue>>;
+
+function toRow(row: Stored): HistoryRow {
+  const text = (name: string): string => String(row[name]);
+  const number = (name: string): number => Number(row[name]);
+  const textOrNull = (name: string): string | null => (row[name] === null ? null : text(name));
+  return {
+    ...{ session: text('session'), client: number('client'), user: text('user'), group: text('group') },
+    ...{ vhost: text('vhost'), remoteIp: text('remoteIp') },
+    ...{ ipv4: textOrNull('ipv4'), ipv6: textOrNull('ipv6'), userAgent: text('userAgent') },
+    connected: number('connected'),
+    disconnected: row.disconnected === null ? null : number('disconnected'),
+    reason: textOrNull('reason'),
+    ...{ bytesIn: number('bytesIn'), bytesOut: number('bytesOut') },
+    ...{ packetsIn: number('packetsIn'), packetsOut: number('packetsOut') },
+  };
+}
 
 /** Matching tunnels, the latest first. @throws VpnError OCS_HISTORY */
 export function readHistory(path: string, { user, since, until, limit }: HistoryFilter): HistoryRow[] {
@@ -39,7 +57,7 @@ export function readHistory(path: string, { user, since, until, limit }: History
       const condition = where.length > 0 ? `WHERE ${where.join(' AND ')}` : '';
       const order = 'ORDER BY connected DESC, client DESC LIMIT :limit';
       const rows = db.prepare(`SELECT ${COLUMNS} FROM tunnels ${condition} ${order}`).all(values);
-      return rows.map((row) => ({ ...row })) as unknown as HistoryRow[];
+      return rows.map(toRow);
     } finally {
       db.close();
     }
