@@ -40,6 +40,8 @@ export interface WorkerPoolOptions extends LinkDeps {
   readonly workerUid: number;
   /** WORKER_CONFIG for a worker that has just said HELLO. */
   readonly workerConfig: () => { json: string; secmodPath: string };
+  /** Whether one more connection may have a worker now; asked again when one has been released. */
+  readonly mayBegin: () => boolean;
   /** Makes the client and tells the worker. */
   readonly begin: (link: WorkerLink, connection: Connection) => void;
   readonly admitAdopted: WorkerLinkOptions['onAdopt'];
@@ -168,6 +170,7 @@ export class WorkerPool {
         else closeFd(connection.fd);
       }
       onDropped();
+      this.#settle();
       this.#lookAgain();
     }, LOOK_MS).unref();
   }
@@ -229,7 +232,7 @@ export class WorkerPool {
   #settle(): void {
     while (this.#waiting.length > 0) {
       const link = this.#leastLoaded();
-      if (link === null) break;
+      if (link === null || !this.#options.mayBegin()) break;
       // The newest: those at the other end of a long queue have mostly given up.
       const connection = this.#waiting.pop();
       if (connection) this.#options.begin(link, connection);
