@@ -164,15 +164,19 @@ export class WorkerPool {
     if (this.#waiting.length === 0 || this.#look !== null) return;
     this.#look = setTimeout(() => {
       this.#look = null;
-      const { hungUp, closeFd, onDropped } = this.#options;
       for (const connection of this.#waiting.splice(0)) {
-        if (connection.fd === null || !hungUp(connection.fd)) this.#waiting.push(connection);
-        else closeFd(connection.fd);
+        if (!this.#dropIfGone(connection)) this.#waiting.push(connection);
       }
-      onDropped();
       this.#settle();
       this.#lookAgain();
     }, LOOK_MS).unref();
+  }
+
+  #dropIfGone({ fd }: Connection): boolean {
+    if (fd === null || !this.#options.hungUp(fd)) return false;
+    this.#options.closeFd(fd);
+    this.#options.onDropped();
+    return true;
   }
 
   /** Ends all workers that main started: SIGTERM, after a while SIGKILL. */
@@ -232,10 +236,15 @@ export class WorkerPool {
   #settle(): void {
     while (this.#waiting.length > 0) {
       const link = this.#leastLoaded();
-      if (link === null || !this.#options.mayBegin()) break;
+      if (link === null) break;
       // The newest: those at the other end of a long queue have mostly given up.
       const connection = this.#waiting.pop();
-      if (connection) this.#options.begin(link, connection);
+      if (connection === undefined || this.#dropIfGone(connection)) continue;
+      if (!this.#options.mayBegin()) {
+        this.#waiting.push(connection);
+        break;
+      }
+      this.#options.begin(link, connection);
     }
     this.#refill();
     this.#trim();
