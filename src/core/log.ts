@@ -4,8 +4,9 @@
  * on to its children).
  */
 import { fstatSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
+import type pinoPretty from 'pino-pretty';
 
 export type { Logger };
 
@@ -60,7 +61,13 @@ export function createLogger(role: string, logLevel: number): Logger {
   const format = logFormat();
   if (format === 'journal') return pino(options, journalStream());
   if (format === 'json') return pino(options, pino.destination({ dest: 2, sync: true }));
-  const stream = pretty({
+  return pino(options, humanStream());
+}
+
+/** Lines for a terminal. What makes them is loaded only for them: every worker would pay for it. */
+function humanStream(): DestinationStream {
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof pinoPretty;
+  return pretty({
     destination: 2,
     sync: true,
     colorize: process.stderr.isTTY === true,
@@ -68,5 +75,4 @@ export function createLogger(role: string, logLevel: number): Logger {
     messageFormat: '{role}: {msg}',
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
   });
-  return pino(options, stream);
 }
