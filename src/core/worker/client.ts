@@ -260,9 +260,13 @@ export class Client implements HttpHandler {
           reply(effect.reply);
           return null;
         case 'auth-init':
-          return this.#authReply(await this.#secmod.authInit(this.#vhost.name, effect, this.#identity));
+          return this.#authReply(
+            await this.#secmod.authInit(this.#vhost.name, effect, this.#identity, this.#timeLeftMs()),
+          );
         case 'auth-cont':
-          return this.#authReply(await this.#secmod.authCont(effect.sid, effect.password));
+          return this.#authReply(
+            await this.#secmod.authCont(effect.sid, effect.password, this.#timeLeftMs()),
+          );
         case 'open-session':
           return await this.#openSession(effect.cookie);
         case 'open-tunnel':
@@ -279,6 +283,11 @@ export class Client implements HttpHandler {
     }
   }
 
+  /** Until auth-timeout. */
+  #timeLeftMs(): number {
+    return Math.max(1, this.#session().remainingMs(this.#deps.now()));
+  }
+
   #authReply(reply: Body<'SEC_AUTH_REPLY'>): Effect {
     this.log.identify(reply.sid);
     return this.#session().authReply(reply);
@@ -287,12 +296,12 @@ export class Client implements HttpHandler {
   /** AUTH_COOKIE_REQ: main opens the session or refuses. */
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
-    const { io, now } = this.#deps;
+    const { io } = this.#deps;
     this.log.identify(cookie);
     const request = this.#connectRequest();
     const { hostname, ipv4 } = request;
     const ipv6 = wantsIpv6({ request, identity: this.#identity });
-    const timeoutMs = Math.max(1, auth.remainingMs(now()));
+    const timeoutMs = this.#timeLeftMs();
     const body = { client: this.handle, cookie: Uint8Array.from(cookie), hostname, ipv4, ipv6 };
     const answer = await this.#main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
     const [tunFd] = answer.fds;
