@@ -217,17 +217,31 @@ export class Client implements HttpHandler {
   }
 
   onConnect(request: HttpRequest, head: Buffer, reply: (reply: HttpReply) => void): void {
-    const auth = this.#session();
     const refuse = (refusal: HttpReply): void => reply(this.#pages.connectRefusal(refusal));
-    if (route('CONNECT', request.url, auth.authenticating).kind !== 'tunnel') {
-      const answer = noSuchPage(request);
-      this.#failure = answer.failure;
-      refuse(answer.reply);
-      return;
+    void this.#answerConnect(request, head, refuse);
+  }
+
+  async #answerConnect(
+    request: HttpRequest,
+    head: Buffer,
+    refuse: (reply: HttpReply) => void,
+  ): Promise<void> {
+    const auth = this.#session();
+    try {
+      const mayLook = await this.#pages.mayLook(request);
+      if (this.#gone) return;
+      if (!mayLook || route('CONNECT', request.url, auth.authenticating).kind !== 'tunnel') {
+        const answer = noSuchPage(request);
+        this.#failure = answer.failure;
+        refuse(answer.reply);
+        return;
+      }
+      this.#identity = clientIdentity(request.headers);
+      this.#connect = { request: parseConnectRequest(request.headers), head };
+      await this.#run(auth.connect(parseCookies(header(request.headers, 'Cookie'))), refuse);
+    } catch (error) {
+      await this.#run(auth.failure(messageOf(error)), refuse);
     }
-    this.#identity = clientIdentity(request.headers);
-    this.#connect = { request: parseConnectRequest(request.headers), head };
-    void this.#run(auth.connect(parseCookies(header(request.headers, 'Cookie'))), refuse);
   }
 
   onHttpFailure(reason: string): void {
