@@ -87,6 +87,8 @@ async function serve(options: ServeOptions): Promise<number> {
   const config = readFor(options.secmod ? ['main', 'secmod', 'worker'] : ['main']);
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   const log = createLogger('main', config.default['log-level']);
+  // Keys of tickets and HMACs are made from here on.
+  native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
   prepareRunDir(resolve(options.runDir));
   forbidRings(log);
   const paths = runPaths(options.runDir, config.default);
