@@ -68,5 +68,6 @@ async function dispatch() {
   const { execute, settings } = await import('@oclif/core');
   // Commands are always those of dist; oclif would look for TypeScript and say that it is not there.
   settings.enableAutoTranspile = false;
-  return execute({ dir: import.meta.url });
+  // Plugins of ours are not oclif's: nothing is looked for in the home directory, which a service may not read.
+  return execute({ loadOptions: { root, userPlugins: false } });
 }
