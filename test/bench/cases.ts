@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Host } from '../support/lab.ts';
 import { type Direction, type IperfRequest, iperf, pingTimes } from './iperf.ts';
 import type { Measurement } from './metrics.ts';
-import { deviceBytes, udpCounters } from './network.ts';
+import { deviceBytes, SECOND_INNER, udpCounters } from './network.ts';
 import { quantile } from './statistics.ts';
 import { type Meter, settled } from './usage.ts';
 
@@ -47,6 +47,8 @@ interface CaseBase {
 }
 export interface TunnelCase extends CaseBase {
   readonly tunnel: TunnelKind;
+  /** A second session of the same server is open meanwhile: the batched client over DTLS, to SECOND_INNER. */
+  readonly second?: true;
   readonly freshServer?: false;
   readonly measure: (bench: Bench) => Promise<Measurement>;
 }
@@ -106,12 +108,14 @@ async function pings({ client, seconds }: Bench): Promise<Measurement> {
   return { pingP50: quantile(times, 0.5), pingP99: quantile(times, 0.99) };
 }
 
-async function pingsUnderLoad(bench: Bench): Promise<Measurement> {
-  const [measured] = await Promise.all([
+/** Beside TCP down through the same tunnel, or `to` another address through another one. */
+async function pingsUnderLoad(bench: Bench, to?: string): Promise<Measurement> {
+  const { client, seconds, congestion } = bench;
+  const [measured, { bytes, seconds: took }] = await Promise.all([
     pings(bench),
-    iperf(bench.client, { direction: 'down', seconds: bench.seconds, congestion: bench.congestion }),
+    iperf(client, { direction: 'down', seconds, congestion, ...(to === undefined ? {} : { to }) }),
   ]);
-  return measured;
+  return { ...measured, mbit: (bytes * 8) / took / 1e6 };
 }
 
 async function logins({ meter, clients, open }: Crowd): Promise<Measurement> {
@@ -209,7 +213,15 @@ export const cases: readonly Case[] = [
     about: 'round trips over DTLS beside TCP down',
     byDefault: true,
     tunnel: 'stock-dtls',
-    measure: pingsUnderLoad,
+    measure: (bench) => pingsUnderLoad(bench),
+  },
+  {
+    name: 'starve',
+    about: 'round trips over DTLS beside TCP down of another session (the batched client)',
+    byDefault: true,
+    tunnel: 'stock-dtls',
+    second: true,
+    measure: (bench) => pingsUnderLoad(bench, SECOND_INNER),
   },
   ...bulkCases('stock-tls', true),
   ...bulkCases('batched-dtls', true),

@@ -4,6 +4,8 @@ import { type Host, inside } from '../support/lab.ts';
 export type Direction = 'up' | 'down';
 
 export interface IperfRequest {
+  /** Address of the host behind the server (its first one). */
+  readonly to?: string;
   readonly direction: Direction;
   readonly seconds: number;
   /** Megabits per second; undefined: as fast as it goes. */
@@ -32,8 +34,8 @@ interface Sum {
 
 /** @throws Error with iperf's word */
 export async function iperf(host: Host, request: IperfRequest): Promise<IperfResult> {
-  const { direction, seconds, megabits, datagram, congestion } = request;
-  const args = ['-c', inside.host4, '-J', '-t', `${seconds}`, '--connect-timeout', '5000'];
+  const { to = inside.host4, direction, seconds, megabits, datagram, congestion } = request;
+  const args = ['-c', to, '-J', '-t', `${seconds}`, '--connect-timeout', '5000'];
   if (direction === 'down') args.push('-R');
   if (megabits !== undefined) args.push('-b', `${megabits}M`);
   if (congestion !== undefined) args.push('-C', congestion);

@@ -7,6 +7,9 @@
 import { type Host, inside, Lab } from '../support/lab.ts';
 import { iperfServer } from '../support/traffic.ts';
 
+/** Another address of the inner host, for the traffic of a second tunnel. */
+export const SECOND_INNER = '10.10.0.3';
+
 export class BenchLab extends Lab {
   constructor(id: string) {
     super(id, 0);
@@ -19,6 +22,7 @@ export class BenchLab extends Lab {
   override async build(): Promise<void> {
     await super.build();
     await this.router.ip('route add default dev srv0');
+    await this.inner.ip(`addr add ${SECOND_INNER}/24 dev eth0`);
     await iperfServer(this);
   }
 
@@ -28,9 +32,9 @@ export class BenchLab extends Lab {
   }
 }
 
-/** Route from the client's machine into the network behind the server. */
-export async function routeInside(client: Host, device: string): Promise<void> {
-  await client.ip(`route replace ${inside.net4} dev ${device}`);
+/** Route from the client's machine into the network behind the server, or to a part of it. */
+export async function routeInside(client: Host, device: string, net = inside.net4): Promise<void> {
+  await client.ip(`route replace ${net} dev ${device}`);
 }
 
 /** Datagrams that a host's sockets took and lost for want of buffer (RFC 4113 counters; UdpRcvbufErrors is Linux's). */

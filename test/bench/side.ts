@@ -4,7 +4,7 @@ import type { Case, Crowd, TunnelKind } from './cases.ts';
 import type { Measurement } from './metrics.ts';
 import { BenchLab } from './network.ts';
 import type { BenchOptions } from './options.ts';
-import { openCrowd, openTunnel, type Tunnel } from './tunnels.ts';
+import { openCrowd, openSecond, openTunnel, type Tunnel } from './tunnels.ts';
 import { type Meter, meter } from './usage.ts';
 
 /** Limits that would end a crowd from one address; the same for both servers. */
@@ -95,14 +95,19 @@ export class Side {
       const listed = async (): Promise<number> => (await this.#server.users()).length;
       return await one.measure({ meter: this.meter, clients, seconds, listed, open });
     }
-    return await one.measure({
-      client: this.lab.client(),
-      server: this.lab.server,
-      device: tunnel?.device ?? '',
-      meter: this.meter,
-      seconds,
-      congestion,
-    });
+    const second = one.second && (await openSecond(this.lab));
+    try {
+      return await one.measure({
+        client: this.lab.client(),
+        server: this.lab.server,
+        device: tunnel?.device ?? '',
+        meter: this.meter,
+        seconds,
+        congestion,
+      });
+    } finally {
+      await second?.close();
+    }
   }
 
   async close(): Promise<void> {

@@ -5,12 +5,13 @@ import { connect } from '../support/openconnect.ts';
 import { must } from '../support/process.ts';
 import { defaultUsers, type VpnServer } from '../support/server.ts';
 import type { CrowdRequest, TunnelKind } from './cases.ts';
-import { routeInside } from './network.ts';
+import { routeInside, SECOND_INNER } from './network.ts';
 
 const folder = join(import.meta.dirname, 'client');
 const binary = join(folder, 'build/bench-client');
 const [user = { name: '', password: '' }] = defaultUsers;
 const DEVICE = 'tun0';
+const SECOND_DEVICE = 'tun1';
 
 export interface Tunnel {
   readonly device: string;
@@ -39,15 +40,15 @@ export function batchedCommand(...args: readonly string[]): { command: string[];
   return { command: [binary, ...target, ...args], input: `${user.password}\n` };
 }
 
-async function openBatched(lab: Lab, dtls: boolean): Promise<Tunnel> {
-  const { command, input } = batchedCommand('--device', DEVICE, ...(dtls ? [] : ['--no-dtls']));
+async function openBatched(lab: Lab, dtls: boolean, device = DEVICE, net?: string): Promise<Tunnel> {
+  const { command, input } = batchedCommand('--device', device, ...(dtls ? [] : ['--no-dtls']));
   const client = lab.client().start('bench-client', command, { input });
   const [, address, mtu, transport] = await client.waitFor(/^connected (\S+) mtu (\d+) over (\S+)$/m);
   if (transport !== (dtls ? 'DTLS' : 'TLS')) throw new Error(`the batched client uses ${transport}`);
-  await lab.client().ip(`addr add ${address}/32 dev ${DEVICE}`, `link set ${DEVICE} up mtu ${mtu}`);
-  await routeInside(lab.client(), DEVICE);
+  await lab.client().ip(`addr add ${address}/32 dev ${device}`, `link set ${device} up mtu ${mtu}`);
+  await routeInside(lab.client(), device, net);
   return {
-    device: DEVICE,
+    device,
     close: async () => {
       await client.stop('SIGINT');
     },
@@ -58,6 +59,11 @@ async function openBatched(lab: Lab, dtls: boolean): Promise<Tunnel> {
 export function openTunnel(lab: Lab, server: VpnServer, kind: TunnelKind): Promise<Tunnel> {
   const dtls = kind.endsWith('-dtls');
   return kind.startsWith('stock-') ? openStock(lab, server, dtls) : openBatched(lab, dtls);
+}
+
+/** Opens a second tunnel with DTLS beside another one; it leads to SECOND_INNER only. */
+export function openSecond(lab: Lab): Promise<Tunnel> {
+  return openBatched(lab, true, SECOND_DEVICE, `${SECOND_INNER}/32`);
 }
 
 /** Opens sessions from one process; calls `held` while they are open. Returns the seconds that opening took. */
