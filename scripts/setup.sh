@@ -98,3 +98,6 @@ for folder in src/plugins/*; do
   in_place "$name" "$hash" "$folder/dist/.tsbuildinfo" ||
     step "$name" "$hash" 'Run "npm run types" for the errors alone.' "compiling $folder …" build_javascript "$folder"
 done
+manifest_hash=$({ echo "$sources_hash" && content_hash package.json scripts/command-manifest.ts; } | sha256sum | cut -d' ' -f1)
+in_place manifest "$manifest_hash" oclif.manifest.json ||
+  step manifest "$manifest_hash" 'Does "bin/run.js --help" work?' 'listing the commands …' node scripts/command-manifest.ts

@@ -1,9 +1,9 @@
 /** The cases: what traffic runs through which tunnel, and what is measured. */
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Host } from '../support/lab.ts';
 import { type Direction, type IperfRequest, iperf, pingTimes } from './iperf.ts';
 import type { Measurement } from './metrics.ts';
 import { deviceBytes, SECOND_INNER, udpCounters } from './network.ts';
+import { scale } from './scale.ts';
 import { quantile } from './statistics.ts';
 import { type Meter, settled } from './usage.ts';
 
@@ -27,6 +27,23 @@ export interface CrowdRequest {
   readonly dtls: boolean;
   /** Number of the client host, 0 if not given. */
   readonly on?: number;
+  /** Seconds between two liveness requests of a client over each channel; none if not given. */
+  readonly dpd?: number;
+  /** Clients that can be made to send echo requests to the host behind the server. */
+  readonly active?: number;
+}
+
+/** Packets that clients sent since they were connected, and the answers that came. */
+export interface Answered {
+  readonly sent: number;
+  readonly answered: number;
+}
+
+/** Clients that are connected. */
+export interface OpenCrowd {
+  startTraffic(): void;
+  /** No more requests are sent; resolves when no answer is missing, or none has come for long. */
+  stopTraffic(): Promise<{ echo: Answered; dpd: Answered; ended: number }>;
 }
 
 /** A server without a tunnel, for cases that open their own. */
@@ -34,10 +51,11 @@ export interface Crowd {
   readonly meter: Meter;
   readonly clients: number;
   readonly seconds: number;
-  /** Sessions that the control command of the server tells. */
+  /** Sessions that the control command of the server lists, and that its status tells. */
   listed(): Promise<number>;
+  status(): Promise<number>;
   /** Opens that many sessions and calls `held` while they are open; returns the seconds that opening took. */
-  open(request: CrowdRequest, held: () => Promise<void>): Promise<number>;
+  open(request: CrowdRequest, held: (crowd: OpenCrowd) => Promise<void>): Promise<number>;
 }
 
 interface CaseBase {
@@ -143,33 +161,6 @@ async function memory({ meter, clients, open }: Crowd): Promise<Measurement> {
   return { kbPerClient: (after - before) / clients / 1024 };
 }
 
-/** Beside a crowd that is open: what it costs at rest, and how long the administrator waits. */
-async function scale({ meter, clients, seconds, listed, open }: Crowd): Promise<Measurement> {
-  const memoryBefore = meter.memoryBytes();
-  const cpuBefore = meter.cpuSeconds();
-  let measured: Measurement = {};
-  const took = await open({ clients, dtls: true }, async () => {
-    const cpu = meter.cpuSeconds() - cpuBefore;
-    const memoryAfter = await settled(() => meter.memoryBytes());
-    const asked = performance.now();
-    const found = await listed();
-    const controlMs = performance.now() - asked;
-    if (found !== clients) throw new Error(`${clients} clients are connected, the server lists ${found}`);
-    const idleFrom = meter.cpuSeconds();
-    await pause(seconds * 1000);
-    const idle = (meter.cpuSeconds() - idleFrom) / seconds;
-    measured = {
-      cpuPerLogin: (1000 * cpu) / clients,
-      idleCpu: (100 * idle) / (clients / 1000),
-      controlMs,
-      ...(memoryBefore === undefined || memoryAfter === undefined
-        ? {}
-        : { kbPerClient: (memoryAfter - memoryBefore) / clients / 1024 }),
-    };
-  });
-  return { ...measured, loginsPerSecond: clients / took };
-}
-
 function bulkCases(tunnel: TunnelKind, byDefault: boolean): TunnelCase[] {
   const [client = '', transport = ''] = tunnel.split('-');
   const prefix = client === 'stock' ? transport : tunnel;
@@ -244,7 +235,8 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'scale',
-    about: '--clients sessions with DTLS at rest for --seconds: CPU, memory, the control command',
+    about:
+      '--clients sessions with DTLS at rest for --seconds, then a tenth active: CPU, memory, commands, answers',
     byDefault: false,
     tunnel: undefined,
     freshServer: true,

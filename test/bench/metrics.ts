@@ -19,6 +19,13 @@ export const metrics = {
   loginsPerSecond: { label: 'logins per second', digits: 1, better: 'more' },
   cpuPerLogin: { label: 'server CPU per login, ms', digits: 2, better: 'less' },
   idleCpu: { label: 'CPU at rest, % of a core per 1,000', digits: 2, better: 'less' },
+  statusMs: { label: 'status command, ms', digits: 0, better: 'less' },
+  activeCpu: { label: 'CPU with a tenth active, % of a core per 1,000', digits: 2, better: 'less' },
+  activeControlMs: { label: 'command that lists all meanwhile, ms', digits: 0, better: 'less' },
+  activeStatusMs: { label: 'status command meanwhile, ms', digits: 0, better: 'less' },
+  echoRate: { label: 'echo requests per second of the tenth', digits: 0, better: 'more' },
+  echoShare: { label: 'echo requests answered, %', digits: 2, better: 'more' },
+  dpdShare: { label: 'DPD requests answered, %', digits: 2, better: 'more' },
   controlMs: { label: 'control command that lists all, ms', digits: 0, better: 'less' },
   kbPerClient: { label: 'memory per client, KB', digits: 0, better: 'less' },
 } as const satisfies Record<string, Metric>;

@@ -1,4 +1,5 @@
 /** One server of the comparison: started in a lab of its own, put through the cases. */
+import { statusOf } from '../support/ocvpn.ts';
 import { type ServerKind, startServer, type VpnServer } from '../support/server.ts';
 import type { Case, Crowd, TunnelKind } from './cases.ts';
 import type { Measurement } from './metrics.ts';
@@ -93,7 +94,10 @@ export class Side {
     if (one.tunnel === undefined) {
       const open: Crowd['open'] = (request, held) => openCrowd(this.lab, request, held);
       const listed = async (): Promise<number> => (await this.#server.users()).length;
-      return await one.measure({ meter: this.meter, clients, seconds, listed, open });
+      // The other server's status does not differ in cost: its list stands for it.
+      const status = async (): Promise<number> =>
+        this.#request.kind === 'ocvpn' ? (await statusOf(this.lab)).activeSessions : await listed();
+      return await one.measure({ meter: this.meter, clients, seconds, listed, status, open });
     }
     const second = one.second && (await openSecond(this.lab));
     try {

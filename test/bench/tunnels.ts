@@ -1,10 +1,10 @@
 /** Clients that open tunnels for the cases. */
 import { join } from 'node:path';
-import { type Lab, outside } from '../support/lab.ts';
+import { inside, type Lab, outside } from '../support/lab.ts';
 import { connect } from '../support/openconnect.ts';
 import { must } from '../support/process.ts';
 import { defaultUsers, type VpnServer } from '../support/server.ts';
-import type { CrowdRequest, TunnelKind } from './cases.ts';
+import type { CrowdRequest, OpenCrowd, TunnelKind } from './cases.ts';
 import { routeInside, SECOND_INNER } from './network.ts';
 
 const folder = join(import.meta.dirname, 'client');
@@ -69,14 +69,28 @@ export function openSecond(lab: Lab): Promise<Tunnel> {
 /** Opens sessions from one process; calls `held` while they are open. Returns the seconds that opening took. */
 export async function openCrowd(
   lab: Lab,
-  { clients, dtls, on = 0 }: CrowdRequest,
-  held: () => Promise<void>,
+  { clients, dtls, on = 0, dpd = 0, active = 0 }: CrowdRequest,
+  held: (crowd: OpenCrowd) => Promise<void>,
 ): Promise<number> {
-  const { command, input } = batchedCommand('--clients', `${clients}`, ...(dtls ? [] : ['--no-dtls']));
+  const { command, input } = batchedCommand(
+    ...['--clients', `${clients}`],
+    ...(dtls ? [] : ['--no-dtls']),
+    ...(dpd > 0 ? ['--dpd', `${dpd}`] : []),
+    ...(active > 0 ? ['--active', `${active}`, '--target', inside.host4] : []),
+  );
   const crowd = lab.client(on).start('bench-client', command, { input });
   const timeoutMs = 30_000 + clients * 500;
   const [, seconds] = await crowd.waitFor(/^opened \d+ in ([\d.]+) s$/m, { timeoutMs });
-  await held();
+  await held({
+    startTraffic: () => crowd.signal('SIGUSR1'),
+    stopTraffic: async () => {
+      crowd.signal('SIGUSR2');
+      const told = await crowd.waitFor(/^echo (\d+) of (\d+) dpd (\d+) of (\d+) asked \d+ ended (\d+)$/m);
+      const [echoes = 0, echoesSent = 0, dpds = 0, dpdsSent = 0, ended = 0] = told.slice(1).map(Number);
+      const echo = { answered: echoes, sent: echoesSent };
+      return { echo, dpd: { answered: dpds, sent: dpdsSent }, ended };
+    },
+  });
   await crowd.stop('SIGINT', 10_000 + clients * 10);
   return Number(seconds);
 }

@@ -87,6 +87,28 @@ describe('one tunnel', () => {
       { client: 1, disconnected: now - 1000, reason: 'unspecified', bytesIn: 4 },
     ]);
   });
+
+  it('that rests is written no more, and was there as long as its main', () => {
+    const first = open();
+    for (const client of [1, 2, 3]) first.put(row(client));
+    const connected = now;
+    now += 600;
+    first.maintain([row(3, { connected, bytesOut: 9 })]);
+    now += 1000;
+    const second = open();
+    second.put(row(2, { connected }));
+    second.maintain([]);
+    second.maintain([]);
+    expect(find()).toMatchObject([
+      { client: 3, disconnected: now - 1000, bytesOut: 9 },
+      { client: 2, disconnected: null },
+      { client: 1, disconnected: now - 1000, reason: 'unspecified' },
+    ]);
+    // It was only late.
+    second.put(row(1, { connected }));
+    second.maintain([]);
+    expect(find()).toContainEqual(expect.objectContaining({ client: 1, disconnected: null }));
+  });
 });
 
 it('finds by user, time and number, the latest first', () => {

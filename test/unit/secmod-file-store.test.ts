@@ -17,7 +17,8 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FileStore } from '../../src/core/secmod/file-store.js';
-import { keyOf, NO_TRAFFIC, type Session } from '../../src/core/secmod/session.js';
+import { isExpired, keyOf, NO_TRAFFIC, type Session } from '../../src/core/secmod/session.js';
+import { MemoryStore } from '../../src/core/secmod/state-store.js';
 import { safeIdOf } from '../../src/core/util/safe-id.js';
 
 let directory: string;
@@ -206,4 +207,51 @@ test('property: after any changes, at once or one by one, a store opened anew is
     }),
     { numRuns: 60 },
   );
+});
+
+describe('expiry', () => {
+  const step = fc.record({
+    key: fc.integer({ min: 0, max: 5 }),
+    // Most of them within a few seconds, some at the other end of time.
+    expires: fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 2 ** 31 })),
+    inUse: fc.integer({ min: 0, max: 1 }),
+    remove: fc.boolean(),
+    now: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 2 ** 31 })),
+  });
+
+  test('finds at every time what a look at each session finds', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const store = new MemoryStore(100);
+        for (const { key: number, expires, inUse, remove, now } of steps) {
+          const made = session(Buffer.from([number]), { expires, inUse });
+          if (!(await store.insert(made))) await store.update(made.key, () => (remove ? null : made));
+          const all = await store.list();
+          const expected = all.filter((each) => isExpired(each, now)).map(({ key }) => key);
+          expect((await store.expired(now)).map(({ key }) => key).sort()).toEqual(expected.sort());
+          // As secmod does with half of them: the others are found again.
+          for (const key of expected.slice(0, expected.length / 2)) await store.update(key, () => null);
+        }
+      }),
+    );
+  });
+
+  test('looks at no session that has not expired', async () => {
+    const store = new MemoryStore(10_000);
+    let looks = 0;
+    for (let n = 0; n < 5000; n++) {
+      const made = session(randomBytes(32), { inUse: n % 2, expires: 1000 + n });
+      const watched = new Proxy(made, {
+        get: (target, name, receiver) => {
+          if (name === 'expires') looks += 1;
+          return Reflect.get(target, name, receiver) as unknown;
+        },
+      });
+      await store.insert(watched);
+    }
+    looks = 0;
+    for (let now = 900; now < 1000; now++) expect(await store.expired(now)).toEqual([]);
+    expect(looks).toBe(0);
+    expect(await store.expired(1004)).toHaveLength(3);
+  });
 });

@@ -16,6 +16,11 @@ namespace {
 constexpr unsigned int kFirstRetransmitUs = 400 * 1000;
 constexpr unsigned int kLastRetransmitUs = 60 * 1000 * 1000;
 
+// Answers to probes of a path's MTU must fit even when they are beyond what the tunnel was given.
+constexpr size_t kMinFragment = 2048;
+// From this OpenSSL on DTLS allocates released buffers again.
+constexpr unsigned long kBuffersComeBack = 0x30200000;
+
 unsigned int next_retransmit(SSL* /*ssl*/, unsigned int current_us) {
   if (current_us == 0) return kFirstRetransmitUs;
   return std::min(current_us * 2, kLastRetransmitUs);
@@ -99,7 +104,7 @@ long DtlsSlot::bio_ctrl(BIO* /*bio*/, int command, long /*number*/, void* /*poin
 }
 
 bool DtlsSlot::start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatch* batch, Counters* counters,
-                     uint32_t flight_mtu, bool allow_renegotiation, uint64_t now_ms) {
+                     uint32_t flight_mtu, uint32_t max_plaintext, bool allow_renegotiation, uint64_t now_ms) {
   reset(false);
   ssl_ = new_dtls_ssl(context, keys);
   BIO* bio = ssl_ == nullptr || bio_method() == nullptr ? nullptr : BIO_new(bio_method());
@@ -111,6 +116,9 @@ bool DtlsSlot::start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatc
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_mtu(ssl_.get(), flight_mtu);
+  // The write buffers, one for each epoch that is kept, have room for one record of this size instead of 16 KiB.
+  max_plaintext_ = std::clamp<size_t>(max_plaintext, kMinFragment, SSL3_RT_MAX_PLAIN_LENGTH);
+  SSL_set_max_send_fragment(ssl_.get(), static_cast<long>(max_plaintext_));
   SSL_set_options(ssl_.get(), allow_renegotiation ? SSL_OP_ALLOW_CLIENT_RENEGOTIATION : SSL_OP_NO_RENEGOTIATION);
   SSL_set_app_data(ssl_.get(), this);
   SSL_set_info_callback(ssl_.get(), on_info);
@@ -230,12 +238,17 @@ bool DtlsSlot::write_own(const uint8_t* data, size_t length) {
 
 bool DtlsSlot::write(const uint8_t* data, size_t length) {
   if (records_.active()) return write_own(data, length);
+  if (length > max_plaintext_) return true;  // lost: the library would end the association
   int written = SSL_write(ssl_.get(), data, static_cast<int>(length));
   if (written > 0) return true;
   int error = SSL_get_error(ssl_.get(), written);
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return true;  // the record is lost, not the channel
   note_failure(error);
   return false;
+}
+
+void DtlsSlot::release_buffers() {
+  if (can_send() && OpenSSL_version_num() >= kBuffersComeBack) SSL_free_buffers(ssl_.get());
 }
 
 int64_t DtlsSlot::retransmit_in_ms() const {

@@ -28,9 +28,10 @@ class DtlsSlot {
   // Seal and open data without the library's record layer where that is possible. Before start().
   void use_own_records(bool on) { own_records_ = on; }
   // Starts a server handshake on `socket`. `flight_mtu`: bytes of UDP payload that handshake datagrams may have.
+  // `max_plaintext`: of the largest record that write() will be given.
   // false when the SSL object cannot be made.
   bool start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatch* batch, Counters* counters,
-             uint32_t flight_mtu, bool allow_renegotiation, uint64_t now_ms);
+             uint32_t flight_mtu, uint32_t max_plaintext, bool allow_renegotiation, uint64_t now_ms);
   // Frees everything and closes the socket. `notify`: send close_notify first.
   void reset(bool notify);
 
@@ -60,6 +61,9 @@ class DtlsSlot {
   // Seals one record into the batch. false: ended.
   bool write(const uint8_t* data, size_t length);
   void flush() { batch_->flush(&socket_, counters_); }
+  // Gives the memory of the library's empty record buffers back, for an association that rests. The next record
+  // allocates them again.
+  void release_buffers();
 
   // Milliseconds (real time) until the library wants on_retransmit_timer(); -1: no timer runs.
   int64_t retransmit_in_ms() const;
@@ -99,6 +103,7 @@ class DtlsSlot {
   bool own_records_ = false;
   bool new_keys_ = false;  // a handshake was completed and its keys are not taken over yet
   DtlsRecords records_;
+  size_t max_plaintext_ = 0;
   char failure_[96] = {};
 };
 

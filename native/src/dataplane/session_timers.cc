@@ -62,8 +62,8 @@ void Session::check_rest() {
     ws_->timers.arm(rest_timer_, last_event_ms_ + kRestMs);
     return;
   }
-  // Not those of DTLS: OpenSSL 3.0 does not allocate them again.
   tls_->release_buffers();
+  for (UdpChannel& channel : udp_) channel.slot.release_buffers();
 }
 
 void Session::check_liveness() {

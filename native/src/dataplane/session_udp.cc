@@ -51,9 +51,10 @@ void Session::start_handshake(int fd, bool shares, const uint8_t* datagram, size
   UdpSocket socket = adopt_socket(fd);
   UdpChannel& channel = pending();
   udp_attached_ms_ = ws_->now_ms();
+  const auto max_plaintext = static_cast<uint32_t>(pkt::kDtlsTypeSize + std::max(data_mtu_, options_.max_data_mtu));
   if (context == nullptr ||
       !channel.slot.start(context, &dtls_keys_, std::move(socket), &ws_->udp_batch, counters_,
-                          std::min(kFlightMtu, data_mtu_), options_.rekey_sec > 0, ws_->now_ms()) ||
+                          std::min(kFlightMtu, data_mtu_), max_plaintext, options_.rekey_sec > 0, ws_->now_ms()) ||
       (!shares && !ws_->epoll.add(&channel.watch, fd, EPOLLIN))) {
     return handshake_failed(1 - active_index_, "cannot start DTLS: ciphers refused, or no memory");
   }

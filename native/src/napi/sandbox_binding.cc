@@ -1,5 +1,6 @@
 // The part of `NativeIo` (src/core/native/types.ts) by which a role gives rights up.
 #include <fcntl.h>
+#include <malloc.h>
 #include <napi.h>
 
 #include <string>
@@ -59,6 +60,11 @@ Napi::Value keep_capabilities(const Info& info) {
   }
   if (!reader.ok()) return env.Undefined();
   return done(env, io::keep_capabilities(kept));
+}
+
+Napi::Value trim_memory(const Info& info) {
+  malloc_trim(0);
+  return info.Env().Undefined();
 }
 
 Napi::Value deny_files_and_network(const Info& info) { return done(info.Env(), io::deny_files_and_network()); }
@@ -122,6 +128,7 @@ constexpr std::pair<const char*, Napi::Value (*)(const Info&)> kBindings[] = {
     {"dropPrivileges", drop_privileges},
     {"limitResources", limit_resources},
     {"limitMemory", limit_memory},
+    {"trimMemory", trim_memory},
     {"keepCapabilities", keep_capabilities},
     {"denyFilesAndNetwork", deny_files_and_network},
     {"landlockVersion", landlock_version},

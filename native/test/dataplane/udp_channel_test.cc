@@ -75,6 +75,31 @@ TEST(a_replayed_record_is_dropped_and_counted) {
   CHECK_EQ(tunnel.counters().dropsReplay.get(), 2u);
 }
 
+TEST(an_association_that_rested_works_again) {
+  Server server(200);
+  TunnelOptions options = plain_options();
+  options.keepalive_sec = 10;  // of the server's fast seconds: long after the session gave its buffers back
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  for (size_t size : {100, 1300}) {
+    CHECK_EQ(tunnel.dtls->receive().type, int{kKeepalive});
+    CHECK(dtls_works(tunnel, size));
+  }
+  CHECK(!server.event(EventType::dtls_down, 0).has_value());
+}
+
+TEST(a_probe_larger_than_any_record_of_ours_is_lost_and_nothing_else) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  tunnel.dtls->send(kDpdOut, Bytes(5000, 0));
+  tunnel.dtls->send(kDpdOut, Bytes(2000, 0));
+  Packet answer = tunnel.dtls->receive();
+  CHECK_EQ(answer.type, int{kDpdResp});
+  CHECK_EQ(answer.payload.size(), 2000u);
+  CHECK(dtls_works(tunnel, 300));
+}
+
 TEST(garbage_datagrams_are_dropped) {
   Server server;
   Tunnel tunnel(server);

@@ -46,9 +46,12 @@ const SCHEMA = `
     PRIMARY KEY (connected, client)
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS tunnelsOfUser ON tunnels (user, connected);
-  CREATE INDEX IF NOT EXISTS openTunnels ON tunnels (disconnected) WHERE disconnected IS NULL;
+  DROP INDEX IF EXISTS openTunnels;
+  CREATE INDEX IF NOT EXISTS endedTunnels ON tunnels (disconnected);
+  CREATE TABLE IF NOT EXISTS alive (only INTEGER PRIMARY KEY CHECK (only = 1), seen INTEGER NOT NULL);
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+const OPEN_TUNNELS = 'SELECT client, connected FROM tunnels WHERE disconnected IS NULL';
 const DAY_SEC = 86_400;
 /** Rows that are kept while the file cannot be written; the oldest gives way. */
 const MAX_PENDING = 10_000;
@@ -68,6 +71,10 @@ export class History {
   readonly #options: HistoryOptions;
   readonly #db: DatabaseSync;
   readonly #put: StatementSync;
+  /** Tunnels that the main before left open, as far as this one has not heard of them. */
+  readonly #inherited = new Map<string, HistoryKey>();
+  /** When the main before was last at work. */
+  readonly #aliveBefore: number;
   /** Not written yet, by tunnel; more than one only while the file cannot be written. */
   readonly #pending = new Map<string, HistoryRow>();
   #failing = false;
@@ -91,6 +98,11 @@ export class History {
         ON CONFLICT (connected, client) DO UPDATE SET disconnected = :disconnected, reason = :reason,
           bytesIn = max(bytesIn, :bytesIn), bytesOut = max(bytesOut, :bytesOut),
           packetsIn = max(packetsIn, :packetsIn), packetsOut = max(packetsOut, :packetsOut), seen = :seen`);
+      this.#aliveBefore = Number(this.#db.prepare('SELECT seen FROM alive').get()?.seen ?? 0);
+      for (const row of this.#db.prepare(OPEN_TUNNELS).all()) {
+        const key = { client: Number(row.client), connected: Number(row.connected) };
+        this.#inherited.set(keyText(key), key);
+      }
     } catch (error) {
       throw new VpnError('OCS_HISTORY', { path, reason: (error as Error).message }, { cause: error });
     }
@@ -98,27 +110,35 @@ export class History {
 
   /** Enters a tunnel, or what has changed about it. */
   put(row: HistoryRow): void {
-    this.#pending.set(keyText(row), row);
+    const key = keyText(row);
+    this.#inherited.delete(key);
+    this.#pending.set(key, row);
     const [oldest] = this.#pending.keys();
     if (this.#pending.size > MAX_PENDING && oldest !== undefined) this.#pending.delete(oldest);
     this.#guard(() => this.#writePending());
   }
 
   /**
-   * From time to time, with all tunnels that are open: writes their counters, ends those that nobody knows any more
-   * (their worker died while no main was there), and deletes what is too old.
+   * From time to time, with the open tunnels of which the counters have changed: writes them, notes that all others are
+   * still there, ends what the main before left and nobody has brought back (its worker died while no main was there),
+   * and deletes what is too old. However many tunnels rest, they cost nothing here.
    */
-  maintain(open: readonly HistoryRow[]): void {
+  maintain(changed: readonly HistoryRow[]): void {
     const { now, days } = this.#options;
     this.#guard(() => {
       this.#writePending();
       this.#db.exec('BEGIN IMMEDIATE');
       try {
-        for (const row of open) this.#put.run({ ...row, seen: now() });
-        this.#endUnknown(open);
+        for (const row of changed) {
+          this.#inherited.delete(keyText(row));
+          this.#put.run({ ...row, seen: now() });
+        }
+        this.#endInherited();
+        this.#db.prepare('INSERT OR REPLACE INTO alive (only, seen) VALUES (1, ?)').run(now());
         const ended = this.#db.prepare('DELETE FROM tunnels WHERE disconnected < ?');
         ended.run(now() - days * DAY_SEC);
         this.#db.exec('COMMIT');
+        this.#inherited.clear();
       } catch (error) {
         // SQLite ends it by itself when the disk is full.
         if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
@@ -138,16 +158,15 @@ export class History {
     }
   }
 
-  #endUnknown(open: readonly HistoryKey[]): void {
-    const known = new Set(open.map(keyText));
-    const rows = this.#db.prepare('SELECT client, connected FROM tunnels WHERE disconnected IS NULL').all();
+  /** They were there at least as long as the main that knew them. */
+  #endInherited(): void {
+    if (this.#inherited.size === 0) return;
     const end = this.#db.prepare(
-      'UPDATE tunnels SET disconnected = seen, reason = ? WHERE connected = ? AND client = ?',
+      `UPDATE tunnels SET disconnected = max(seen, ?), reason = ? WHERE connected = ? AND client = ?
+       AND disconnected IS NULL`,
     );
-    for (const row of rows) {
-      const key = { client: Number(row.client), connected: Number(row.connected) };
-      if (!known.has(keyText(key))) end.run(UNREPORTED, key.connected, key.client);
-    }
+    for (const { connected, client } of this.#inherited.values())
+      end.run(this.#aliveBefore, UNREPORTED, connected, client);
   }
 
   #guard(work: () => void): void {

@@ -197,9 +197,14 @@ export class ClientTable {
       udpIp: null,
     };
     this.#byId.set(client.id, client);
+    this.pendingAgain(client);
+    return client;
+  }
+
+  /** It has no tunnel yet, or was refused the one that it was about to get. */
+  pendingAgain(client: Client): void {
     this.#logins.add(client);
     addTo(this.#pending, ownerOf(client.remote.address), client);
-    return client;
   }
 
   /** Takes the next state. Throws if the event is not legal: a fault of main itself. */

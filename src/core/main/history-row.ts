@@ -4,7 +4,7 @@ import { VpnError } from '../errors.js';
 import { History, type HistoryRow } from '../history/history.js';
 import type { Logger } from '../log.js';
 import type { CloseReason } from '../native/types.js';
-import type { Client, ClientTable } from './clients.js';
+import type { Client } from './clients.js';
 
 /** `reason` null: the tunnel is open. Throws for a client without a session, which has no place in the history. */
 export function historyRow(client: Client, reason: CloseReason | null, now: number): HistoryRow {
@@ -47,8 +47,8 @@ export function openHistory(options: {
   }
 }
 
-/** Brings the open tunnels in the history up to date. */
-export function recordAll(history: History | null, clients: ClientTable): void {
-  const open = [...clients.all()].filter(({ session }) => session !== null);
+/** Brings the open tunnels that have carried something in the history up to date. */
+export function recordChanged(history: History | null, changed: Iterable<Client>): void {
+  const open = [...changed].filter(({ session, state }) => session !== null && state !== 'CLOSED');
   history?.maintain(open.map((client) => historyRow(client, null, nowSec())));
 }

@@ -76,14 +76,15 @@ function idOf(kind: 'user' | 'group', name: string, path: string): number {
   throw new VpnError('OCS_RUN_AS', { kind, name });
 }
 
-/** Networks of this machine's interfaces: their addresses are never banned. */
-export function localNetworks(): Network[] {
-  return Object.values(networkInterfaces()).flatMap((addresses = []) =>
-    addresses.flatMap(({ cidr }) => (cidr ? [parseNetwork(cidr)] : [])),
+/** Networks of this machine's interfaces, each once: the tunnels of a pool all have the same address of ours. */
+export function localNetworks(interfaces = networkInterfaces()): Network[] {
+  const texts = Object.values(interfaces).flatMap((addresses = []) =>
+    addresses.flatMap(({ cidr }) => (cidr ? [cidr] : [])),
   );
+  return [...new Set(texts)].map((text) => parseNetwork(text));
 }
 
-/** Looks the interfaces up again when the last answer is older than a minute. */
+/** Addresses of local networks are never banned. Looks the interfaces up again when the last answer is older than a minute. */
 export function localAddressCheck(nowMs: () => number): (ip: string) => boolean {
   const MAX_AGE_MS = 60_000;
   let networks: Network[] = [];

@@ -12,6 +12,7 @@ import { VpnError } from '../errors.js';
 import { defaultHistoryFile } from '../history/history.js';
 import { connectIpc, listenIpc } from '../ipc/channel.js';
 import { chooseLog, createLogger, type Logger } from '../log.js';
+import { giveBackMemory } from '../native/give-back.js';
 import { native } from '../native/index.js';
 import { certificatePin } from '../pki/pin.js';
 import { takePassedSockets } from '../service/listen-fds.js';
@@ -133,6 +134,7 @@ async function serve(options: ServeOptions): Promise<number> {
       process.stdout.write(
         `${announce({ config, tcp, udp, runDir: paths.runDir, login, natOn: server.natOn })}\n`,
       );
+      giveBackMemory(native.io);
       service.ready(`listening on ${[...tcp, ...udp].length} sockets`);
       await end.requested;
     }

@@ -25,7 +25,7 @@ import { EventFeed } from './event-feed.js';
 import { FirstBytes } from './first-bytes.js';
 import { ForeignAddresses } from './foreign-addresses.js';
 import { FrontDoor } from './front-door.js';
-import { historyRow, openHistory, recordAll } from './history-row.js';
+import { historyRow, openHistory, recordChanged } from './history-row.js';
 import type { Ipc } from './ipc.js';
 import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
@@ -321,7 +321,7 @@ export class Server {
   leave(): void {
     if (this.#maintenance) clearInterval(this.#maintenance);
     this.#state.flush();
-    recordAll(this.#history, this.#clients);
+    recordChanged(this.#history, this.#sessions.reports.takeChanged());
     this.#history?.close();
     this.#history = null;
     this.#pool.leave();
@@ -434,12 +434,13 @@ export class Server {
     this.#bans.expire();
     this.#reservations.expire(nowSec());
     this.#state.touch();
-    recordAll(this.#history, this.#clients);
+    recordChanged(this.#history, this.#sessions.reports.takeChanged());
     this.#stats.resetPeriodAfter(this.#running.main['server-stats-reset-time'], nowSec());
     const oldest = nowSec() - this.#running.main['auth-timeout'] - AUTH_GRACE_SEC;
-    for (const client of this.#clients.all()) {
-      if (client.session || client.acceptedAt > oldest) continue;
+    for (let client = this.#clients.oldestPending; client; client = this.#clients.oldestPending) {
+      if (client.acceptedAt > oldest) break;
       this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
+      this.#clients.notPending(client);
       this.#sessions.endLogin(client);
     }
   }

@@ -18,6 +18,7 @@ export interface SessionReportsOptions {
 
 export class SessionReports {
   readonly #options: SessionReportsOptions;
+  #changed = new Set<Client>();
 
   constructor(options: SessionReportsOptions) {
     this.#options = options;
@@ -62,9 +63,17 @@ export class SessionReports {
   count(client: Client, report: Report): void {
     const { session } = client;
     if (session === null) return;
+    this.#changed.add(client);
     const news = raise(session, report);
     if (!session.awaitsBaseline) this.#options.stats.traffic(news);
     session.awaitsBaseline = false;
+  }
+
+  /** Clients that have reported since this was called last, some of which may have gone. */
+  takeChanged(): Iterable<Client> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
   }
 
   /** HANDSHAKE. */

@@ -144,6 +144,7 @@ export class Sessions {
   /** A tunnel of an earlier main is in the table again. */
   adopted(client: Client, session: Session): void {
     this.#options.stats.sessionBegan('adopted');
+    this.#options.record(client, null);
     this.#options.onEvent?.({ type: 'adopted', client, session, reason: null, time: this.#options.now() });
   }
 
@@ -277,6 +278,7 @@ export class Sessions {
       io.close(tun.fd);
       clients.detach(client);
       client.session = null;
+      clients.pendingAgain(client);
       leases.release(client.id);
       throw new Refused(refusal);
     }

@@ -145,6 +145,8 @@ export interface NativeIo {
   limitResources(descriptors: number): void;
   /** Lowers this process's limit of data (RLIMIT_DATA) for good to what it has now and `more` bytes. */
   limitMemory(more: number): void;
+  /** Free pages of the C library's heaps go back to the kernel (malloc_trim). */
+  trimMemory(): void;
   /** Takes every capability from all threads but these (numbers of CAP_*); programs that root executes have theirs. */
   keepCapabilities(capabilities: readonly number[]): void;
   /** Landlock over all threads: nothing can be opened, no TCP connection made. Needs dropPrivileges with lockdown. Does nothing without Landlock. */

@@ -13,6 +13,7 @@ import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import { listenIpc } from '../ipc/channel.js';
 import { chooseLog, createLogger, type Logger } from '../log.js';
+import { giveBackMemory } from '../native/give-back.js';
 import { native } from '../native/index.js';
 import { leaveRings } from '../native/rings.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
@@ -91,6 +92,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
     onChannel: () => {},
   });
   lockDownSecmod(native.io, needs, log);
+  giveBackMemory(native.io);
   const timers = [
     every(EXPIRE_INTERVAL_MS, () => secmod.expire(), log),
     every(REPORT_INTERVAL_MS, () => secmod.report(), log),

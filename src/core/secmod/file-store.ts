@@ -75,6 +75,10 @@ export class FileStore implements StateStore {
     return this.#memory.list();
   }
 
+  expired(now: number): Promise<Session[]> {
+    return this.#memory.expired(now);
+  }
+
   size(): Promise<number> {
     return this.#memory.size();
   }

@@ -201,12 +201,13 @@ export class Sessions {
     }));
   }
 
-  /** Deletes the sessions that `matches`, persistent or not (reason null: that of its last tunnel); logins under way fail at their next answer. */
-  async terminate(
-    matches: (session: Session) => boolean,
-    reason: Session['discReason'] | null = 'server-disconnect',
-  ): Promise<number> {
-    const doomed = (await this.store.list()).filter(matches);
+  /** Deletes the sessions that `matches`, persistent or not; logins under way fail at their next answer. */
+  async terminate(matches: (session: Session) => boolean): Promise<number> {
+    return this.#end((await this.store.list()).filter(matches), 'server-disconnect');
+  }
+
+  /** `reason` null: that of the last tunnel. */
+  async #end(doomed: readonly Session[], reason: Session['discReason'] | null): Promise<number> {
     for (const { key } of doomed) {
       this.#bury(key);
       const last = await this.store.update(key, () => null);
@@ -255,8 +256,7 @@ export class Sessions {
 
   /** Deletes what has expired. */
   async expire(): Promise<number> {
-    const now = this.#deps.now();
-    return this.terminate((session) => isExpired(session, now), null);
+    return this.#end(await this.store.expired(this.#deps.now()), null);
   }
 
   /**

@@ -6,6 +6,7 @@ import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { Dataplane, NativeIo, TlsInfo } from '../native/types.js';
 import type { Client } from './client.js';
 import type { HttpFront } from './http-front.js';
+import type { Rounds } from './rounds.js';
 import type { Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
 import type { Vhosts } from './vhosts.js';
@@ -27,6 +28,7 @@ export interface ClientDeps {
   readonly main: MainChannel;
   readonly secmod: SecmodLink;
   readonly front: HttpFront;
+  readonly rounds: Rounds;
   readonly vhosts: Vhosts;
   readonly log: Logger;
   /** Starts TLS on a descriptor and owns it from then on. */

@@ -42,13 +42,16 @@ export class Client implements HttpHandler {
   readonly #startup: Startup;
   readonly #fd: number;
   readonly #secmod: SecmodCalls;
-  readonly #stream: SecureStream;
+  /** null: the connection is the tunnel's. */
+  #secure: SecureStream | null;
   /** Milliseconds since the epoch. */
   readonly #acceptedMs: number;
   readonly #timer: { auth: NodeJS.Timeout; handshake: NodeJS.Timeout };
   #tls: TlsInfo | null = null;
   #vhost: Vhost;
   #auth: HttpAuth | null = null;
+  /** Who has the tunnel. */
+  #userName = '';
   #pages: Pages;
   #identity: ClientIdentity = clientIdentity({});
   #connect: { request: ConnectRequest; head: Buffer } | null = null;
@@ -76,14 +79,14 @@ export class Client implements HttpHandler {
     this.#secmod = new SecmodCalls(deps.secmod, startup);
     this.#vhost = deps.vhosts.default;
     this.#pages = this.#pagesOf(this.#vhost);
-    this.#stream = deps.openStream(deps.vhosts, fd, startup, {
+    this.#secure = deps.openStream(deps.vhosts, fd, startup, {
       onSign: (requestId, vhost, keyIndex, scheme, data) =>
         void this.#signHandshake(vhost, { requestId, keyIndex, scheme, data }),
       onSecure: (info) => this.#onSecure(info),
       onClose: (error, bytesRead) => this.#onClose(error, bytesRead),
     });
     // onClose tells the same, and exactly once.
-    this.#stream.on('error', () => undefined);
+    this.#secure.on('error', () => undefined);
     const authTimeoutMs = this.#vhost.options['auth-timeout'] * 1000;
     this.#timer = {
       auth: setTimeout(() => this.#onAuthTimeout(), authTimeoutMs),
@@ -252,6 +255,11 @@ export class Client implements HttpHandler {
     this.#stream.endWithAlert(ACCESS_DENIED);
   }
 
+  get #stream(): SecureStream {
+    if (!this.#secure) throw new Error('the connection was given to the tunnel');
+    return this.#secure;
+  }
+
   #session(): HttpAuth {
     if (!this.#auth) throw new Error('HTTP before the TLS handshake');
     return this.#auth;
@@ -368,6 +376,16 @@ export class Client implements HttpHandler {
       return;
     }
     this.#deps.onTunnel(this.#tunnel.id, this);
+    this.#endLogin();
+  }
+
+  /** What only the login needed is not kept for the hours or days that the tunnel lasts. */
+  #endLogin(): void {
+    this.#userName = this.#session().userName;
+    this.#auth = null;
+    this.#secure = null;
+    this.#connect = null;
+    this.#granted = null;
   }
 
   // ---------------------------------------------------------------- tunnel
@@ -403,7 +421,7 @@ export class Client implements HttpHandler {
 
   #fail(reason: string): void {
     this.#failure ??= reason;
-    this.#stream.destroy();
+    this.#secure?.destroy();
   }
 
   #finish(reason: CloseReason, detail: string, counts = NO_COUNTS): void {
@@ -412,7 +430,7 @@ export class Client implements HttpHandler {
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
     this.#auth?.end();
-    this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? '' });
+    this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? this.#userName });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);
     this.#deps.onGone(this);

@@ -4,6 +4,7 @@
  */
 import { connectIpc } from '../ipc/channel.js';
 import { createLogger, type Logger } from '../log.js';
+import { giveBackMemory } from '../native/give-back.js';
 import { native } from '../native/index.js';
 import { leaveRings } from '../native/rings.js';
 import { acceptTlsDuplex } from '../native/tls-duplex.js';
@@ -45,6 +46,7 @@ async function serve({ mainPath, fd }: WorkerArguments, log: Logger): Promise<vo
     now: Date.now,
     random: Math.random,
   });
+  giveBackMemory(native.io);
   // A vanished terminal or reader of the log is no reason to end tunnels.
   for (const signal of ['SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => undefined);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop());

@@ -15,6 +15,7 @@ import type {
 import type { Session, TunnelPlan } from '../session/tunnel-plan.js';
 import { suiteName } from '../wire/cipher-names.js';
 import { reportOf } from './detail.js';
+import type { Rounds } from './rounds.js';
 import type { SecmodLink } from './secmod-link.js';
 
 export interface TunnelDeps {
@@ -22,6 +23,7 @@ export interface TunnelDeps {
   readonly dataplane: Dataplane;
   readonly main: Channel<'worker', 'main'>;
   readonly secmod: SecmodLink;
+  readonly rounds: Rounds;
   /** Its lines name client and session. */
   readonly log: Logger;
   /** main's handle of the client. */
@@ -41,7 +43,7 @@ export interface OpenTunnel {
 }
 
 /** Period of CLI_STATS, and the shortest of SEC_CLI_STATS (ocserv). */
-const REPORT_MS = 10_000;
+const REPORT_SEC = 10;
 /** From being told to end until a tunnel's own process is killed; main's patience is longer. */
 const END_LIMIT_MS = 5000;
 
@@ -54,7 +56,7 @@ export class Tunnel {
   readonly #netPriority: number;
   readonly #tlsSuite: string;
   readonly #compression: { readonly cstpCompr: string; readonly dtlsCompr: string };
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #endings: (() => void)[] = [];
   #dtlsSuite = '';
   #reported: number | undefined;
 
@@ -92,7 +94,8 @@ export class Tunnel {
 
   terminate(how: 'disconnect' | 'drop', reason: CloseReason): void {
     this.#deps.dataplane.terminate(this.id, how, reason);
-    this.#timers.push(setTimeout(() => this.#deps.dataplane.kill(this.id), END_LIMIT_MS).unref());
+    const limit = setTimeout(() => this.#deps.dataplane.kill(this.id), END_LIMIT_MS).unref();
+    this.#endings.push(() => clearTimeout(limit));
   }
 
   onEvent(event: Exclude<DataplaneEvent, { type: 'sign' }>): void {
@@ -127,7 +130,7 @@ export class Tunnel {
   }
 
   #closed({ reason, detail, counters }: Extract<DataplaneEvent, { type: 'closed' }>): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const end of this.#endings) end();
     void this.#deps.secmod.send('SEC_CLI_STATS', {
       sid: Uint8Array.from(this.#sid),
       bytesIn: counters.rxBytes,
@@ -152,10 +155,11 @@ export class Tunnel {
   }
 
   #startReports(statsReportTimeSec: number): void {
-    this.#timers.push(setInterval(() => this.#reportToMain(), REPORT_MS).unref());
+    const { rounds } = this.#deps;
+    this.#endings.push(rounds.every(REPORT_SEC, () => this.#reportToMain()));
     if (statsReportTimeSec === 0) return;
-    const period = Math.max(statsReportTimeSec * 1000, REPORT_MS);
-    this.#timers.push(setInterval(() => this.#reportToSecmod(), period).unref());
+    const period = Math.max(statsReportTimeSec, REPORT_SEC);
+    this.#endings.push(rounds.every(period, () => this.#reportToSecmod()));
   }
 
   /** Only what has changed: an idle tunnel is silent, and costs next to nothing however many there are. */

@@ -15,6 +15,7 @@ import type { ClientDeps, MainChannel } from './client-deps.js';
 import { NO_COUNTS } from './detail.js';
 import { HttpFront } from './http-front.js';
 import type { LockdownOptions } from './lockdown.js';
+import { Rounds } from './rounds.js';
 import type { Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
 import { loadVhosts, type Vhosts } from './vhosts.js';
@@ -46,6 +47,7 @@ export class Worker {
   readonly done: Promise<void>;
   readonly #deps: WorkerDeps;
   readonly #front = new HttpFront();
+  readonly #rounds = new Rounds();
   readonly #clients = new Map<number, Client>();
   readonly #tunnels = new Map<number, Client>();
   readonly #settle: { resolve: () => void; reject: (error: unknown) => void };
@@ -193,6 +195,7 @@ export class Worker {
       now,
       random,
       front: this.#front,
+      rounds: this.#rounds,
     };
     const deps = { ...shared, main, vhosts, onTunnel: this.#onTunnel, onGone: this.#onGone };
     try {

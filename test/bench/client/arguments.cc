@@ -29,7 +29,9 @@ Arguments read_arguments(int argc, char** argv) {
       {"server", required_argument, nullptr, 's'}, {"port", required_argument, nullptr, 'p'},
       {"user", required_argument, nullptr, 'u'},   {"device", required_argument, nullptr, 'd'},
       {"no-dtls", no_argument, nullptr, 'n'},      {"clients", required_argument, nullptr, 'c'},
-      {"parallel", required_argument, nullptr, 'j'}, {nullptr, 0, nullptr, 0},
+      {"parallel", required_argument, nullptr, 'j'}, {"dpd", required_argument, nullptr, 'k'},
+      {"active", required_argument, nullptr, 'a'},   {"every", required_argument, nullptr, 'e'},
+      {"target", required_argument, nullptr, 't'},   {nullptr, 0, nullptr, 0},
   };
   Arguments arguments;
   for (int found; (found = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
@@ -41,13 +43,19 @@ Arguments read_arguments(int argc, char** argv) {
       case 'n': arguments.dtls = false; break;
       case 'c': arguments.clients = positive("clients", optarg); break;
       case 'j': arguments.parallel = positive("parallel", optarg); break;
+      case 'k': arguments.dpd = positive("dpd", optarg); break;
+      case 'a': arguments.active = positive("active", optarg); break;
+      case 'e': arguments.every = positive("every", optarg); break;
+      case 't': arguments.target = optarg; break;
       default: throw std::invalid_argument("unknown option");
     }
   }
   if (arguments.server.empty() || arguments.user.empty() || optind != argc)
     throw std::invalid_argument(
         "usage: bench-client --server HOST [--port N] --user NAME [--device NAME] [--no-dtls] "
-        "[--clients N [--parallel N]] <password");
+        "[--clients N [--parallel N] [--dpd SECONDS] [--active N --target ADDRESS [--every MS]]] <password");
+  if (arguments.active > 0 && arguments.target.empty())
+    throw std::invalid_argument("--active: say with --target whom the sessions send to");
   std::getline(std::cin, arguments.password);
   return arguments;
 }

@@ -17,6 +17,14 @@ struct Arguments {
   unsigned clients = 0;
   /** Sessions that are opened at a time. */
   unsigned parallel = 4;
+  /** Seconds between two liveness requests of a session over each of its channels; 0: it asks none. */
+  unsigned dpd = 0;
+  /** Sessions that send echo requests between SIGUSR1 and SIGUSR2. */
+  unsigned active = 0;
+  /** Milliseconds between two echo requests of a session. */
+  unsigned every = 100;
+  /** IPv4 address behind the server that answers them. */
+  std::string target;
 };
 
 /** Reads the command line and the password. Throws std::invalid_argument that says what is wrong. */

@@ -3,10 +3,11 @@
 //   bench-client --server HOST --user NAME <password                 one session with a tun device
 //   bench-client --server HOST --user NAME --clients N <password     N sessions without one
 //
-// Prints "connected ADDRESS mtu N over DTLS|TLS" or "opened N in S s" and stays until SIGINT or SIGTERM.
+// Prints "connected ADDRESS mtu N over DTLS|TLS" or "opened N in S s" and stays until SIGINT or SIGTERM. The sessions
+// without a device send echo requests from SIGUSR1 on (--active, --target); at SIGUSR2 no more requests are sent, and
+// when the answers are there: "echo A of N dpd A of N asked N ended N" (answers, requests; those of the server).
 #include <sys/signalfd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -20,12 +21,19 @@ namespace {
 
 using namespace ocvpn;
 
-/** A descriptor that becomes readable when the process is asked to end. Before any thread is made. */
-io::UniqueFd stop_descriptor() {
+/**
+ * A descriptor that becomes readable when the process is asked to end, or with `crowd` for something else. Before any
+ * thread is made.
+ */
+io::UniqueFd signal_descriptor(bool crowd) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  if (crowd) {
+    sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGUSR2);
+  }
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   return io::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC));
 }
@@ -42,25 +50,19 @@ void run_one(const bench::Contexts& contexts, const bench::Arguments& arguments,
   std::printf("%s\n", pump.summary().c_str());
 }
 
-void run_crowd(const bench::Contexts& contexts, const bench::Arguments& arguments, int stop_fd) {
-  const auto start = std::chrono::steady_clock::now();
-  bench::Crowd crowd = bench::open_crowd(contexts, arguments);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  std::printf("opened %u in %.3f s\n", arguments.clients, seconds.count());
-  std::fflush(stdout);
-  const unsigned ended = bench::hold_crowd(&crowd, stop_fd);
-  for (const auto& session : crowd)
-    if (session) session->log_out();
-  std::printf("%u ended by the server\n", ended);
+void run_crowd(const bench::Contexts& contexts, const bench::Arguments& arguments, int signal_fd) {
+  bench::Crowd crowd(contexts, arguments);
+  crowd.run(signal_fd);
+  std::printf("%u ended by the server\n", crowd.log_out());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    const io::UniqueFd stop = stop_descriptor();
     std::signal(SIGPIPE, SIG_IGN);
     const bench::Arguments arguments = bench::read_arguments(argc, argv);
+    const io::UniqueFd stop = signal_descriptor(arguments.clients > 0);
     const bench::Contexts contexts = bench::make_contexts();
     (arguments.clients > 0 ? run_crowd : run_one)(contexts, arguments, stop.get());
     return 0;

@@ -17,7 +17,9 @@ bool is(uint8_t type, pkt::PacketType wanted) { return type == static_cast<uint8
 
 Arrived RecordReader::handle(SSL* ssl, size_t header_size, uint8_t type, size_t size) {
   if (is(type, pkt::PacketType::kDisconnect) || is(type, pkt::PacketType::kTerminate)) return Arrived::kEnd;
+  if (is(type, pkt::PacketType::kDpdResp)) session_->liveness.answered += 1;
   if (is(type, pkt::PacketType::kDpdOut)) {
+    session_->liveness.asked += 1;
     // The whole payload comes back: its length is what the peer measures.
     uint8_t* start = buffer_.data() + kPacket - header_size;
     start[header_size == pkt::kDtlsTypeSize ? 0 : 6] = static_cast<uint8_t>(pkt::PacketType::kDpdResp);

@@ -37,6 +37,14 @@ struct Grant {
   std::string dtls_app_id;  // X-DTLS-App-ID, decoded
 };
 
+/** Liveness packets of both channels. */
+struct Liveness {
+  /** Requests of the server; each was answered. */
+  uint32_t asked = 0;
+  /** Answers to ours. */
+  uint32_t answered = 0;
+};
+
 /** Transports come before the connections that read and write through them, so that they are destroyed after. */
 struct Session {
   std::unique_ptr<Transport> stream;
@@ -44,6 +52,7 @@ struct Session {
   std::unique_ptr<Transport> datagrams;
   SslPtr dtls;
   Grant grant;
+  Liveness liveness;
 
   /** Tells the server that the user logs out (CSTP DISCONNECT, reason 0xb0), and closes. */
   void log_out();
