@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{unit,property,golden,types}/**/*.test.ts', 'src/plugins/*/test/**/*.test.ts'],
+          include: ['test/{unit,property,golden,types,fuzz}/**/*.test.ts', 'src/plugins/*/test/**/*.test.ts'],
           testTimeout: 20_000,
           retry: SECOND_ATTEMPTS,
         },

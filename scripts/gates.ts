@@ -46,7 +46,7 @@ const gates: Readonly<Record<string, Gate>> = {
   },
   fuzz: {
     what: 'fuzz targets on the kept inputs',
-    command: ['flock', 'build/native-test.lock', 'sh', 'native/fuzz/run.sh', '--seconds', '1'],
+    command: ['flock', 'build/native-test.lock', 'bash', 'scripts/fuzz.sh', '--seconds', '1'],
     counted: 'once',
   },
   interop: {

@@ -1,6 +1,6 @@
 /** A worker that is run by an attacker from the moment at which it could first be taken over (test/support/takeover-peer.ts). */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { embeddedPaths } from '../../src/core/config/embedded.js';
@@ -117,13 +117,37 @@ describe('after the start', { timeout: 60_000 }, () => {
     await until('its device is gone', () => bed.devices().length === 0);
   });
 
+  it('secmod is a user of its own, reads what belongs to others and believes its state file', async () => {
+    const server = await bed.serveReady({ 'secmod-user': 'daemon', 'log-level': 2 });
+    const { secmodPid: first = 0 } = await bed.ctl('status', {});
+    for (const uid of ofThreads(first ?? 0, 'Uid')) expect(uid).toBe('1');
+    for (const set of ofThreads(first ?? 0, 'CapEff')) expect(set).toBe('000000000000000f');
+    await bed.connect();
+    await bed.ctl('reload', {});
+    const state = join(bed.runDir, 'secmod.state');
+    expect(statSync(state).uid).toBe(1);
+    process.kill(first ?? 0, 'SIGKILL');
+    await server.says('sessions of before are known again');
+    await until('the next one is there', async () => {
+      const { secmodPid } = await bed.ctl('status', {});
+      return secmodPid !== null && secmodPid !== first;
+    });
+    await bed.connect();
+  });
+
+  it('secmod does not start as a user that its back end cannot be', async () => {
+    const server = bed.serve({ 'secmod-user': 'daemon', auth: ['pam'] });
+    expect(await server.exited).toBe(1);
+    expect(server.output).toContain('secmod-user is daemon, but a back end needs root');
+  });
+
   it('secmod takes no virtual host whose back end needs what it gave up', async () => {
     const server = await bed.serveReady({});
     const { secmodPid } = await bed.ctl('status', {});
     const { serverCert, serverKey } = embeddedPaths(bed.dataDir);
     const vhost = { 'server-cert': [serverCert], 'server-key': [serverKey], auth: ['pam'] };
     bed.configure({ vhosts: { 'pam.test': vhost } });
-    await expect(bed.ctl('reload', {})).rejects.toThrow('needs programs and network, which secmod gave up');
+    await expect(bed.ctl('reload', {})).rejects.toThrow('needs programs and network and root, which secmod gave up');
     expect((await bed.ctl('status', {})).secmodPid).toBe(secmodPid);
     expect(server.child.exitCode).toBeNull();
   });

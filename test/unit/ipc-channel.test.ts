@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Channel, ChannelOptions, IpcListener } from '../../src/core/ipc/api.js';
-import { connectIpc, listenIpc } from '../../src/core/ipc/channel.js';
+import { connectIpc, listenIpc, MAX_PER_PROCESS } from '../../src/core/ipc/channel.js';
 import { encodeFrame } from '../../src/core/ipc/frame.js';
 import { IPC_VERSION, messageOf } from '../../src/core/ipc/registry.js';
 import { native } from '../../src/core/native/index.js';
@@ -278,6 +278,21 @@ except OSError: print(0)`;
     listener = secmodListener();
     expect(await helloFromNobody('main')).toBe('0');
     expect(refused()[0]?.fields).toMatchObject({ reason: 'uid 65534 may not be main', role: 'main' });
+  });
+
+  test('a process has so many connections at once, and another when it closed one', async () => {
+    serve();
+    const open: Channel<'worker', 'main'>[] = [];
+    while (open.length < MAX_PER_PROCESS) open.push(await connectIpc(path, workerOptions({})));
+    const more = () => connectIpc(path, workerOptions({}));
+    await expect(more()).rejects.toMatchObject({ code: 'OCS_IPC_CLOSED' });
+    expect(lines.map(({ text }) => text)).toContain('ipc connection of a process with too many closed');
+    open.pop()?.close();
+    for (let channel = null; channel === null; ) {
+      channel = await more().catch(() => null);
+      if (channel) open.push(channel);
+    }
+    for (const channel of open) channel.close();
   });
 
   test('a stranger is closed before its HELLO, somebody known is not', async () => {

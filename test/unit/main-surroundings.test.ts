@@ -12,14 +12,9 @@ import { hostRoutes } from '../../src/core/main/foreign-addresses.js';
 import { Forwarding } from '../../src/core/main/forwarding.js';
 import { bindAll, type ListenIo, resolveHost, TcpListener } from '../../src/core/main/listeners.js';
 import { natRules } from '../../src/core/main/nat.js';
-import {
-  checkRoot,
-  checkTun,
-  hiddenDirectory,
-  prepareRunDir,
-  resolveIdentity,
-} from '../../src/core/main/preflight.js';
+import { checkRoot, checkTun, hiddenDirectory, prepareRunDir } from '../../src/core/main/preflight.js';
 import type { Connection, WorkerLink } from '../../src/core/main/worker-link.js';
+import { resolveIdentity, resolveSecmodUser } from '../../src/core/util/identity.js';
 import { FakeWorker, makeSessions, silent } from './main-support.js';
 
 let dir: string;
@@ -62,6 +57,14 @@ describe('start checks', () => {
     expect(resolveIdentity('123', '456')).toEqual({ uid: 123, gid: 456 });
     expect(() => resolveIdentity('no-such-user', 'root')).toThrow('no user "no-such-user"');
     expect(() => resolveIdentity('root', 'no-such-group')).toThrow('no group "no-such-group"');
+    // The group of the user, where none is named.
+    expect(resolveIdentity('nobody', '')).toEqual({ uid: 65534, gid: 65534 });
+  });
+
+  it('know who secmod becomes', () => {
+    expect(resolveSecmodUser('root')).toBeNull();
+    expect(resolveSecmodUser('nobody')).toEqual({ uid: 65534, gid: 65534 });
+    expect(() => resolveSecmodUser('no-such-user')).toThrow('no user "no-such-user"');
   });
 });
 

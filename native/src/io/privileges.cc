@@ -45,6 +45,11 @@ int close_ways_back(const void*) {
   }
 }
 
+// Otherwise setresuid(2) from root empties the sets of each thread.
+int leave_capabilities_alone(const void*) {
+  return prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0 ? 0 : errno;
+}
+
 Status empty_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
@@ -135,6 +140,10 @@ Status drop_privileges(const PrivilegeRequest& request) {
   if (request.lockdown && geteuid() == 0) {
     const Status closed = in_every_thread(close_ways_back, nullptr);
     if (!closed.ok()) return closed;
+  }
+  if (request.keeps_capabilities) {
+    const Status kept = in_every_thread(leave_capabilities_alone, nullptr);
+    if (!kept.ok()) return kept;
   }
   Status status = change_ids(request);
   if (status.ok() && request.lockdown) status = empty_capabilities();

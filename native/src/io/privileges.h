@@ -15,6 +15,8 @@ struct PrivilegeRequest {
   bool lockdown = false;
   /// PR_SET_DUMPABLE 0 alone; part of lockdown.
   bool non_dumpable = false;
+  /// The change of ids leaves the capability sets as they are, until keep_capabilities(). Not with lockdown.
+  bool keeps_capabilities = false;
   /// Signal when the parent dies, 0 for none. The caller compares getppid() afterwards: the parent may be gone.
   int parent_death_signal = 0;
 };

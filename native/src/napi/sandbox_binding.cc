@@ -26,6 +26,7 @@ Napi::Value drop_privileges(const Info& info) {
   if (auto gid = options.optional_integer("gid", 0, UINT32_MAX - 1)) request.gid = static_cast<gid_t>(*gid);
   request.lockdown = options.flag("lockdown");
   request.non_dumpable = options.has("nonDumpable") && options.flag("nonDumpable");
+  request.keeps_capabilities = options.has("keepsCapabilities") && options.flag("keepsCapabilities");
   request.parent_death_signal = static_cast<int>(options.optional_integer("parentDeathSignal", 0, 64).value_or(0));
   if (!options.ok()) return env.Undefined();
   return done(env, io::drop_privileges(request));

@@ -2,8 +2,9 @@
 import { execFile } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { promisify } from 'node:util';
-import { checkRoot, checkTun, resolveIdentity } from '../main/preflight.js';
+import { checkRoot, checkTun } from '../main/preflight.js';
 import { native } from '../native/index.js';
+import { resolveIdentity, SHARED_USER } from '../util/identity.js';
 import { type Check, caught, type Finding, failure, ok, warning } from './finding.js';
 
 const run = promisify(execFile);
@@ -14,7 +15,13 @@ const ETHERNET_MTU = 1500;
 export const rights: Check = ({ config }) => {
   try {
     checkRoot();
-    resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
+    const { uid } = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
+    if (uid === resolveIdentity(SHARED_USER, '').uid) {
+      const say = `Workers run as ${SHARED_USER}, which other services of this machine may use too.`;
+      const mend =
+        'Make a user of their own ("useradd --system ocvpn"): it is taken unless run-as-user names another.';
+      return [warning('rights', say, mend)];
+    }
     return [ok('rights', 'The rights to create devices are there, and so is the user of the workers.')];
   } catch (error) {
     return [caught('rights', error)];

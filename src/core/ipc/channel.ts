@@ -16,6 +16,9 @@ const { io } = native;
 /** After a failure to accept (descriptors used up) the listener rests so long, milliseconds. */
 const ACCEPT_PAUSE_MS = 200;
 
+/** Connections of one process that are open at once; it needs one, and another while it connects anew. */
+export const MAX_PER_PROCESS = 64;
+
 /** Roles that connect to others. */
 export type ConnectingRole = 'main' | 'worker';
 export type AnyOptions<Self extends Role> = {
@@ -79,9 +82,10 @@ export function listenIpc<Self extends Role>(options: ListenOptions<Self>): IpcL
   const fd = listen(path, options.mode);
   const { ino } = lstatSync(path);
   let resume: NodeJS.Timeout | null = null;
+  const processes = new Processes();
   const poller = io.createPoller(fd, () => {
     try {
-      acceptAll(fd, options);
+      acceptAll(fd, options, processes);
     } catch (error) {
       log.error({ err: error, path }, 'cannot accept ipc connections for a moment');
       poller.set(0);
@@ -140,13 +144,44 @@ function inodeOf(path: string): number | undefined {
   return lstatSync(path, { throwIfNoEntry: false })?.ino;
 }
 
-function acceptAll<Self extends Role>(fd: number, options: ListenOptions<Self>): void {
-  for (let accepted = io.accept(fd); accepted; accepted = io.accept(fd)) greet(accepted.fd, options);
+/** How many connections each process has: one that was taken over cannot use up the descriptors of the acceptor. */
+class Processes {
+  readonly #open = new Map<number, number>();
+
+  /** False when it has its share. A process of another PID namespace has the number 0, as all of that have. */
+  enter(pid: number): boolean {
+    if (pid === 0) return true;
+    const count = this.#open.get(pid) ?? 0;
+    if (count >= MAX_PER_PROCESS) return false;
+    this.#open.set(pid, count + 1);
+    return true;
+  }
+
+  leave(pid: number): void {
+    if (pid === 0) return;
+    const count = (this.#open.get(pid) ?? 1) - 1;
+    if (count === 0) this.#open.delete(pid);
+    else this.#open.set(pid, count);
+  }
 }
 
-function greet<Self extends Role>(fd: number, options: ListenOptions<Self>): void {
-  const transport = new SocketTransport(io, fd);
+function acceptAll<Self extends Role>(fd: number, options: ListenOptions<Self>, processes: Processes): void {
+  for (let accepted = io.accept(fd); accepted; accepted = io.accept(fd))
+    greet(accepted.fd, options, processes);
+}
+
+function greet<Self extends Role>(fd: number, options: ListenOptions<Self>, processes: Processes): void {
   const credentials = io.peerCredentials(fd);
+  const { pid } = credentials;
+  if (!processes.enter(pid)) {
+    options.log.warn(
+      { credentials, most: MAX_PER_PROCESS },
+      'ipc connection of a process with too many closed',
+    );
+    io.close(fd);
+    return;
+  }
+  const transport = new SocketTransport(io, fd, () => processes.leave(pid));
   if (options.knows?.(credentials) === false) {
     options.log.warn({ credentials }, 'ipc connection of a stranger closed');
     transport.destroy();

@@ -18,6 +18,7 @@ export class SocketTransport implements Transport {
   readonly #io: NativeIo;
   readonly #fd: number;
   readonly #poller: Poller;
+  readonly #onClosed: () => void;
   #events: TransportEvents | null = null;
   #queue: Outgoing[] = [];
   #queuedBytes = 0;
@@ -25,8 +26,9 @@ export class SocketTransport implements Transport {
   #closed = false;
   #linger: NodeJS.Timeout | null = null;
 
-  /** Takes ownership of `fd`. */
-  constructor(io: NativeIo, fd: number) {
+  /** Takes ownership of `fd`; `onClosed` is called once, when it is closed. */
+  constructor(io: NativeIo, fd: number, onClosed: () => void = () => {}) {
+    this.#onClosed = onClosed;
     this.#io = io;
     this.#fd = fd;
     this.#poller = io.createPoller(fd, (events) => this.#onEvents(events));
@@ -71,6 +73,7 @@ export class SocketTransport implements Transport {
     this.#dropQueue();
     this.#poller.close();
     this.#io.close(this.#fd);
+    this.#onClosed();
   }
 
   closeFd(fd: number): void {

@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { VpnError } from '../errors.js';
+import { type Identity, idOf } from '../util/identity.js';
 import { contains, type Network, parseIp, parseNetwork } from './ip.js';
 
 /** linux/capability.h */
@@ -45,16 +46,6 @@ export function hiddenDirectory(path: string): string | null {
   }
 }
 
-export interface Identity {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** run-as-user and run-as-group, names or numbers. Throws OCS_RUN_AS. */
-export function resolveIdentity(user: string, group: string): Identity {
-  return { uid: idOf('user', user, '/etc/passwd'), gid: idOf('group', group, '/etc/group') };
-}
-
 /** Option control-group; null for root alone. Throws OCS_RUN_AS, and OCS_CONFIG for the group of the workers. */
 export function resolveControlGroup(name: string, workers: Identity): number | null {
   if (name === '') return null;
@@ -64,16 +55,6 @@ export function resolveControlGroup(name: string, workers: Identity): number | n
     throw new VpnError('OCS_CONFIG', { detail });
   }
   return gid;
-}
-
-/** The name's id in a file of the passwd(5) or group(5) form: the third field. */
-function idOf(kind: 'user' | 'group', name: string, path: string): number {
-  if (/^\d{1,10}$/.test(name)) return Number(name);
-  for (const line of readFileSync(path, 'utf8').split('\n')) {
-    const fields = line.split(':');
-    if (fields[0] === name && /^\d+$/.test(fields[2] ?? '')) return Number(fields[2]);
-  }
-  throw new VpnError('OCS_RUN_AS', { kind, name });
 }
 
 /** Networks of this machine's interfaces, each once: the tunnels of a pool all have the same address of ours. */

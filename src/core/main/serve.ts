@@ -18,18 +18,12 @@ import { certificatePin } from '../pki/pin.js';
 import { takePassedSockets } from '../service/listen-fds.js';
 import { ServiceNotifier } from '../service/notify.js';
 import { ensureFirstUser } from '../users/first-user.js';
+import { resolveIdentity } from '../util/identity.js';
 import { announce, type FirstLogin } from './announce.js';
 import type { Ipc } from './ipc.js';
 import { keepMainCapabilities } from './lockdown.js';
 import { runPaths } from './paths.js';
-import {
-  checkRoot,
-  checkTun,
-  hiddenDirectory,
-  prepareRunDir,
-  resolveControlGroup,
-  resolveIdentity,
-} from './preflight.js';
+import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveControlGroup } from './preflight.js';
 import { Server } from './server.js';
 
 export interface ServeOptions {

@@ -7,6 +7,8 @@ export interface PrivilegeDrop {
   lockdown: boolean;
   /** PR_SET_DUMPABLE 0 alone, for a process that keeps its user: no core file, no ptrace by others. */
   nonDumpable?: boolean;
+  /** The change of uid takes no capability: keepCapabilities() is called next. */
+  keepsCapabilities?: boolean;
   /** Signal number delivered when the parent dies (PR_SET_PDEATHSIG), 0 for none. */
   parentDeathSignal?: number;
 }

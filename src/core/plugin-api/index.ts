@@ -47,8 +47,11 @@ export interface AuthBackendManifest {
   readonly credential?: Credential;
 }
 
-/** programs: it executes others (also by a library: PAM); network: it has IP sockets. */
-export type BackendNeed = 'programs' | 'network';
+/**
+ * programs: it executes others (also by a library: PAM); network: it has IP sockets; root: it must be the user that
+ * secmod was started as (PAM modules that ask who calls them). Files of any owner can be read and written without.
+ */
+export type BackendNeed = 'programs' | 'network' | 'root';
 
 /**
  * 'password': a user name and answers to prompts; 'certificate': LoginContext.certificate, without a prompt;

@@ -19,6 +19,7 @@ import { leaveRings } from '../native/rings.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
 import { ServiceNotifier } from '../service/notify.js';
 import { ensureFirstUser } from '../users/first-user.js';
+import { resolveSecmodUser } from '../util/identity.js';
 import { FileStore } from './file-store.js';
 import { allVhosts, lockDownSecmod, needsOf, refuseNewNeeds } from './lockdown.js';
 import { loadAuthPlugins, pluginLists } from './plugins.js';
@@ -68,7 +69,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
   const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
   const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  const store = await openStore(path, log);
+  const store = await openStore(path, config.default['secmod-user'], log);
   const secmod = new Secmod({
     vhosts,
     store,
@@ -91,7 +92,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
     accept: (role, credentials) => secmod.accept(role, credentials),
     onChannel: () => {},
   });
-  lockDownSecmod(native.io, needs, log);
+  lockDownSecmod(native.io, needs, config.default['secmod-user'], log);
   giveBackMemory(native.io);
   const timers = [
     every(EXPIRE_INTERVAL_MS, () => secmod.expire(), log),
@@ -120,10 +121,11 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
 }
 
 /** Sessions beside the socket, one file for each server: `secmod.sock` has `secmod.state`. */
-async function openStore(socket: string, log: Logger): Promise<FileStore> {
+async function openStore(socket: string, user: string, log: Logger): Promise<FileStore> {
   const path = `${socket.replace(/\.sock(et)?$/, '')}.state`;
+  const owner = resolveSecmodUser(user)?.uid;
   try {
-    return await FileStore.open({ path, capacity: MAX_SESSIONS, log });
+    return await FileStore.open({ path, capacity: MAX_SESSIONS, log, owner });
   } catch (error) {
     const details = { what: 'state file', path, reason: (error as Error).message };
     throw new VpnError('OCS_FILE', details, { cause: error });

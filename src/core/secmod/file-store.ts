@@ -12,6 +12,8 @@ export interface FileStoreOptions {
   /** Entries at most. */
   readonly capacity: number;
   readonly log: Logger;
+  /** Uid that the process has later, which the file of an earlier one may belong to. */
+  readonly owner?: number | undefined;
 }
 
 /** Raised when the form of the records changes; records of another version are not read. */
@@ -37,11 +39,11 @@ export class FileStore implements StateStore {
   }
 
   /** Opens or creates the file. @throws the file system's error when it can be neither read nor set aside */
-  static async open({ path, capacity, log }: FileStoreOptions): Promise<FileStore> {
+  static async open({ path, capacity, log, owner }: FileStoreOptions): Promise<FileStore> {
     const memory = new MemoryStore(capacity);
     const kept = new Map<string, Session>();
     const records = () => Array.from(kept, ([key, session]) => [key, stored(session)] as const);
-    const journal = new Journal({ path, log, records });
+    const journal = new Journal({ path, log, records, owner });
     const loaded = await journal.load();
     for (const [key, record] of loaded ?? []) {
       const { v, session } = record as StoredSession;

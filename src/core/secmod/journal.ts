@@ -13,6 +13,8 @@ import type { Logger } from '../log.js';
 export interface JournalOptions {
   readonly path: string;
   readonly log: Logger;
+  /** Beside the user of this process: whose file may be believed. */
+  readonly owner?: number | undefined;
   /** The records as they are now, for writing the file anew. */
   readonly records: () => Iterable<readonly [key: string, record: unknown]>;
 }
@@ -148,13 +150,14 @@ export class Journal {
   }
 
   async #read(): Promise<string | null> {
-    const { path, log } = this.#options;
+    const { path, log, owner } = this.#options;
     const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return null;
       throw error;
     });
     if (found === null) return null;
-    const own = found.isFile() && found.uid === process.geteuid?.() && (found.mode & 0o077) === 0;
+    const owned = found.uid === process.geteuid?.() || found.uid === owner;
+    const own = found.isFile() && owned && (found.mode & 0o077) === 0;
     if (own && found.size <= MAX_FILE) return await readFile(path, 'utf8');
     await rename(path, `${path}.damaged`);
     log.error(

@@ -54,8 +54,21 @@ export const serverOptions = {
     max: 65535,
     doc: 'DTLS port; 0 disables UDP.',
   }),
-  'run-as-user': text('nobody', { ...GN, ...mainSecmod, doc: 'User that workers run as.' }),
-  'run-as-group': text('nogroup', { ...GN, ...mainSecmod, doc: 'Group that workers run as.' }),
+  'run-as-user': text('', {
+    ...GN,
+    ...mainSecmod,
+    doc: 'User that workers run as; empty: `ocvpn` if there is such a user, else `nobody`.',
+  }),
+  'run-as-group': text('', {
+    ...GN,
+    ...mainSecmod,
+    doc: "Group that workers run as; empty: the user's own.",
+  }),
+  'secmod-user': text('', {
+    ...GN,
+    ...mainSecmod,
+    doc: 'User that secmod becomes once it has started; `root`: it stays root. Empty: `ocvpn-secmod` if there is such a user and no back end needs root.',
+  }),
   'socket-file': text('', {
     ...GN,
     ...mainSecmod,

@@ -14,7 +14,7 @@ import type {
 import { namesIn } from './certificate-names.js';
 
 export const certificatePlugin: AuthBackendPlugin = {
-  manifest: { name: 'certificate', options: {}, maxTries: 1, credential: 'certificate' },
+  manifest: { name: 'certificate', options: {}, needs: [], maxTries: 1, credential: 'certificate' },
   create: async (_options, { log }) => new CertificateBackend(log),
 };
 

@@ -11,6 +11,8 @@ import { GssapiConversation, type GssapiSettings } from './gssapi-conversation.j
 export const gssapiPlugin: AuthBackendPlugin = {
   manifest: {
     name: 'gssapi',
+    // Names of hosts, and groups that the system keeps in a directory service.
+    needs: ['network'],
     // A token that was refused is not sent again.
     maxTries: 1,
     credential: 'negotiate',

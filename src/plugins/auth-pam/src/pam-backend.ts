@@ -18,7 +18,7 @@ export const serviceOption = {
 export const pamPlugin: AuthBackendPlugin = {
   manifest: {
     name: 'pam',
-    needs: ['programs', 'network'],
+    needs: ['programs', 'network', 'root'],
     // The modules count: see pam_faillock(8).
     maxTries: 0,
     options: {
