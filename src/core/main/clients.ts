@@ -105,6 +105,8 @@ export class ClientTable {
   /** Without a tunnel, in order of arrival, and by address. */
   readonly #logins = new Set<Client>();
   readonly #pending = new Map<string, Set<Client>>();
+  /** Told to go before they had a tunnel. */
+  readonly #leaving = new Set<Client>();
   readonly #byUdpIp = new Map<string, Set<Client>>();
   readonly #nextHandle: () => number;
 
@@ -139,6 +141,11 @@ export class ClientTable {
   /** The one of them that has been there longest. */
   get oldestPending(): Client | undefined {
     return this.#logins.values().next().value;
+  }
+
+  /** Connections that were told to go before they had a tunnel, and that their workers have not closed yet. */
+  get leaving(): number {
+    return this.#leaving.size;
   }
 
   byId(id: number): Client | undefined {
@@ -208,6 +215,12 @@ export class ClientTable {
     removeFrom(this.#pending, ownerOf(client.remote.address), client);
   }
 
+  /** It was told to go, and takes up its worker until that has closed it. */
+  setLeaving(client: Client): void {
+    this.notPending(client);
+    this.#leaving.add(client);
+  }
+
   /** Makes the session findable. An older holder of the same SID loses it. */
   attach(client: Client, session: Session): void {
     const older = this.#bySid.get(keyOf(session.sid));
@@ -242,6 +255,7 @@ export class ClientTable {
   remove(client: Client): void {
     this.detach(client);
     this.notPending(client);
+    this.#leaving.delete(client);
     this.#byId.delete(client.id);
   }
 

@@ -40,6 +40,8 @@ export interface WorkerPoolOptions extends LinkDeps {
   readonly workerUid: number;
   /** WORKER_CONFIG for a worker that has just said HELLO. */
   readonly workerConfig: () => { json: string; secmodPath: string };
+  /** Whether one more connection may have a worker now; asked again when one has been released. */
+  readonly mayBegin: () => boolean;
   /** Makes the client and tells the worker. */
   readonly begin: (link: WorkerLink, connection: Connection) => void;
   readonly admitAdopted: WorkerLinkOptions['onAdopt'];
@@ -162,14 +164,19 @@ export class WorkerPool {
     if (this.#waiting.length === 0 || this.#look !== null) return;
     this.#look = setTimeout(() => {
       this.#look = null;
-      const { hungUp, closeFd, onDropped } = this.#options;
       for (const connection of this.#waiting.splice(0)) {
-        if (connection.fd === null || !hungUp(connection.fd)) this.#waiting.push(connection);
-        else closeFd(connection.fd);
+        if (!this.#dropIfGone(connection)) this.#waiting.push(connection);
       }
-      onDropped();
+      this.#settle();
       this.#lookAgain();
     }, LOOK_MS).unref();
+  }
+
+  #dropIfGone({ fd }: Connection): boolean {
+    if (fd === null || !this.#options.hungUp(fd)) return false;
+    this.#options.closeFd(fd);
+    this.#options.onDropped();
+    return true;
   }
 
   /** Ends all workers that main started: SIGTERM, after a while SIGKILL. */
@@ -232,7 +239,12 @@ export class WorkerPool {
       if (link === null) break;
       // The newest: those at the other end of a long queue have mostly given up.
       const connection = this.#waiting.pop();
-      if (connection) this.#options.begin(link, connection);
+      if (connection === undefined || this.#dropIfGone(connection)) continue;
+      if (!this.#options.mayBegin()) {
+        this.#waiting.push(connection);
+        break;
+      }
+      this.#options.begin(link, connection);
     }
     this.#refill();
     this.#trim();
