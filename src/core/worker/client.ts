@@ -411,6 +411,7 @@ export class Client implements HttpHandler {
     this.#gone = true;
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
+    this.#auth?.end();
     this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? '' });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);
