@@ -2,17 +2,19 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { readHistory } from '../../src/core/history/read.js';
 import { tally } from '../support/fault-tally.ts';
 import { blockUdp, cutOff, mend, relayUdp } from '../support/faults.ts';
 import { inside, openLab, outside } from '../support/lab.ts';
-import { statusOf } from '../support/ocvpn.ts';
-import { connect } from '../support/openconnect.ts';
+import { dataFolder, statusOf } from '../support/ocvpn.ts';
+import { connect, fetchCookie, startClient } from '../support/openconnect.ts';
 import { startServer } from '../support/server.ts';
 import { expectNothingLost, ping, pinging, reachable, transfer, transferServer } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
 const carol = { on: 1, user: 'carol', password: 'carols' } as const;
 const halfOpenPeer = join(import.meta.dirname, '../support/half-open-peer.ts');
+const cutPeer = join(import.meta.dirname, '../support/cut-peer.ts');
 const ROOM = 128;
 
 test('UDP reordered, duplicated, corrupted, blocked midway: the same bytes arrive, nobody else notices', async () => {
@@ -57,6 +59,39 @@ test('a client vanishes: its session ends, no other', async () => {
   await mend(lab);
   tally('a client vanishes', 1);
   await expectNothingLost(running);
+});
+
+test('a tunnel that is cut is lost, not left: its cookie stays good', async () => {
+  const lab = await openLab({ clients: 2 });
+  const server = await startServer(lab, 'ocvpn');
+  const running = await pinging(await connect(lab, server));
+  const cookie = await fetchCookie(lab, server, carol);
+  const value = /webvpn=([^;\s]+)/.exec(cookie)?.[1] ?? cookie;
+  const cutting = lab.client(1).start('cutting', [process.execPath, cutPeer, outside.server4, value]);
+  expect(await cutting.ended(60_000)).toEqual({ code: 0, signal: null });
+  const names = cutting.stdout.trim().split('\n');
+  expect(names).toHaveLength(6);
+  // Who says goodbye is gone for good.
+  const client = await connect(lab, server, { on: 1, cookie });
+  expect(await ping(client.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+  await client.end('SIGINT');
+  const tunnels = () => readHistory(`${dataFolder(lab)}/history.db`, { limit: 10, user: 'carol' });
+  await until('the history to have the last one', () => tunnels()[0]?.reason === 'user-disconnect');
+  const reasons = tunnels().map(({ reason }) => reason);
+  expect(reasons).toEqual([
+    'user-disconnect',
+    'error',
+    'temporary-disconnect',
+    'error',
+    'error',
+    'error',
+    'error',
+  ]);
+  const late = startClient(lab, server, { on: 1, cookie });
+  expect((await late.process.ended()).code).not.toBe(0);
+  expect((await server.users()).map(({ name }) => name)).toEqual(['alice']);
+  await expectNothingLost(running);
+  for (const name of names) tally(`a tunnel cut: ${name}`, 1);
 });
 
 test('10,000 half-open connections: bounded, and who comes meanwhile gets in', async () => {

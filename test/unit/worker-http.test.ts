@@ -1,6 +1,7 @@
 /** Limits and bad input of the HTTP phase, over real TLS: each ends one connection with one log line. */
 import { connect } from 'node:net';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { encodeCookie } from '../../src/core/wire/cookies.js';
 import { TlsClient } from '../support/tls-client.js';
 import { type Identity, makeIdentity, WorkerHarness } from '../support/worker-harness.js';
 
@@ -99,6 +100,54 @@ describe('bad input', () => {
     const client = await TlsClient.connect(harness.port);
     client.send(data);
     expect(await endsWith(client, reason)).toBe('');
+  });
+
+  // Each could be read in two ways, by a proxy in front and by us.
+  it.each([
+    ['two content lengths', 'POST', 'Content-Length: 5\r\nContent-Length: 6\r\n', 'abcdef'],
+    ['the same content length twice', 'POST', 'Content-Length: 5\r\nContent-Length: 5\r\n', 'abcde'],
+    ['a list of content lengths', 'POST', 'Content-Length: 5, 5\r\n', 'abcde'],
+    ['a signed content length', 'POST', 'Content-Length: +5\r\n', 'abcde'],
+    ['a content length in hexadecimal', 'POST', 'Content-Length: 0x5\r\n', 'abcde'],
+    ['an endless content length', 'POST', `Content-Length: ${'9'.repeat(30)}\r\n`, ''],
+    ['chunks twice', 'POST', 'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n'],
+    ['another encoding after chunks', 'POST', 'Transfer-Encoding: chunked, identity\r\n', '0\r\n\r\n'],
+    ['an encoding that is none', 'POST', 'Transfer-Encoding: xchunked\r\n', '0\r\n\r\n'],
+    ['a space before the colon', 'POST', 'Content-Length : 5\r\n', 'abcde'],
+    ['a folded header', 'GET', 'X-A: b\r\n c\r\n', ''],
+    ['a folded length', 'POST', 'Content-Length:\r\n 5\r\n', 'abcde'],
+    ['a bare line feed', 'GET', 'X-A: b\nX-C: d\r\n', ''],
+    ['a bare carriage return', 'GET', 'X-A: b\rX-C: d\r\n', ''],
+    ['a NUL', 'GET', 'X-A: b\0c\r\n', ''],
+    ['a chunk of an absurd size', 'POST', 'Transfer-Encoding: chunked\r\n', `${'f'.repeat(20)}\r\nab\r\n`],
+    ['a negative chunk', 'POST', 'Transfer-Encoding: chunked\r\n', '-1\r\nab\r\n0\r\n\r\n'],
+    ['a chunk that is longer than it says', 'POST', 'Transfer-Encoding: chunked\r\n', '1\r\nab\r\n0\r\n\r\n'],
+    ['chunks that end in line feeds', 'POST', 'Transfer-Encoding: chunked\r\n', '2\nab\n0\n\n'],
+    ['a request behind chunks', 'POST', 'Transfer-Encoding: chunked\r\n', `0\r\n\r\n${GET}`],
+  ])('%s: nothing is served', async (_, method, headers, body) => {
+    const client = await TlsClient.connect(harness.port);
+    client.send(`${method} / HTTP/1.1\r\nHost: h\r\n${headers}\r\n${body}`);
+    expect(await endsWith(client, /not HTTP|bytes after the end|second request/)).toBe('');
+  });
+
+  it.each([
+    ['a chunk announced with 1 GB', 'Transfer-Encoding: chunked', `40000000\r\n${'a'.repeat(300_000)}`],
+    ['many small chunks', 'Transfer-Encoding: chunked', '8\r\naaaaaaaa\r\n'.repeat(40_000)],
+  ])('%s: the limit of bodies holds', async (_, header, body) => {
+    const client = await TlsClient.connect(harness.port);
+    client.send(`POST / HTTP/1.1\r\nHost: h\r\n${header}\r\n\r\n${body}`);
+    expect(await endsWith(client, 'request body is over 262144 bytes')).toBe('');
+  });
+
+  it('answers no request behind CONNECT', async () => {
+    harness.cookieReply = 'FAILED';
+    const client = await TlsClient.connect(harness.port);
+    const cookie = encodeCookie(new Uint8Array(32).fill(1));
+    const connecting = `CONNECT /CSCOSSLC/tunnel HTTP/1.1\r\nHost: h\r\nCookie: webvpn=${cookie}\r\n\r\n`;
+    client.send(connecting + GET);
+    const rest = await endsWith(client, 'cookie refused');
+    expect(rest.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+    expect(rest).toMatch(/^HTTP\/1\.1 401 Cookie is not acceptable\r\n/);
   });
 
   it('refuses a body over 256 KiB', async () => {

@@ -86,6 +86,12 @@ class DtlsClient {
     flush();
     return done;
   }
+  /** A record as send() makes it, which goes nowhere. */
+  Bytes record(uint8_t type, const Bytes& payload) {
+    Bytes plain = concat({type}, payload);
+    SSL_write(ssl_, plain.data(), static_cast<int>(plain.size()));
+    return take_output();
+  }
   Packet receive(int timeout_ms = kPatienceMs) {
     auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
     for (;;) {
@@ -151,12 +157,17 @@ class DtlsClient {
     SSL_set_connect_state(ssl_);
   }
   void flush() {
+    Bytes output = take_output();
+    if (output.empty()) return;
+    sent.push_back(output);
+    send_raw(output);
+  }
+  Bytes take_output() {
     char* data = nullptr;
     long size = BIO_get_mem_data(SSL_get_wbio(ssl_), &data);
-    if (size <= 0) return;
-    sent.emplace_back(data, data + size);
+    Bytes output(data, data + std::max(0L, size));
     (void)BIO_reset(SSL_get_wbio(ssl_));
-    send_raw(sent.back());
+    return output;
   }
   bool take_datagram(int timeout_ms) {
     if (!wait_readable(fd_, timeout_ms)) return false;

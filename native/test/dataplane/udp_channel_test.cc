@@ -100,6 +100,31 @@ TEST(a_probe_larger_than_any_record_of_ours_is_lost_and_nothing_else) {
   CHECK(dtls_works(tunnel, 300));
 }
 
+TEST(records_are_taken_in_any_order_within_the_window_and_once) {
+  constexpr size_t kWindow = 64;
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  // One that is held back, and then as many as the window has.
+  std::vector<Bytes> packets, records;
+  for (size_t i = 0; i <= kWindow; ++i) {
+    packets.push_back(build(inner(100 + i)));
+    records.push_back(tunnel.dtls->record(kData, packets.back()));
+  }
+  Random random(seed());
+  std::vector<size_t> order;
+  for (size_t i = 1; i <= kWindow; ++i) order.insert(order.begin() + random.between(0, order.size()), i);
+  for (size_t i : order) tunnel.dtls->send_raw(records[i]);
+  for (size_t i : order) CHECK_EQ(tunnel.tun.pop_packet(), packets[i]);
+  CHECK_EQ(tunnel.counters().dropsReplay.get(), 0u);
+  // All of them again, and the one that is too old by now.
+  for (size_t i : order) tunnel.dtls->send_raw(records[i]);
+  tunnel.dtls->send_raw(records[0]);
+  CHECK(dtls_works(tunnel, 300));
+  CHECK_EQ(tunnel.counters().dropsReplay.get(), kWindow + 1);
+  CHECK_EQ(tunnel.counters().dropsMalformed.get(), 0u);
+}
+
 TEST(garbage_datagrams_are_dropped) {
   Server server;
   Tunnel tunnel(server);
