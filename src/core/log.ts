@@ -4,8 +4,9 @@
  * overrides; main passes its choice on to its children).
  */
 import { fstatSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
+import type pinoPretty from 'pino-pretty';
 import { type SendDatagram, syslogSender } from './util/syslog.js';
 
 export type { Logger };
@@ -95,7 +96,13 @@ export function createLogger(role: string, logLevel: number, send?: SendDatagram
   if (format === 'journal') return pino(options, journalStream());
   if (format === 'syslog' && send !== undefined) return pino(options, syslogStream(send));
   if (format !== 'human') return pino(options, pino.destination({ dest: 2, sync: true }));
-  const stream = pretty({
+  return pino(options, humanStream());
+}
+
+/** Lines for a terminal. What makes them is loaded only for them: every worker would pay for it. */
+function humanStream(): DestinationStream {
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof pinoPretty;
+  return pretty({
     destination: 2,
     sync: true,
     colorize: process.stderr.isTTY === true,
@@ -103,5 +110,4 @@ export function createLogger(role: string, logLevel: number, send?: SendDatagram
     messageFormat: '{role}: {msg}',
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
   });
-  return pino(options, stream);
 }

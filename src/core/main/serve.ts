@@ -88,6 +88,8 @@ async function serve(options: ServeOptions): Promise<number> {
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
   chooseLog(config.default);
   const log = createLogger('main', config.default['log-level'], native.io.sendToUnix);
+  // Keys of tickets and HMACs are made from here on.
+  native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
   prepareRunDir(resolve(options.runDir));
   forbidRings(log);
   const paths = runPaths(options.runDir, config.default);

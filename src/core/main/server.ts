@@ -200,6 +200,7 @@ export class Server {
       startWorker: options.startWorkers ? () => startWorker(paths.main, config.default['log-level']) : null,
       workerUid: identity.uid,
       workerConfig: () => ({ json: running.forWorkers(identity), secmodPath: paths.secmod }),
+      mayBegin: () => this.#acceptor.mayBegin(),
       begin: (link, connection) => this.#acceptor.begin(link, connection),
       admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
       closeFd: (fd) => io.close(fd),
