@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { inside, type Lab, openLab, outside } from '../support/lab.ts';
-import { serveOcvpn, statusOf } from '../support/ocvpn.ts';
+import { configFile, dataFolder, runFolder, serveOcvpn, statusOf } from '../support/ocvpn.ts';
 import { authenticate, connect, fetchCookie } from '../support/openconnect.ts';
 import { startServer } from '../support/server.ts';
 import { ping } from '../support/traffic.ts';
@@ -146,6 +146,15 @@ test('metrics count what happens; a ban and the stream of events outlive main', 
   expect((await statusOf(lab)).bannedIps).toBe(1);
   expect(await figure('ocvpn_sessions_adopted_total')).toBe(1);
   expect((await authenticate(lab, server, { on: 1 })).code).not.toBe(0);
+
+  const doctor = [process.execPath, launcher, 'doctor', '-c', configFile(lab), '--data-dir', dataFolder(lab)];
+  const examined = await lab.server.run([...doctor, '--run-dir', runFolder(lab), '--json']);
+  const findings = JSON.parse(examined.stdout) as { check: string; level: string; say: string }[];
+  expect(findings.find(({ check }) => check === 'server')?.say).toMatch(
+    new RegExp(`^A server runs .*process ${(await statusOf(lab)).pid}`),
+  );
+  // What it holds itself is no mistake.
+  expect(findings.filter(({ check }) => check === 'ports').map(({ level }) => level)).toEqual(['ok', 'ok']);
   const events = lab.server.start('events', ctl(lab, 'events'));
   await events.waitFor(/"type":"present".*"userName":"alice"/);
   await client.end('SIGINT');

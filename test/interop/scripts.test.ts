@@ -1,11 +1,13 @@
 /** connect-, disconnect- and host-update-script, the firewall of restricted users, and networks behind clients. */
 
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { tally } from '../support/fault-tally.ts';
 import { inside, type Lab, openLab } from '../support/lab.ts';
+import { runFolder, serveCommand } from '../support/ocvpn.ts';
 import { connect, startClient } from '../support/openconnect.ts';
+import type { Companion } from '../support/process.ts';
 import { startServer } from '../support/server.ts';
 import { ping, reachable } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
@@ -28,11 +30,32 @@ async function variables(lab: Lab, reason: string): Promise<Record<string, strin
   return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s, 2) as [string, string]));
 }
 
-test('the scripts get what ocserv gives them', async () => {
+/** Starts the server with a /run and a /var/log of its own, which hold empty files of logins. */
+async function serveWithLoginFiles(lab: Lab): Promise<Companion> {
+  for (const file of ['own-run/utmp', 'own-log/wtmp']) {
+    mkdirSync(join(lab.folder, dirname(file)));
+    writeFileSync(join(lab.folder, file), '');
+  }
+  const mounts = 'mount --bind "$0/own-run" /run && mount --bind "$0/own-log" /var/log && exec "$@"';
+  const command = [...serveCommand(lab), '--run-dir', runFolder(lab)];
+  const main = lab.server.start('vpn', ['sh', '-c', mounts, lab.folder, ...command]);
+  await main.waitFor(/vpn is ready/);
+  return main;
+}
+
+/** Records in a file of logins: type, pid, id, user, line, host, address. */
+async function logins(lab: Lab, file: string): Promise<string[][]> {
+  const lines = (await lab.server.must(['utmpdump', join(lab.folder, file)])).trim().split('\n');
+  return lines.map((line) => [...line.matchAll(/\[(.*?)\s*\]/g)].map(([, field = '']) => field).slice(0, 7));
+}
+
+test('the scripts get what ocserv gives them, and utmp has the session', async () => {
   const lab = await openLab();
   const path = script(lab, 'record', record);
   const server = await startServer(lab, 'ocvpn', {
+    launch: serveWithLoginFiles,
     options: {
+      'use-utmp': true,
       'connect-script': path,
       'disconnect-script': path,
       'host-update-script': path,
@@ -58,12 +81,28 @@ test('the scripts get what ocserv gives them', async () => {
   expect(await variables(lab, 'connect')).toMatchObject({ ...common, REASON: 'connect' });
   expect(await variables(lab, 'host-update')).toMatchObject({ ...common, REASON: 'host-update' });
   await ping(client.host, inside.host4);
+  const begun = [
+    '7',
+    String(user?.workerPid).padStart(5, '0'),
+    'pns0',
+    'bob',
+    'vpns0',
+    user?.remote,
+    user?.remote,
+  ];
+  expect(await logins(lab, 'own-run/utmp')).toEqual([begun]);
   await client.end('SIGINT');
   const gone = await variables(lab, 'disconnect');
   expect(gone).toMatchObject({ ...common, REASON: 'disconnect' });
   expect(Number(gone.STATS_BYTES_IN)).toBeGreaterThan(300);
   expect(gone.STATS_DURATION).toMatch(/^\d+$/);
   expect(gone.OCSERV_ALLOW_PORTS).toBeUndefined();
+  const ended = ['8', begun[1], 'pns0', '', 'vpns0', '', '0.0.0.0'];
+  expect(await logins(lab, 'own-run/utmp')).toEqual([ended]);
+  expect(await logins(lab, 'own-log/wtmp')).toEqual([begun, ended]);
+  const last = await lab.server.must(['last', '-f', join(lab.folder, 'own-log/wtmp')]);
+  expect(last).toMatch(/^bob +vpns0 +10\.70\.0\.2 /m);
+  expect(last).not.toMatch(/logged in|no logout/);
 });
 
 test('a script refuses, or hangs, and others are not held up', async () => {

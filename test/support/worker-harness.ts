@@ -121,7 +121,7 @@ export class WorkerHarness {
           return this.dataplane;
         },
       },
-      secmod: new SecmodLink(async (_path, workerEnd) => this.#joinSecmod(workerEnd), log),
+      secmod: new SecmodLink(async (_path, workerEnd) => this.#joinSecmod(workerEnd), log, 0),
       log,
       openStream: (vhosts, fd, startup, handlers) => {
         const remote = { address: startup.remoteIp, port: startup.remotePort };

@@ -196,6 +196,7 @@ export function makeSessions(
   const hooks = new SessionHooks({
     settings: () => settings,
     log: silent,
+    logins: { begins: () => {}, ends: () => {}, idle: () => Promise.resolve() },
     firewallScript: values.firewallScript ?? '',
   });
   const events: SessionEvent[] = [];

@@ -82,7 +82,7 @@ describe('SecmodLink', () => {
   it('tries again after a failure to connect', async () => {
     const secmod = new Secmod();
     secmod.running = false;
-    const link = new SecmodLink(secmod.connect, log);
+    const link = new SecmodLink(secmod.connect, log, 0);
     await expect(link.channel()).rejects.toThrow('nobody listens');
     await link.send('SEC_CLI_STATS', {
       sid: new Uint8Array(32),
@@ -100,6 +100,28 @@ describe('SecmodLink', () => {
     });
     await getKeys(link);
     expect(secmod.reported).toEqual([2]);
+  });
+
+  it('waits for a secmod that is being started, with one connection for all', async () => {
+    const secmod = new Secmod();
+    secmod.running = false;
+    let attempts = 0;
+    const link = new SecmodLink((path, workerEnd) => {
+      attempts += 1;
+      if (attempts === 3) secmod.running = true;
+      return secmod.connect(path, workerEnd);
+    }, log);
+    await Promise.all([getKeys(link), getKeys(link)]);
+    expect([attempts, secmod.connections]).toEqual([3, 1]);
+  });
+
+  it('waits no longer when it is closed', async () => {
+    const secmod = new Secmod();
+    secmod.running = false;
+    const link = new SecmodLink(secmod.connect, log);
+    const waiting = link.channel();
+    link.close();
+    await expect(waiting).rejects.toThrow('nobody listens');
   });
 
   it('follows a new path', async () => {
@@ -148,7 +170,7 @@ describe('SecmodCalls', () => {
     // The channel wipes what it handled; neither our SID nor the one in the reply is touched.
     expect([sid, reply.sid]).toEqual([new Uint8Array(32).fill(3), new Uint8Array(32).fill(3)]);
     secmod.running = false;
-    const lost = new SecmodCalls(new SecmodLink(secmod.connect, log), startup);
+    const lost = new SecmodCalls(new SecmodLink(secmod.connect, log, 0), startup);
     const again = Buffer.from('secret');
     await expect(lost.authCont(sid, again, 1000)).rejects.toThrow();
     expect(again).toEqual(Buffer.alloc(6));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/fd_message.h"
+#include "io/login_records.h"
 #include "io/netlink.h"
 #include "io/netns.h"
 #include "io/offload_probe.h"
@@ -125,6 +126,21 @@ Napi::Value send_to_unix(const Info& info) {
   const std::string text = args.text(1, "text");
   if (!args.ok()) return info.Env().Undefined();
   return done(info.Env(), io::send_to_unix(path, text));
+}
+
+Napi::Value write_login(const Info& info) {
+  Options options(info.Env(), info[0], "login");
+  const io::LoginFiles files{options.text("utmp"), options.text("wtmp")};
+  io::LoginRecord record;
+  record.begins = options.flag("begins");
+  record.user = options.text("user");
+  record.line = options.text("line");
+  record.host = options.text("host");
+  record.pid = static_cast<int>(options.integer("pid", 0, INT32_MAX));
+  record.seconds = options.integer("seconds", 0, INT64_MAX);
+  const bool history = options.flag("history");
+  if (!options.ok()) return info.Env().Undefined();
+  return done(info.Env(), io::write_login(files, record, history));
 }
 
 Napi::Value accept_fd(const Info& info) {
@@ -375,6 +391,7 @@ constexpr std::pair<const char*, Binding> kBindings[] = {
     {"deferAccept", defer_accept},
     {"adoptSocket", adopt_socket},
     {"sendToUnix", send_to_unix},
+    {"writeLogin", write_login},
     {"accept", accept_fd},
     {"hasBytes", has_bytes},
     {"hungUp", hung_up},

@@ -1,6 +1,7 @@
 /** The machine: rights, tun, kernel offloads, clock, MTU of the way out. */
 import { execFile } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { promisify } from 'node:util';
 import { checkRoot, checkTun } from '../main/preflight.js';
 import { native } from '../native/index.js';
@@ -45,13 +46,27 @@ const OFFLOADS = {
   udpGro: 'DTLS packets are received one by one',
 } as const;
 
+const ALL_OFFLOADS = Object.keys(OFFLOADS) as (keyof typeof OFFLOADS)[];
+
+/** Only devices that are up are listed. */
+const hasLoopback = (): boolean => Object.values(networkInterfaces()).some((all) => all?.[0]?.internal);
+
 export const offloads: Check = ({ config }) => {
   if (!config.default.offload) {
     const mend = 'Set offload to true unless something in the kernel is broken.';
     return [warning('offloads', 'Kernel offloads are turned off (offload).', mend)];
   }
   const probed = native.io.probeOffloads();
-  const missing = (Object.keys(OFFLOADS) as (keyof typeof OFFLOADS)[]).filter((name) => !probed[name]);
+  // Those of UDP are tried on loopback: without it nothing is known of them.
+  const tried = hasLoopback() ? ALL_OFFLOADS : ALL_OFFLOADS.filter((name) => !name.startsWith('udp'));
+  const missing = tried.filter((name) => !probed[name]);
+  if (missing.length === 0 && tried !== ALL_OFFLOADS) {
+    const say =
+      'The offloads of tun devices are there; those of UDP cannot be tried, because the loopback device is down.';
+    return [
+      warning('offloads', say, 'Turn it on: "ip link set lo up". The server itself needs no loopback.'),
+    ];
+  }
   if (missing.length === 0) return [ok('offloads', 'The kernel has every offload that speeds tunnels up.')];
   const say = `Offloads are missing: ${missing.map((name) => `${name} (${OFFLOADS[name]})`).join('; ')}.`;
   return [warning('offloads', say, 'It works without, only slower; Linux 6.2 and newer have all of them.')];

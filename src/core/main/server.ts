@@ -30,6 +30,7 @@ import { historyRow, openHistory, recordChanged } from './history-row.js';
 import type { Ipc } from './ipc.js';
 import { LeasePing } from './lease-ping.js';
 import { LeaseTable } from './leases.js';
+import { LoginRecords } from './login-records.js';
 import { MainState } from './main-state.js';
 import type { MetricsEndpoint } from './metrics/endpoint.js';
 import { serveMetrics } from './metrics/serve.js';
@@ -146,6 +147,7 @@ export class Server {
     this.#hooks = new SessionHooks({
       settings: () => running.main,
       log,
+      logins: new LoginRecords({ io, log, now: nowSec, wanted: () => running.main['use-utmp'] }),
       firewallScript: process.env.OCSERV_FW_SCRIPT ?? '',
     });
     const foreign = new ForeignAddresses(config.default.device);

@@ -1,6 +1,6 @@
 /**
- * What a session has outside the server: its firewall table, the routes to networks behind its client, and the
- * administrator's scripts. Everything of one device is done in order, so that the end of a session can never
+ * What a session has outside the server: its firewall table, the routes to networks behind its client, its place in utmp,
+ * and the administrator's scripts. Everything of one device is done in order, so that the end of a session can never
  * undo what the next session on a device of the same name has set up.
  */
 import type { VhostConfig } from '../config/schema.js';
@@ -8,6 +8,7 @@ import type { Logger } from '../log.js';
 import { type Client, idsOf, type Session } from './clients.js';
 import { installFirewall, isRestricted, removeFirewall, removeStaleFirewalls } from './firewall.js';
 import { formatNetwork, netmaskOf, parseNetwork } from './ip.js';
+import type { LoginRecords } from './login-records.js';
 import { runScript } from './script.js';
 import { type ScriptReason, type SessionTotals, scriptEnv } from './script-env.js';
 
@@ -26,6 +27,7 @@ export interface SessionHooksOptions {
   /** The options in force now. */
   readonly settings: () => Settings;
   readonly log: Logger;
+  readonly logins: Pick<LoginRecords, 'begins' | 'ends' | 'idle'>;
   /** Script that takes the place of our own firewall (OCSERV_FW_SCRIPT), '' for none. */
   readonly firewallScript: string;
 }
@@ -71,8 +73,9 @@ export class SessionHooks {
     });
   }
 
-  /** SESSION_INFO came: runs host-update-script if the client told its name. */
-  hostKnown(client: Client, session: Session): void {
+  /** SESSION_INFO came, and the process of the session is known: runs host-update-script if the client told its name. */
+  reported(client: Client, session: Session): void {
+    this.#options.logins.begins(client, session);
     const command = this.#options.settings()['host-update-script'];
     if (session.hostname === '' || command === '') return;
     void this.#inOrder(session.tunName, () => this.#script('host-update', command, client, session));
@@ -80,6 +83,7 @@ export class SessionHooks {
 
   /** After the device is closed; nobody waits for it. `totals` may come late. */
   closed(client: Client, session: Session, totals: Promise<SessionTotals>): void {
+    this.#options.logins.ends(client, session);
     void this.#inOrder(session.tunName, async () => {
       await this.#tearDown(session);
       const command = this.#commandFor(session, 'disconnect-script');
@@ -89,7 +93,7 @@ export class SessionHooks {
 
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    await Promise.all(this.#queues.values());
+    await Promise.all([...this.#queues.values(), this.#options.logins.idle()]);
   }
 
   async #setUp(client: Client, session: Session): Promise<string | null> {

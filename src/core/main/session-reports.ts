@@ -13,7 +13,7 @@ export interface SessionReportsOptions {
   readonly io: Pick<NativeIo, 'setInterfaceMtu'>;
   readonly log: Logger;
   readonly stats: ServerStats;
-  readonly hooks: Pick<SessionHooks, 'hostKnown'>;
+  readonly hooks: Pick<SessionHooks, 'reported'>;
 }
 
 export class SessionReports {
@@ -44,11 +44,12 @@ export class SessionReports {
     stats.mtu(mtu);
   }
 
-  /** SESSION_INFO; the first one of a session is the moment for host-update-script. */
+  /** SESSION_INFO; the first one of a session is the moment for what waits until it is complete. */
   info(client: Client, told: Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'pid'>): void {
     const { session } = client;
-    if (session?.tlsCipher === '') this.#options.hooks.hostKnown(client, session);
+    const isFirst = session?.tlsCipher === '';
     this.update(client, { ...told, dtlsActive: told.dtlsCipher !== '' });
+    if (session && isFirst) this.#options.hooks.reported(client, session);
   }
 
   /** What SESSION_INFO and CLI_STATS say about the channels. */

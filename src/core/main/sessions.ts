@@ -50,7 +50,7 @@ export interface SessionsOptions {
   readonly secmod: SecmodCalls;
   readonly stats: ServerStats;
   /** Scripts, firewall rules and routes of a session. */
-  readonly hooks: Pick<SessionHooks, 'isIdle' | 'opened' | 'hostKnown' | 'closed'>;
+  readonly hooks: Pick<SessionHooks, 'isIdle' | 'opened' | 'reported' | 'closed'>;
   /** ping-leases, null while it is off. */
   readonly ping?: Pick<LeasePing, 'answers'> | null;
   /** Somebody wants to know (events). */

@@ -92,6 +92,23 @@ export interface InterfaceConfig {
   ipv6: { local: string; peer: string; prefix: number } | null;
 }
 
+/** Beginning or end of a session for utmp(5). */
+export interface LoginRecord {
+  readonly utmp: string;
+  readonly wtmp: string;
+  readonly begins: boolean;
+  readonly user: string;
+  /** Device of the session. */
+  readonly line: string;
+  /** Address of the client. */
+  readonly host: string;
+  readonly pid: number;
+  /** Since the epoch. */
+  readonly seconds: number;
+  /** False: only utmp, for a session that wtmp has already. */
+  readonly history: boolean;
+}
+
 export interface NativeIo {
   createPoller(fd: number, onEvents: (events: number) => void): Poller;
   close(fd: number): void;
@@ -110,6 +127,8 @@ export interface NativeIo {
   adoptSocket(fd: number): { kind: 'tcp' | 'udp' | 'other'; local: SocketAddress };
   /** One datagram to a unix socket; a leading '@' stands for the abstract namespace. Never blocks (EAGAIN). */
   sendToUnix(path: string, text: string): void;
+  /** Writes a session into utmp and wtmp; a file that is not there is left out. EAGAIN, and nothing done, when utmp is locked. */
+  writeLogin(login: LoginRecord): void;
   /** null when nothing waits (EAGAIN). Works on TCP and unix listeners; the new descriptor is non-blocking, close-on-exec, TCP_NODELAY. */
   accept(fd: number): Accepted | null;
   /** Looks whether something has arrived, and takes nothing: null when not, false at the end of the stream. */

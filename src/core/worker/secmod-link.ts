@@ -1,7 +1,8 @@
 /**
  * The worker's connection to secmod. It is made when it is first needed and again after it broke: secmod may be
- * restarted while this process serves a client.
+ * restarted while this process serves a client, who waits for it.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, ChannelOptions, MessagesBetween } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
@@ -14,16 +15,22 @@ export type ConnectSecmod = (
   options: ChannelOptions<'worker', 'secmod'>,
 ) => Promise<SecmodChannel>;
 
+/** As long as main waits for a secmod that is being started again. */
+const PATIENCE_MS = 10_000;
+const PAUSE_MS = 100;
+
 export class SecmodLink {
   readonly #connect: ConnectSecmod;
   readonly #log: Logger;
+  readonly #patienceMs: number;
   #path = '';
   #channel: Promise<SecmodChannel> | null = null;
   #closed = false;
 
-  constructor(connect: ConnectSecmod, log: Logger) {
+  constructor(connect: ConnectSecmod, log: Logger, patienceMs = PATIENCE_MS) {
     this.#connect = connect;
     this.#log = log;
+    this.#patienceMs = patienceMs;
   }
 
   /** Where secmod listens (WORKER_CONFIG); an open connection to another path is given up. */
@@ -33,7 +40,7 @@ export class SecmodLink {
     this.#path = path;
   }
 
-  /** The open channel. Rejects when secmod cannot be reached. */
+  /** The open channel. Rejects when secmod cannot be reached for so long. */
   channel(): Promise<SecmodChannel> {
     this.#channel ??= this.#open();
     return this.#channel;
@@ -55,15 +62,32 @@ export class SecmodLink {
   }
 
   #open(): Promise<SecmodChannel> {
-    const opening = this.#connect(this.#path, {
-      self: 'worker',
-      peer: 'secmod',
-      handlers: {},
-      log: this.#log,
-      onClose: () => this.#lost(opening),
-    });
+    const opening = this.#reach(this.#path, () => this.#lost(opening));
     opening.catch(() => this.#lost(opening));
     return opening;
+  }
+
+  /** A secmod that starts refuses workers until main has told it who they are. */
+  async #reach(path: string, onClose: () => void): Promise<SecmodChannel> {
+    const end = performance.now() + this.#patienceMs;
+    for (;;) {
+      let open = false;
+      try {
+        const channel = await this.#connect(path, {
+          self: 'worker',
+          peer: 'secmod',
+          handlers: {},
+          log: this.#log,
+          onClose: () => open && onClose(),
+        });
+        open = true;
+        if (channel.closed) onClose();
+        return channel;
+      } catch (error) {
+        if (this.#closed || path !== this.#path || performance.now() >= end) throw error;
+      }
+      await sleep(PAUSE_MS);
+    }
   }
 
   #lost(channel: Promise<SecmodChannel>): void {

@@ -206,14 +206,11 @@ export const serverOptions = {
     ...refused("a switch of ocserv's own tests"),
     doc: 'Workers do not report statistics when they end.',
   }),
-  // ocserv's default is on, but then asking for it would go unnoticed.
   'use-utmp': flag(false, {
     ...G,
     ...main,
-    ...noEffect(
-      '`vpn history` and the log have the sessions; utmp is for logins at terminals, and its times end in 2038',
-    ),
-    doc: 'Register sessions in utmp and wtmp.',
+    confDefault: true,
+    doc: 'Register sessions in /run/utmp and /var/log/wtmp, where these files are there, for `who` and `last`; the line is the tun device.',
   }),
   cgroup: text('', {
     ...U,
