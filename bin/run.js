@@ -7,7 +7,7 @@
  * never has command-line code in its memory.
  */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -65,5 +65,10 @@ async function dispatch() {
   const { execute, settings } = await import('@oclif/core');
   // Commands are always those of dist; oclif would look for TypeScript and say that it is not there.
   settings.enableAutoTranspile = false;
-  return execute({ dir: import.meta.url });
+  // oclif complains of plugins that are not there; ours may be left out.
+  const { installedOf } = await import(pathToFileURL(join(root, 'dist/core/plugins/bundled.js')).href);
+  const packageFile = join(root, 'package.json');
+  const pjson = JSON.parse(readFileSync(packageFile, 'utf8'));
+  pjson.oclif.plugins = installedOf(packageFile, pjson.oclif.plugins);
+  return execute({ loadOptions: { root, pjson } });
 }
