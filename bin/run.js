@@ -7,7 +7,7 @@
  * never has command-line code in its memory.
  */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -69,5 +69,10 @@ async function dispatch() {
   // Commands are always those of dist; oclif would look for TypeScript and say that it is not there.
   settings.enableAutoTranspile = false;
   // Plugins of ours are not oclif's: nothing is looked for in the home directory, which a service may not read.
-  return execute({ loadOptions: { root, userPlugins: false } });
+  // oclif complains of plugins that are not there; ours may be left out.
+  const { installedOf } = await import(pathToFileURL(join(root, 'dist/core/plugins/bundled.js')).href);
+  const packageFile = join(root, 'package.json');
+  const pjson = JSON.parse(readFileSync(packageFile, 'utf8'));
+  pjson.oclif.plugins = installedOf(packageFile, pjson.oclif.plugins);
+  return execute({ loadOptions: { root, pjson, userPlugins: false } });
 }

@@ -273,6 +273,11 @@ export const catalogue = {
     say: '{what}: {reason}.',
     mend: 'Check what was given, and that the files belong together.',
   },
+  OCS_NO_USER_NAME: {
+    fatalFor: 'request',
+    say: 'This login needs the name of a user.',
+    mend: 'Give it behind "vpn auth test".',
+  },
   OCS_PASSWORD: { fatalFor: 'request', say: '{reason}.', mend: 'Give a password and try again.' },
 } as const satisfies Record<string, CatalogueEntry>;
 

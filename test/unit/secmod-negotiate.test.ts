@@ -95,6 +95,7 @@ test('vpn auth test says that it has no ticket to show', async () => {
     userName: '',
     vhost: 'default',
     groupName: '',
+    certificate: null,
     answer: async () => 'x',
     log: pino({ level: 'silent' }),
   });

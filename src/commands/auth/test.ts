@@ -8,12 +8,17 @@ export default class AuthTest extends ReportingCommand {
   static override description =
     `Runs the login of USER with the configuration of the server, in this process: a server that runs is not involved and
 bans nobody. Prints each step, the group and the configuration that the session would get. What a prompt asks for
-is read unseen from a terminal, else one line of standard input each. Exit status: 0 accepted, 1 refused or an error.`;
+is read unseen from a terminal, else one line of standard input each. A client certificate comes from files, and is looked at as
+secmod would; that the client holds its key is taken for granted without --key. A Kerberos ticket cannot be shown here.
+Exit status: 0 accepted, 1 refused or an error.`;
   static override examples = [
     '<%= config.bin %> auth test alice',
+    '<%= config.bin %> auth test --cert alice.crt --key alice.key',
     '<%= config.bin %> auth test alice --config /etc/vpn/vpn.config.yaml --vhost www.example.com --json',
   ];
-  static override args = { user: Args.string({ required: true, description: 'Name of the user.' }) };
+  static override args = {
+    user: Args.string({ description: 'Name of the user; not needed where a certificate says it.' }),
+  };
   static override flags = {
     config: Flags.file({
       char: 'c',
@@ -23,18 +28,25 @@ is read unseen from a terminal, else one line of standard input each. Exit statu
     'data-dir': Flags.string({ summary: 'Directory of state of the server.', default: DEFAULT_DATA_DIR }),
     vhost: Flags.string({ summary: 'Virtual host.', default: 'default' }),
     group: Flags.string({ char: 'g', summary: 'Group to select.', default: '' }),
+    cert: Flags.file({
+      summary: 'Certificate that the client shows: PEM, also a chain, or DER.',
+      exists: true,
+    }),
+    key: Flags.file({ summary: 'Its private key, PEM.', exists: true, dependsOn: ['cert'] }),
     'log-level': Flags.integer({ char: 'd', summary: '0..9: 2 info, 3 debug.', min: 0, max: 9, default: 2 }),
     json: Flags.boolean({ char: 'j', summary: 'Print JSON.' }),
   };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(AuthTest);
-    const { config, vhost, group } = flags;
+    const { config, vhost, group, cert: certificate, key } = flags;
     const result = await runAuthTest({
-      user: args.user,
+      user: args.user ?? '',
       config,
       vhost,
       group,
+      certificate,
+      key,
       dataDir: flags['data-dir'],
       logLevel: flags['log-level'],
     });

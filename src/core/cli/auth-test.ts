@@ -4,13 +4,18 @@ import { loadConfig } from '../config/load.js';
 import { createLogger } from '../log.js';
 import { native } from '../native/index.js';
 import { loadAuthPlugins, pluginLists } from '../secmod/plugins.js';
+import { readCertificateFile } from '../secmod/test-certificate.js';
 import { type TestLoginResult, type TestLoginStep, testLogin } from '../secmod/test-login.js';
 import { openAnswers } from '../users/read-password.js';
 
 export interface AuthTestOptions {
+  /** '' without. */
   readonly user: string;
   readonly vhost: string;
   readonly group: string;
+  /** Files of a client's certificate and its key. */
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
   readonly config: string | undefined;
   readonly dataDir: string;
   /** As log-level of the configuration; the log goes to stderr. */
@@ -21,6 +26,8 @@ export interface AuthTestOptions {
 export async function runAuthTest(options: AuthTestOptions): Promise<TestLoginResult> {
   // No core file may hold what is typed.
   native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
+  const { certificate, key } = options;
+  const chain = certificate === undefined ? null : readCertificateFile(certificate, key);
   const answers = openAnswers();
   try {
     return await testLogin({
@@ -29,6 +36,7 @@ export async function runAuthTest(options: AuthTestOptions): Promise<TestLoginRe
       userName: options.user,
       vhost: options.vhost,
       groupName: options.group,
+      certificate: chain,
       answer: (message, counter) => answers.next(promptText(message, counter)),
       log: createLogger('auth', options.logLevel),
     });
@@ -49,8 +57,9 @@ export function authTestText({ vhost, auth, steps, session }: TestLoginResult): 
 }
 
 function stepText({ step, message, counter, tookMs }: TestLoginStep, index: number): string {
+  const said = step === 'certificate' ? 'shows a certificate' : step;
   const shown =
-    step === 'prompt' ? `asks: ${promptText(message, counter)}` : [step, message].filter(Boolean).join(': ');
+    step === 'prompt' ? `asks: ${promptText(message, counter)}` : [said, message].filter(Boolean).join(': ');
   return `${index + 1}. ${shown.replaceAll('\n', ' / ')} (${tookMs} ms)`;
 }
 

@@ -14,6 +14,7 @@ import type {
   BackendOptions,
   Credential,
 } from '../plugin-api/index.js';
+import { bundledPluginOf } from '../plugins/bundled.js';
 
 export interface ConfiguredBackend {
   readonly name: string;
@@ -86,6 +87,8 @@ function choose<P extends { readonly manifest: Manifest }>(
   if (typeof method === 'string') return fail(method);
   const plugin = plugins.get(method.name);
   if (plugin) return { plugin, options: backendOptions(method, plugin.manifest, fail) };
+  const missing = bundledPluginOf(method.name);
+  if (missing) return fail(`its plugin is not installed; add it with "vpn plugins install ${missing}"`);
   const known = [...plugins.keys()];
   const meant = didYouMean(method.name, known);
   return fail(

@@ -4,6 +4,7 @@
  * signature over it is good, and if the chain is (docs/adr/0009-proof-of-client-certificates.md).
  */
 import { createHash, X509Certificate } from 'node:crypto';
+import type { VhostConfig } from '../config/schema.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { ClientCertificate } from '../plugin-api/index.js';
@@ -14,6 +15,7 @@ import { certificateMethod } from './ways.js';
 
 type Reply = Body<'SEC_CLIENT_CERT_REP'>;
 
+export const NO_HOLDER = 'it has no user name where cert-user-oid says';
 const MAX_REASON = 256;
 const MAX_NAME_BYTES = 64;
 const MAX_GROUPS = 64;
@@ -43,8 +45,9 @@ export class ClientCertificates {
     this.#shown.delete(client);
     const outcome = vhost ? this.#verified(vhost, handshake) : 'unknown virtual host';
     if (!vhost || typeof outcome === 'string') return this.#refused(client, String(outcome));
-    const holder = certificateMethod(vhost.ways)?.backend.holderOf?.(certificateOf(vhost, outcome)) ?? null;
-    if (!holder) return this.#refused(client, 'it has no user name where cert-user-oid says');
+    const holder =
+      certificateMethod(vhost.ways)?.backend.holderOf?.(certificateOf(vhost.config, outcome)) ?? null;
+    if (!holder) return this.#refused(client, NO_HOLDER);
     this.#shown.set(client, { vhost: vhost.config.name, der: outcome });
     forgetOldest(this.#shown, this.#capacity);
     const groups = holder.groups.filter((group) => Buffer.byteLength(group) <= MAX_NAME_BYTES);
@@ -54,7 +57,7 @@ export class ClientCertificates {
   /** The certificate of a client of this virtual host; null without a good one. */
   of(client: number, vhost: Vhost): ClientCertificate | null {
     const shown = this.#shown.get(client);
-    return shown?.vhost === vhost.config.name ? certificateOf(vhost, shown.der) : null;
+    return shown?.vhost === vhost.config.name ? certificateOf(vhost.config, shown.der) : null;
   }
 
   #refused(client: number, reason: string): Reply {
@@ -84,7 +87,8 @@ function hasKey(shown: ShownCertificate): boolean {
   return isClientSignature(new X509Certificate(shown.chain[0] ?? '').publicKey, shown);
 }
 
-function certificateOf({ config }: Vhost, der: Uint8Array): ClientCertificate {
+/** What back ends get of a certificate. */
+export function certificateOf(config: VhostConfig, der: Uint8Array): ClientCertificate {
   return { der, userField: config['cert-user-oid'], groupField: config['cert-group-oid'] };
 }
 

@@ -16,6 +16,7 @@ import type {
   AuthBackendsHook,
   AuthBackendsHookOptions,
 } from '../plugin-api/index.js';
+import { installedOf } from '../plugins/bundled.js';
 import { installedList, linkedList } from '../plugins/lists.js';
 import { assertTrusted } from './plugin-trust.js';
 
@@ -54,7 +55,7 @@ export async function loadAuthPlugins(...lists: readonly string[]): Promise<Auth
     registerAccounting: (backend) => addOnce(acct, backend),
   };
   for (const list of lists) {
-    for (const plugin of readPackage(list).oclif?.plugins ?? []) {
+    for (const plugin of pluginsIn(list)) {
       if (plugin.startsWith(OCLIF_OWN)) continue;
       try {
         await runHooks(plugin, list, hookOptions);
@@ -65,6 +66,12 @@ export async function loadAuthPlugins(...lists: readonly string[]): Promise<Auth
     }
   }
   return { auth, acct };
+}
+
+/** An administrator's plugin that is gone is an error; one of ours that was left out is none until it is asked for. */
+function pluginsIn(list: string): readonly string[] {
+  const names = readPackage(list).oclif?.plugins ?? [];
+  return list === OWN_PACKAGE ? installedOf(list, names) : names;
 }
 
 function addOnce<P extends { readonly manifest: { readonly name: string } }>(
