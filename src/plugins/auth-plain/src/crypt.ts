@@ -1,4 +1,4 @@
-/** crypt(3), a few at once. */
+/** The system's crypt(3), a few at once. */
 import { loadAddon } from './addon.js';
 
 /**
