@@ -8,6 +8,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -50,13 +51,15 @@ function inheritedDescriptors() {
 
 async function dispatch() {
   const wantsHelp = argv.includes('--help') || argv.includes('-h');
-  if (!existsSync(join(root, 'dist', 'core'))) {
+  // Made last of all.
+  const workerBundle = join(root, 'dist/core/worker/bundle.cjs');
+  if (!existsSync(workerBundle)) {
     process.stderr.write(`vpn is not built yet. Run "npm run build" in ${root}, or use "npm start".\n`);
     process.exit(1);
   }
   if (argv[0] === 'worker' && !wantsHelp) {
-    const { runWorker } = await import(pathToFileURL(join(root, 'dist/core/worker/entry.js')).href);
-    return runWorker(argv.slice(1));
+    createRequire(self)(workerBundle);
+    return;
   }
   if (argv[0] === 'secmod' && !wantsHelp) {
     const { runSecmod } = await import(pathToFileURL(join(root, 'dist/core/secmod/entry.js')).href);
@@ -70,5 +73,6 @@ async function dispatch() {
   const packageFile = join(root, 'package.json');
   const pjson = JSON.parse(readFileSync(packageFile, 'utf8'));
   pjson.oclif.plugins = installedOf(packageFile, pjson.oclif.plugins);
-  return execute({ loadOptions: { root, pjson } });
+  // Plugins of ours are not oclif's: nothing is looked for in the home directory, which a service may not read.
+  return execute({ loadOptions: { root, pjson, userPlugins: false } });
 }

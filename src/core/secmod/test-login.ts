@@ -94,6 +94,7 @@ async function logIn(
     log,
     nowMs: Date.now,
     ban: async () => true,
+    pace: { enter: async () => () => {} },
   };
   const files = { keys: [], clientTrust: null, ocspResponse: Buffer.alloc(0), profile: null };
   const login = new LoginAttempt(deps, {
