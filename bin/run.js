@@ -68,11 +68,11 @@ async function dispatch() {
   const { execute, settings } = await import('@oclif/core');
   // Commands are always those of dist; oclif would look for TypeScript and say that it is not there.
   settings.enableAutoTranspile = false;
-  // Plugins of ours are not oclif's: nothing is looked for in the home directory, which a service may not read.
   // oclif complains of plugins that are not there; ours may be left out.
   const { installedOf } = await import(pathToFileURL(join(root, 'dist/core/plugins/bundled.js')).href);
   const packageFile = join(root, 'package.json');
   const pjson = JSON.parse(readFileSync(packageFile, 'utf8'));
   pjson.oclif.plugins = installedOf(packageFile, pjson.oclif.plugins);
+  // Plugins of ours are not oclif's: nothing is looked for in the home directory, which a service may not read.
   return execute({ loadOptions: { root, pjson, userPlugins: false } });
 }

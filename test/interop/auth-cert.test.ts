@@ -1,7 +1,10 @@
 /** Client certificates through the whole server, with the stock client. */
+import { rmSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ClientPki } from '../support/client-pki.ts';
+import { tally } from '../support/fault-tally.ts';
 import { type Lab, openLab, outside } from '../support/lab.ts';
+import { statusOf } from '../support/ocvpn.ts';
 import { authenticate, type ClientRequest, connect, fetchCookie } from '../support/openconnect.ts';
 import { type ServerOptions, startServer, type VpnServer } from '../support/server.ts';
 import { until } from '../support/wait.ts';
@@ -69,6 +72,36 @@ test('a certificate alone: every key type, TLS 1.3 and 1.2; bad ones, revoked on
   pki.revoke('later');
   await until('the new list to count', async () => (await logIn('later')).code !== 0);
   expect((await logIn('ec')).code).toBe(0);
+  // One that is broken, or gone, changes nothing.
+  for (const spoil of [
+    () => writeFileSync(pki.path('crl.pem'), 'no list\n'),
+    () => rmSync(pki.path('crl.pem')),
+  ]) {
+    const from = server.process.output.length;
+    spoil();
+    await server.process.waitFor(/changed certificates or keys are not used/, { from });
+    expect([(await logIn('later')).code === 0, (await logIn('ec')).code]).toEqual([false, 0]);
+  }
+});
+
+test('secmod stands still, then is dead, while clients show their certificates', async () => {
+  const { lab, pki, logIn } = await start(() => ({ options: { auth: ['certificate'] } }));
+  pki.issue('good');
+  pki.issue('foreign', { by: 'self' });
+  const secmod = async () => (await statusOf(lab)).secmodPid ?? 0;
+  const first = await secmod();
+  process.kill(first, 'SIGSTOP');
+  const slow = logIn('good');
+  // It can only be waiting for a signature or for the word about the certificate.
+  const connections = ['ss', '-Hnt', 'dport', '=', ':443'];
+  await until('the connection', async () => (await lab.client().must(connections)).includes('ESTAB'));
+  process.kill(first, 'SIGCONT');
+  expect((await slow).code).toBe(0);
+  process.kill(first, 'SIGKILL');
+  await until('another secmod', async () => ![0, first].includes(await secmod()));
+  await until('a login', async () => (await logIn('good')).code === 0, { timeoutMs: 60_000 });
+  expect((await logIn('foreign')).code).not.toBe(0);
+  tally('secmod dies between logins with certificates');
 });
 
 test('a certificate and a password: both must pass, for the same user', async () => {

@@ -16,6 +16,7 @@ const NAME = 'vpn.example.com';
 interface Started {
   readonly lab: Lab;
   readonly kdc: Kdc;
+  readonly keytab: string;
   readonly server: VpnServer;
   /** Environment of the client. */
   readonly env: Record<string, string>;
@@ -39,7 +40,7 @@ async function start(method: string, { beside = false } = {}): Promise<Started> 
     : { auth: [gssapi] };
   const server = await startServer(lab, 'ocvpn', { etc, options: { kkdcp, ...methods } });
   const env = proxiedClient(lab, join(lab.folder, 'rsa-cert.pem'));
-  return { lab, kdc, server, env, request: { name: NAME, env, password: 'not needed' } };
+  return { lab, kdc, keytab, server, env, request: { name: NAME, env, password: 'not needed' } };
 }
 
 const kinit = (lab: Lab, env: Record<string, string>, ...flags: string[]): Promise<string> =>
@@ -59,8 +60,8 @@ test('with a ticket: no password, the local name and its Unix group; without one
   expect(server.process.output).toContain('alice@LAB.TEST');
 });
 
-test('while the KDC is dead tickets for the service are good, and nobody gets a new one until it is back', async () => {
-  const { lab, kdc, server, env, request } = await start('');
+test('tickets for the service are good while the KDC is dead, and those for new keys when the keytab is replaced', async () => {
+  const { lab, kdc, keytab, server, env, request } = await start('');
   await kinit(lab, env);
   await lab.client().must(['kvno', `HTTP/${NAME}`], { env });
   await kdc.process.stop('SIGKILL');
@@ -69,6 +70,11 @@ test('while the KDC is dead tickets for the service are good, and nobody gets a 
   expect((await lab.client().run(['kinit', 'alice'], { env, input: 'secret\n' })).code).toBe(1);
   expect((await authenticate(lab, server, request)).code).not.toBe(0);
   await kdc.restart();
+  await kinit(lab, env);
+  expect((await authenticate(lab, server, request)).code).toBe(0);
+
+  await kdc.renewKeys(`HTTP/${NAME}`, keytab);
+  expect((await authenticate(lab, server, request)).code).not.toBe(0);
   await kinit(lab, env);
   expect((await authenticate(lab, server, request)).code).toBe(0);
 });

@@ -1,5 +1,5 @@
 /** One-time passwords with the stock client's own tokens, through the whole server. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { hotp } from '../../src/plugins/auth-plain/src/otp.js';
 import { type Lab, openLab } from '../support/lab.ts';
@@ -39,11 +39,20 @@ test('HOTP within the window; the counter moves on', async () => {
 
 test('neither the password nor the code alone lets in who has both; who has a token alone needs no more', async () => {
   const lab = await openLab();
-  const { server } = await start(lab);
+  const { server, oath } = await start(lab);
   const wrongCode = { args: ['--form-entry=main:secondary_password=000000'] };
   expect((await authenticate(lab, server, wrongCode)).code).not.toBe(0);
   expect((await authenticate(lab, server, { password: 'wrong', args: token('totp') })).code).not.toBe(0);
   expect((await authenticate(lab, server, { user: 'bob', password: '' })).code).not.toBe(0);
   const code = hotp(KEY, Math.floor(Date.now() / 30_000), 6);
   expect(await authenticate(lab, server, { user: 'dave', password: code })).toMatchObject({ code: 0 });
+
+  // While a file of theirs is gone nobody gets in, and the server goes on.
+  const login = () => authenticate(lab, server, { args: token('totp') });
+  for (const file of [`${lab.folder}/ocpasswd`, oath]) {
+    renameSync(file, `${file}.away`);
+    expect((await login()).code).not.toBe(0);
+    renameSync(`${file}.away`, file);
+  }
+  expect((await login()).code).toBe(0);
 });

@@ -7,6 +7,7 @@ import { authPost, authReply, exchange } from '../support/https.ts';
 import { inside, openLab, outside } from '../support/lab.ts';
 import { authenticate, connect, fetchCookie } from '../support/openconnect.ts';
 import { startServer } from '../support/server.ts';
+import { until } from '../support/wait.ts';
 
 const users = 'alice Cleartext-Password := "secret"\n  Class := "OU=staff;tech"';
 
@@ -94,6 +95,17 @@ test('a server that is dead gives way to the next one; with none the login fails
   const server = await startServer(lab, 'ocvpn', { options: { auth } });
   expect(await fetchCookie(lab, server)).not.toBe('');
   expect(server.process.output).toContain('RADIUS server does not answer');
+  // It says by Status-Server that it is there, and is asked first again.
+  const first = await startRadius(lab, { users });
+  await until(
+    'the first server to have its place back',
+    () => server.process.output.includes('RADIUS server answers again'),
+    { timeoutMs: 60_000 },
+  );
+  expect(first.process.output).toContain('Received Status-Server');
+  expect(await fetchCookie(lab, server)).not.toBe('');
+  expect(first.process.output).toContain('Received Access-Request');
+  await first.process.stop('SIGTERM', 3_000);
   await second.process.stop('SIGTERM', 3_000);
   expect((await authenticate(lab, server)).code).not.toBe(0);
   expect(server.process.output).toContain('no RADIUS server answered');

@@ -15,6 +15,8 @@ export interface RadiusRequest {
   /** Where it listens; accounting is one higher. */
   readonly port?: number;
   readonly on?: Host;
+  /** It also serves RadSec on port 2083, to clients with a certificate of `ca`. Paths. */
+  readonly tls?: { readonly ca: string; readonly certificate: string; readonly key: string };
 }
 
 export interface RadiusServer {
@@ -23,7 +25,30 @@ export interface RadiusServer {
   accounting(): Record<string, string>[];
 }
 
-const configuration = (folder: string, request: Required<Omit<RadiusRequest, 'users' | 'on'>>): string => `
+const radSec = (tls: RadiusRequest['tls']): string =>
+  tls
+    ? `listen {
+    type = auth+acct
+    ipaddr = *
+    port = 2083
+    proto = tcp
+    clients = radsec
+    tls {
+      private_key_file = ${tls.key}
+      certificate_file = ${tls.certificate}
+      ca_file = ${tls.ca}
+      tls_min_version = "1.2"
+      tls_max_version = "1.3"
+      require_client_cert = yes
+    }
+  }`
+    : '';
+
+type Configured = Required<Omit<RadiusRequest, 'users' | 'on' | 'tls'>> & {
+  readonly tls: RadiusRequest['tls'];
+};
+
+const configuration = (folder: string, request: Configured): string => `
 prefix = /usr
 logdir = ${folder}
 run_dir = ${folder}
@@ -33,6 +58,7 @@ libdir = /usr/lib/freeradius
 cleanup_delay = 1
 max_request_time = 30
 hostname_lookups = no
+${request.tls ? 'thread pool {\n  start_servers = 2\n  max_servers = 4\n}' : ''}
 security {
   max_attributes = 200
   reject_delay = 0
@@ -60,7 +86,15 @@ client lab {
   secret = "${request.secret}"
   require_message_authenticator = yes
 }
+clients radsec {
+  client lab-tls {
+    ipaddr = 0.0.0.0/0
+    proto = tls
+    secret = radsec
+  }
+}
 server default {
+  ${radSec(request.tls)}
   listen {
     type = auth
     ipaddr = *
@@ -92,10 +126,15 @@ export async function startRadius(lab: Lab, request: RadiusRequest = {}): Promis
   const { users = '', authorize = '', secret = SECRET, port = 1812, on = lab.inner } = request;
   const folder = join(lab.folder, `raddb-${port}`);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'radiusd.conf'), configuration(folder, { authorize, secret, port }));
+  writeFileSync(
+    join(folder, 'radiusd.conf'),
+    configuration(folder, { authorize, secret, port, tls: request.tls }),
+  );
   writeFileSync(join(folder, 'users'), `${users}\n`);
+  // TLS needs its threads, which -X does without.
+  const debugging = request.tls ? ['-fxx', '-l', 'stdout'] : ['-X'];
   const dictionaries = '/usr/share/freeradius';
-  const process = on.start('freeradius', ['freeradius', '-X', '-d', folder, '-D', dictionaries]);
+  const process = on.start('freeradius', ['freeradius', ...debugging, '-d', folder, '-D', dictionaries]);
   await process.waitFor(/Ready to process requests/);
   return { process, accounting: () => details(join(folder, 'detail')) };
 }

@@ -1,5 +1,5 @@
 /** A private MIT KDC with realms of its own, and what its clients and services need. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inside, type Lab, outside } from './lab.ts';
 import { type Companion, must } from './process.ts';
@@ -25,6 +25,8 @@ export interface Kdc {
   addUser(principal: string, password: string): Promise<void>;
   /** Adds a service and writes its keys to `keytab`. */
   addService(principal: string, keytab: string): Promise<void>;
+  /** Gives a service new keys, and `keytab` those alone. */
+  renewKeys(principal: string, keytab: string): Promise<void>;
   /** Starts it again after its end. */
   restart(): Promise<void>;
 }
@@ -87,6 +89,10 @@ export async function startKdc({ folder, realm, address, port, start }: KdcReque
     },
     addService: async (principal, keytab) => {
       await admin(`addprinc -randkey ${principal}`);
+      await admin(`ktadd -k ${keytab} ${principal}`);
+    },
+    renewKeys: async (principal, keytab) => {
+      rmSync(keytab);
       await admin(`ktadd -k ${keytab} ${principal}`);
     },
     restart: async () => {

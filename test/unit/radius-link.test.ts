@@ -68,6 +68,7 @@ async function withLink<T>(
     timeoutMs: 60,
     retries: 1,
     bindAddress: null,
+    tls: null,
     messageAuthenticator: policy,
     log,
   });

@@ -248,3 +248,36 @@ describe('in secmod', () => {
     }
   });
 });
+
+describe('many devices of one name at once', () => {
+  const crowd = async () => {
+    const tries = Array.from({ length: 200 }, () => begin(from('192.0.2.7')));
+    await settled();
+    return tries;
+  };
+  /** Tries that are in and not done yet. */
+  const inside = (tries: ReturnType<typeof begin>[]) => tries.filter(({ leave }) => leave);
+
+  test('that are right all get in, a few at a time', async () => {
+    let tries = await crowd();
+    let most = 0;
+    while (tries.length > 0) {
+      const now = inside(tries);
+      most = Math.max(most, now.length);
+      expect(now.length).toBeGreaterThan(0);
+      for (const { leave } of now) leave?.('right');
+      tries = tries.filter((each) => !now.includes(each));
+      await settled();
+      expect(tries.every(({ refused }) => !refused)).toBe(true);
+    }
+    // Of the name, and of the name from that address.
+    expect(most).toBeLessThanOrEqual(2 * TRIES);
+  });
+
+  test('lose their places when one of them is wrong', async () => {
+    const tries = await crowd();
+    inside(tries)[0]?.leave?.('wrong');
+    await settled();
+    expect(tries.filter(({ refused }) => refused)).toHaveLength(200 - TRIES - 4);
+  });
+});

@@ -32,9 +32,11 @@ export type TryOutcome = 'right' | 'wrong' | 'open';
 /** Ends a try; to be called once. */
 export type LeaveTry = (outcome: TryOutcome) => void;
 
-/** Tries that wait for one name, and those of them that are of one address. */
+/** Tries that wait for one name once an answer was wrong, and those of them that are of one address. */
 const MAX_WAITING = 32;
 const MAX_WAITING_OF_OWNER = 4;
+/** Before that: many devices of one name may come at once, after a restart of the server e.g. */
+const MAX_UNSUSPECTED = 1024;
 /** What an attacker could fill; the oldest go first. */
 const MAX_LANES = 32_768;
 const MAX_KNOWN = 65_536;
@@ -60,6 +62,11 @@ class Lane {
   /** The log has it. */
   isTold = false;
 
+  /** An answer was wrong of late. */
+  get isSuspected(): boolean {
+    return this.#spent > 0;
+  }
+
   get isIdle(): boolean {
     return this.#spent === 0 && this.#inside === 0 && this.#waiting.length === 0;
   }
@@ -77,17 +84,27 @@ class Lane {
     if (this.#spent === 0) this.#sinceMs = nowMs;
     this.#spent++;
     addBounded(this.#wrong, owner, MAX_WRONG_OWNERS);
+    this.#shortenLine();
   }
 
   /** Puts a try into the line, maybe in the place of another one. */
   wait(waiter: Waiter): void {
-    const ofOwner = this.#waiting.filter(({ owner }) => owner === waiter.owner);
-    if (ofOwner.length >= MAX_WAITING_OF_OWNER) {
-      waiter.settle('never');
-      return;
-    }
     this.#waiting.push(waiter);
-    if (this.#waiting.length > MAX_WAITING) this.#displaceOne();
+    if (this.isSuspected) this.#shortenLine();
+    else if (this.#waiting.length > MAX_UNSUSPECTED) this.#displaceOne();
+  }
+
+  /** Of one address those that came first stay. */
+  #shortenLine(): void {
+    const counts = new Map<string, number>();
+    for (const waiter of this.#waiting) {
+      const count = (counts.get(waiter.owner) ?? 0) + 1;
+      counts.set(waiter.owner, count);
+      if (count <= MAX_WAITING_OF_OWNER) continue;
+      this.withdraw(waiter);
+      waiter.settle('never');
+    }
+    while (this.#waiting.length > MAX_WAITING) this.#displaceOne();
   }
 
   #displaceOne(): void {
@@ -164,12 +181,12 @@ export class LoginPace {
   async #wait(lane: Lane, who: LoginTry, owner: string, signal: AbortSignal): Promise<LeaveTry | null> {
     const { log, onWait } = this.#options;
     onWait();
-    if (!lane.isTold)
+    if (!lane.isTold && lane.isSuspected)
       log.warn(
         { user: who.userName, vhost: who.vhost },
         'many wrong passwords for this user; further tries wait',
       );
-    lane.isTold = true;
+    lane.isTold ||= lane.isSuspected;
     const turn = await new Promise<Turn>((settle) => {
       const waiter = { owner, settle };
       const withdraw = (): void => {

@@ -4,7 +4,7 @@ import { decodeValue, encodeValue, type Value } from './values.js';
 
 export const HEADER_BYTES = 20;
 export const AUTHENTICATOR_BYTES = 16;
-const MAX_PACKET_BYTES = 4096;
+export const MAX_PACKET_BYTES = 4096;
 const MAX_VALUE_BYTES = 253;
 const VENDOR_SPECIFIC = 26;
 const VENDOR_HEADER_BYTES = 6;

@@ -45,10 +45,13 @@ async function createAccounting(options: BackendOptions, host: AccountingHost): 
   const config = own === undefined ? read : { ...read, nasIdentifier: String(own) };
   if (config.acctServers.length === 0) throw new Error(`${options.config} names no acctserver`);
   const port = Number(options['coa-port'] ?? 0);
+  // Whoever may send from the address of a server could end sessions: over TLS there is no secret.
+  if (port !== 0 && config.tls)
+    throw new Error('coa-port is for serv-type udp: with TLS there is no shared secret');
   const { bindAddress, nasIdentifier, acctServers, authServers } = config;
   const asking = { port, bindAddress, nasIdentifier, servers: [...authServers, ...acctServers], host, now };
   const stopListening = port === 0 ? null : await listenForRequests(asking);
-  const servers = new Failover(config.acctServers, config.deadTimeMs, {
+  const servers = new Failover(config.acctServers, {
     ...config,
     log: host.log,
     patient: false,

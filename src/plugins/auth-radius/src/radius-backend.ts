@@ -55,7 +55,7 @@ interface Shared {
 async function createRadiusBackend(options: BackendOptions, host: BackendHost): Promise<AuthBackend> {
   const config = withIdentifier(readRadiusConfig(String(options.config)), options['nas-identifier']);
   if (config.authServers.length === 0) throw new Error(`${options.config} names no authserver`);
-  const servers = new Failover(config.authServers, config.deadTimeMs, {
+  const servers = new Failover(config.authServers, {
     ...config,
     log: host.log,
     patient: true,

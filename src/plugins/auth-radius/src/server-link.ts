@@ -1,14 +1,14 @@
 /**
- * One RADIUS server: UDP sockets connected to it, the identifiers of requests on their way, retransmission, and the
- * check of what comes back. What is no genuine reply is dropped and counted; the request waits on.
+ * One RADIUS server: the transports to it, the identifiers of requests on their way, retransmission, and the check of
+ * what comes back. What is no genuine reply is dropped and counted; the request waits on.
  */
-import { createSocket, type Socket } from 'node:dgram';
-import { lookup } from 'node:dns/promises';
 import type { BackendLog } from '../../../core/plugin-api/index.js';
 import { codes } from './dictionary.js';
 import { isReplyGenuine, messageAuthenticator } from './digest.js';
 import { AUTHENTICATOR_BYTES, type Packet, parsePacket, rawValues } from './packet.js';
-import type { MessageAuthenticatorPolicy, ServerAddress } from './radcli-conf.js';
+import { pause } from './pause.js';
+import type { MessageAuthenticatorPolicy, ServerAddress, TlsFiles } from './radcli-conf.js';
+import { openTls, openUdp, type Transport } from './transport.js';
 
 /** Identifiers are a byte: so many requests can be on their way on one socket. */
 const IDS = 256;
@@ -21,6 +21,8 @@ export interface LinkOptions {
   readonly timeoutMs: number;
   readonly retries: number;
   readonly bindAddress: string | null;
+  /** null: UDP. */
+  readonly tls: TlsFiles | null;
   readonly messageAuthenticator: MessageAuthenticatorPolicy;
   readonly log: BackendLog;
 }
@@ -28,14 +30,25 @@ export interface LinkOptions {
 interface Pending {
   readonly authenticator: Uint8Array;
   settle(result: Packet | Error): void;
-  /** The socket's word for this request. */
+  /** The transport's word for this request. */
   fail(error: Error): void;
 }
 
 interface Line {
-  readonly socket: Socket;
+  readonly transport: Transport;
   readonly pending: Map<number, Pending>;
   nextId: number;
+}
+
+/** A connection that could not be made, or that ended: another one may do. */
+class NoConnection extends Error {
+  /** It had been there: servers close those that rest. */
+  readonly wasOpen: boolean;
+
+  constructor(name: string, cause: Error, wasOpen: boolean) {
+    super(`${name}: ${cause.message}`, { cause });
+    this.wasOpen = wasOpen;
+  }
 }
 
 export class ServerLink {
@@ -60,7 +73,32 @@ export class ServerLink {
    * Sends and waits for a genuine reply. Rejects when none came, or when `signal` is aborted; at once when nobody
    * listens there, unless `patient`: the server may just be starting again, and the next copy reaches it.
    */
-  async exchange(make: PacketMaker, signal: AbortSignal | null, patient: boolean): Promise<Packet> {
+  async exchange(
+    make: PacketMaker,
+    signal: AbortSignal | null,
+    patient: boolean,
+    retries = this.#options.retries,
+  ): Promise<Packet> {
+    const { timeoutMs } = this.#options;
+    const end = performance.now() + timeoutMs * (retries + 1);
+    for (let tries = 0; ; tries++) {
+      try {
+        return await this.#exchangeOnce(make, signal, patient, retries);
+      } catch (error) {
+        if (!(error instanceof NoConnection) || this.#closed || tries >= retries) throw error;
+        const pauseMs = error.wasOpen ? 0 : timeoutMs;
+        if ((!patient && !error.wasOpen) || performance.now() + pauseMs >= end) throw error;
+        if (pauseMs > 0) await pause(pauseMs, signal);
+      }
+    }
+  }
+
+  async #exchangeOnce(
+    make: PacketMaker,
+    signal: AbortSignal | null,
+    patient: boolean,
+    retries: number,
+  ): Promise<Packet> {
     const line = await this.#freeLine();
     const id = takeId(line);
     const packet = make(id, this.server.secret);
@@ -74,7 +112,7 @@ export class ServerLink {
     line.pending.set(id, { authenticator, settle, fail });
     const abort = (): void => settle(new Error('given up'));
     signal?.addEventListener('abort', abort, { once: true });
-    const stopSending = this.#transmit(line, packet, { settle, fail });
+    const stopSending = this.#transmit(line, packet, { settle, fail }, retries);
     try {
       signal?.throwIfAborted();
       return await promise;
@@ -89,9 +127,9 @@ export class ServerLink {
     this.#closed = true;
     for (const opening of this.#lines.splice(0)) {
       opening.then(
-        ({ socket, pending }) => {
+        ({ transport, pending }) => {
           for (const { settle } of pending.values()) settle(new Error('closed'));
-          socket.close();
+          transport.close();
         },
         // It never opened.
         () => {},
@@ -99,19 +137,22 @@ export class ServerLink {
     }
   }
 
-  /** The same bytes again at each timeout. Returns what stops it. */
-  #transmit(line: Line, packet: Buffer, { settle, fail }: Pick<Pending, 'settle' | 'fail'>): () => void {
-    const { timeoutMs, retries } = this.#options;
+  /** The same bytes again at each timeout, unless the transport delivers them itself. Returns what stops it. */
+  #transmit(
+    line: Line,
+    packet: Buffer,
+    { settle, fail }: Pick<Pending, 'settle' | 'fail'>,
+    retries: number,
+  ): () => void {
+    const { timeoutMs, tls } = this.#options;
     let sent = 0;
     const send = (): void => {
       if (sent > retries) {
-        settle(new Error(`${this.name} did not answer ${sent} times`));
+        settle(new Error(`${this.name} did not answer ${tls ? 'in time' : `${sent} times`}`));
         return;
       }
       sent++;
-      line.socket.send(packet, (error) => {
-        if (error) fail(error);
-      });
+      if (sent === 1 || !tls) line.transport.send(packet, fail);
     };
     const timer = setInterval(send, timeoutMs);
     send();
@@ -140,40 +181,32 @@ export class ServerLink {
     if (index >= 0) this.#lines.splice(index, 1);
   }
 
-  /** A connected socket takes datagrams of the server alone, and learns that nobody listens there. */
-  async #open(): Promise<Line> {
-    const { host, port } = this.server;
-    const { address, family } = await lookup(host);
-    const socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4' });
-    const line: Line = { socket, pending: new Map(), nextId: Math.floor(Math.random() * IDS) };
-    const failAll = (error: Error): void => {
-      for (const { fail } of line.pending.values()) fail(error);
+  #open(): Promise<Line> {
+    const pending: Line['pending'] = new Map();
+    const events = {
+      received: (packet: Buffer) => this.#receive(pending, packet),
+      failed: (error: Error, lost: boolean) => {
+        if (lost) this.#forget(opening);
+        for (const { fail } of pending.values())
+          fail(lost ? new NoConnection(this.name, error, true) : error);
+      },
     };
-    await new Promise<void>((resolve, reject) => {
-      const fail = (error?: Error): void => {
-        socket.close();
-        reject(error ?? new Error('not connected'));
-      };
-      socket.once('error', fail);
-      const connect = (): void => {
-        socket.connect(port, address, (error?: Error) => {
-          if (error) return fail(error);
-          socket.off('error', fail);
-          resolve();
-        });
-      };
-      if (this.#options.bindAddress === null) connect();
-      else socket.bind({ address: this.#options.bindAddress, port: 0 }, connect);
-    });
-    socket.on('error', failAll);
-    socket.on('message', (datagram) => this.#receive(line, datagram));
-    return line;
+    const { tls, bindAddress, timeoutMs } = this.#options;
+    const connect = tls
+      ? openTls(this.server, tls, { bindAddress, timeoutMs }, events).catch((error: Error) => {
+          throw new NoConnection(this.name, error, false);
+        })
+      : openUdp(this.server, bindAddress, events);
+    const opening = connect.then(
+      (transport): Line => ({ transport, pending, nextId: Math.floor(Math.random() * IDS) }),
+    );
+    return opening;
   }
 
-  #receive(line: Line, datagram: Buffer): void {
+  #receive(pending: Line['pending'], bytes: Buffer): void {
     try {
-      const reply = parsePacket(datagram);
-      const waiting = line.pending.get(reply.id);
+      const reply = parsePacket(bytes);
+      const waiting = pending.get(reply.id);
       // A second reply to a request that was sent twice.
       if (!waiting) return;
       const problem = this.#problem(reply, waiting.authenticator);
