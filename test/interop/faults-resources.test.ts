@@ -173,12 +173,23 @@ test('no tun device can be made: the client is told, and gets in when it can', a
   tally('a tun device cannot be made');
 });
 
-test('a second server on the same run directory, or the same data: refused, the first one goes on', async () => {
+test('a second server in the same place: refused with a sentence, the first one notices nothing', async () => {
   const scene = await openScene();
   const { lab } = scene;
-  const same = lab.server.start('second', [...serveCommand(lab), '--run-dir', runFolder(lab)]);
-  expect((await same.ended()).code).toBe(1);
-  expect(same.output).toMatch(/^vpn: Another server \(process \d+\) uses the run directory .*\n$/);
+  const other = `${lab.folder}/other`;
+  const places = [
+    ['run directory and data', runFolder(lab), dataFolder(lab), [], /uses the run directory /],
+    ['run directory', runFolder(lab), other, [], /uses the run directory /],
+    ['data directory', other, dataFolder(lab), ['--port', '444'], /uses the data directory /],
+    ['port', other, other, [], /port 443.* in use/],
+  ] as const;
+  for (const [place, run, data, args, sentence] of places) {
+    const second = lab.server.start('second', [...serveCommand(lab, data), '--run-dir', run, ...args]);
+    expect((await second.ended()).code, second.output).toBe(1);
+    const told = second.output.split('\n').filter((line) => line.startsWith('vpn: '));
+    expect(told).toEqual([expect.stringMatching(sentence)]);
+    await expectNothingLost(scene.running);
+    tally(`a second server on the same ${place}`);
+  }
   await expectWhole(scene);
-  tally('a second server on the same run directory');
 });

@@ -29,6 +29,7 @@ import {
   resolveControlGroup,
   resolveIdentity,
 } from './preflight.js';
+import { claimDataDir } from './run-dir.js';
 import { Server } from './server.js';
 
 export interface ServeOptions {
@@ -93,6 +94,7 @@ async function serve(options: ServeOptions): Promise<number> {
   prepareRunDir(resolve(options.runDir));
   forbidRings(log);
   const paths = runPaths(options.runDir, config.default);
+  claimDataDir(native.io, dataDir, paths, log);
   const hidden = identity.uid === 0 ? null : hiddenDirectory(paths.runDir);
   if (hidden !== null) notice(new VpnError('OCS_RUN_DIR_HIDDEN', { path: hidden }));
   const user = config.source === null ? await ensureFirstUser(dataDir) : null;
