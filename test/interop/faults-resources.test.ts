@@ -200,16 +200,16 @@ test('the clock jumps by a day, forth and back: tunnels, logins and reconnects g
   const aheadDays = async (): Promise<number> =>
     Math.round(((await statusOf(lab)).now - Date.now() / 1000) / DAY);
   let reconnects = 0;
-  for (const days of [1, 0, -1]) {
+  for (const days of [1, -1]) {
     setClock(lab, days * DAY);
     await until('main to see the other time', async () => (await aheadDays()) === days);
-    await answeredAfter(running, 100);
+    await answeredAfter(running, 50);
     client.process.signal('SIGUSR2');
     reconnects += 1;
     await client.event('reconnect', reconnects, 40_000);
     await reachable(client.host, inside.host4);
     await fetchCookie(lab, server, carol);
-    tally(`the clock ${days === 0 ? 'is right again' : `jumps by ${days} day`}`);
+    tally(`the clock is ${days === 1 ? 'a day ahead' : 'a day behind'}`);
   }
   await client.end('SIGINT');
   await expectWhole(scene);
