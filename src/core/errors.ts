@@ -77,6 +77,11 @@ export const catalogue = {
     say: 'Another server (process {pid}) uses the run directory {path}.',
     mend: 'Stop it with "vpn ctl stop --run-dir {path}", or choose another directory with --run-dir.',
   },
+  OCS_DATA_DIR_IN_USE: {
+    fatalFor: 'process',
+    say: 'Another server (process {pid}) uses the data directory {path}.',
+    mend: 'Stop it, or choose another directory with --data-dir.',
+  },
   OCS_RUN_AS: {
     fatalFor: 'process',
     say: 'There is no {kind} "{name}" on this machine.',

@@ -2,8 +2,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { hotp } from '../../src/plugins/auth-plain/src/otp.js';
-import { type Lab, openLab } from '../support/lab.ts';
-import { authenticate, connect } from '../support/openconnect.ts';
+import { type Lab, openLab, outside } from '../support/lab.ts';
+import { authenticate, connect, startClient } from '../support/openconnect.ts';
 import { startServer, type VpnServer } from '../support/server.ts';
 
 const KEY = Buffer.from('12345678901234567890');
@@ -55,4 +55,24 @@ test('neither the password nor the code alone lets in who has both; who has a to
     renameSync(`${file}.away`, file);
   }
   expect((await login()).code).toBe(0);
+});
+
+test("guesses at a user's password wait; the user connects from where she was before", async () => {
+  const lab = await openLab({ clients: 2 });
+  const options = { 'wrong-password-tries': 2, 'wrong-password-interval': 3600 };
+  const server = await startServer(lab, 'ocvpn', { options });
+  await (await connect(lab, server)).end('SIGINT');
+  const guess = { on: 1, password: 'guess' };
+  for (let n = 0; n < 2; n++) expect((await authenticate(lab, server, guess)).code).not.toBe(0);
+  // Not even the right one is looked at: it could be the guess that hits.
+  const guessing = startClient(lab, server, { on: 1 });
+  await server.process.waitFor(/"user":"alice".*"many wrong passwords for this user; further tries wait"/);
+  const client = await connect(lab, server);
+  expect((await server.users()).map(({ name, remote }) => [name, remote])).toEqual([
+    ['alice', outside.client4(0)],
+  ]);
+  // Other users are not concerned.
+  await connect(lab, server, { on: 1, user: 'carol', password: 'carols' });
+  expect(guessing.process.exit).toBeUndefined();
+  expect(client.process.exit).toBeUndefined();
 });

@@ -2,7 +2,8 @@
  * What runs out under an open tunnel: disk, descriptors, memory, tun devices, the place of a second server. A bystander pings
  * 50 times a second and loses nothing; what ran out is told in the log, and when it is there again all is as before. Ours only.
  */
-import { readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { readHistory } from '../../src/core/history/read.js';
 import { pidsOf } from '../support/census.ts';
@@ -12,9 +13,10 @@ import { dataFolder, runFolder, serveCommand, serveOcvpn, statusOf } from '../su
 import { connect, fetchCookie, type Openconnect, startClient } from '../support/openconnect.ts';
 import { type Companion, must } from '../support/process.ts';
 import { startServer, type VpnServer } from '../support/server.ts';
-import { expectNothingLost, ping, pinging } from '../support/traffic.ts';
+import { answeredAfter, expectNothingLost, ping, pinging, reachable } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
+const shiftedClock = join(import.meta.dirname, '../support/shifted-clock.ts');
 const carol = { on: 1, user: 'carol', password: 'carols' } as const;
 
 interface Scene {
@@ -173,12 +175,63 @@ test('no tun device can be made: the client is told, and gets in when it can', a
   tally('a tun device cannot be made');
 });
 
-test('a second server on the same run directory, or the same data: refused, the first one goes on', async () => {
+const DAY = 86_400;
+
+/** A server whose main and secmod read a clock that is off by what the file says. */
+async function withClock(lab: Lab): Promise<Companion> {
+  setClock(lab, 0);
+  const env = { NODE_OPTIONS: `--import=${shiftedClock}`, CLOCK_FILE: clockFile(lab) };
+  const main = lab.server.start('vpn', [...serveCommand(lab), '--run-dir', runFolder(lab)], { env });
+  await main.waitFor(/vpn is ready/);
+  return main;
+}
+
+const clockFile = (lab: Lab): string => `${lab.folder}/clock`;
+
+function setClock(lab: Lab, seconds: number): void {
+  writeFileSync(`${clockFile(lab)}.new`, `${seconds}`);
+  renameSync(`${clockFile(lab)}.new`, clockFile(lab));
+}
+
+test('the clock jumps by a day, forth and back: tunnels, logins and reconnects go on', async () => {
+  const scene = await openScene(withClock);
+  const { lab, server, running } = scene;
+  const client = await connect(lab, server, carol);
+  const aheadDays = async (): Promise<number> =>
+    Math.round(((await statusOf(lab)).now - Date.now() / 1000) / DAY);
+  let reconnects = 0;
+  for (const days of [1, -1]) {
+    setClock(lab, days * DAY);
+    await until('main to see the other time', async () => (await aheadDays()) === days);
+    await answeredAfter(running, 50);
+    client.process.signal('SIGUSR2');
+    reconnects += 1;
+    await client.event('reconnect', reconnects, 40_000);
+    await reachable(client.host, inside.host4);
+    await fetchCookie(lab, server, carol);
+    tally(`the clock is ${days === 1 ? 'a day ahead' : 'a day behind'}`);
+  }
+  await client.end('SIGINT');
+  await expectWhole(scene);
+});
+
+test('a second server in the same place: refused with a sentence, the first one notices nothing', async () => {
   const scene = await openScene();
   const { lab } = scene;
-  const same = lab.server.start('second', [...serveCommand(lab), '--run-dir', runFolder(lab)]);
-  expect((await same.ended()).code).toBe(1);
-  expect(same.output).toMatch(/^vpn: Another server \(process \d+\) uses the run directory .*\n$/);
+  const other = `${lab.folder}/other`;
+  const places = [
+    ['run directory and data', runFolder(lab), dataFolder(lab), [], /uses the run directory /],
+    ['run directory', runFolder(lab), other, [], /uses the run directory /],
+    ['data directory', other, dataFolder(lab), ['--port', '444'], /uses the data directory /],
+    ['port', other, other, [], /port 443.* in use/],
+  ] as const;
+  for (const [place, run, data, args, sentence] of places) {
+    const second = lab.server.start('second', [...serveCommand(lab, data), '--run-dir', run, ...args]);
+    expect((await second.ended()).code, second.output).toBe(1);
+    const told = second.output.split('\n').filter((line) => line.startsWith('vpn: '));
+    expect(told).toEqual([expect.stringMatching(sentence)]);
+    await expectNothingLost(scene.running);
+    tally(`a second server on the same ${place}`);
+  }
   await expectWhole(scene);
-  tally('a second server on the same run directory');
 });

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type Lab, openLab, outside } from '../support/lab.ts';
+import { connect } from '../support/openconnect.ts';
 import { clientHello, sendRaw } from '../support/raw.ts';
 import { startServer } from '../support/server.ts';
 
@@ -21,6 +22,8 @@ const gnutls = async (lab: Lab, priority: string): Promise<string> => {
   return stdout + stderr;
 };
 
+/** Bytes to an address that is not verified, for each byte from it. */
+const MOST_TIMES = 3;
 const LEGACY = ['-cipher', 'ALL:@SECLEVEL=0'];
 
 test('a scan finds what is good and nothing else', async () => {
@@ -92,4 +95,12 @@ test('datagrams of strangers are answered by nothing: nobody is flooded through 
   const { reply, closed } = await sendRaw(lab, 'udp', strangers, { everyMs: 20, holdMs: 1500 });
   expect({ reply, closed }).toEqual({ reply: '', closed: 'still open' });
   expect(server.process.exit).toBeUndefined();
+
+  // Who has seen the id of a living tunnel can name it, from any address. What comes is bounded, however long one waits.
+  const client = await connect(lab, server);
+  await client.dtls();
+  const id = /X-DTLS-App-ID: ([0-9a-f]{64})/.exec(client.process.output)?.[1] ?? '';
+  const hello = clientHello(Buffer.from(id, 'hex'));
+  const known = await sendRaw(lab, 'udp', Array<Buffer>(10).fill(hello), { everyMs: 600, holdMs: 6000 });
+  expect(known.reply.length).toBeLessThan(MOST_TIMES * 10 * hello.length);
 });

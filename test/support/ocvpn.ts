@@ -39,9 +39,9 @@ export const configFile = (lab: Lab): string => `${lab.folder}/vpn.config.json`;
 export const dataFolder = (lab: Lab): string => `${lab.folder}/data`;
 
 /** Command line of `vpn serve` with the lab's configuration and state. */
-export const serveCommand = (lab: Lab): string[] => [
+export const serveCommand = (lab: Lab, data = dataFolder(lab)): string[] => [
   ...vpn,
-  ...['serve', '-c', configFile(lab), '--data-dir', dataFolder(lab)],
+  ...['serve', '-c', configFile(lab), '--data-dir', data],
 ];
 
 /** Starts main on the lab's run directory, also again after an earlier one, and waits until it is ready. */

@@ -24,6 +24,7 @@ import type { Ipc } from './ipc.js';
 import { keepMainCapabilities } from './lockdown.js';
 import { runPaths } from './paths.js';
 import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveControlGroup } from './preflight.js';
+import { claimDataDir } from './run-dir.js';
 import { Server } from './server.js';
 
 export interface ServeOptions {
@@ -88,6 +89,7 @@ async function serve(options: ServeOptions): Promise<number> {
   prepareRunDir(resolve(options.runDir));
   forbidRings(log);
   const paths = runPaths(options.runDir, config.default);
+  claimDataDir(native.io, dataDir, paths, log);
   const hidden = identity.uid === 0 ? null : hiddenDirectory(paths.runDir);
   if (hidden !== null) notice(new VpnError('OCS_RUN_DIR_HIDDEN', { path: hidden }));
   const user = config.source === null ? await ensureFirstUser(dataDir) : null;
