@@ -262,7 +262,10 @@ describe('listening sockets', () => {
 });
 
 describe('Acceptor', () => {
-  function setUp(maxClients: number, { maxLogins = 0, said = 'bytes' as FirstBytesOutcome } = {}) {
+  function setUp(
+    maxClients: number,
+    { maxLogins = 0, said = 'bytes' as FirstBytesOutcome, rateLimitMs = 0, busy = false } = {},
+  ) {
     const ended: string[] = [];
     const { clients, bans, stats } = makeSessions();
     const assigned: Connection[] = [];
@@ -279,7 +282,7 @@ describe('Acceptor', () => {
       ticketKeys: { current: () => ({ keys: new Uint8Array(), lifetimeSec: 0 }) },
       connectionPoints: 1,
       maxPending: 0,
-      rateLimitMs: 0,
+      rateLimitMs,
       proxyProtocol: false,
       proxy: { read: () => {} },
       firstBytes: { size: 0, of: () => 0, wait: (_accepted, done) => done(said) },
@@ -297,7 +300,7 @@ describe('Acceptor', () => {
       setPaused: (paused) => pauses.push(paused),
     });
     function settle(): void {
-      while (waiting.length > 0 && acceptor.mayBegin()) {
+      while (!busy && waiting.length > 0 && acceptor.mayBegin()) {
         const connection = waiting.shift();
         if (connection) acceptor.begin(link, connection);
       }
@@ -351,6 +354,31 @@ describe('Acceptor', () => {
     accept('198.51.100.2');
     settle();
     expect([clients.size, ended]).toEqual([2, []]);
+  });
+
+  it.each([
+    {
+      busy: true,
+      taken: [1, 1, 2, 3, 4],
+      what: 'one connection in rate-limit-ms while others wait for a worker',
+    },
+    { busy: false, taken: [20, 20, 20, 20, 20], what: 'all that come when nobody waits' },
+  ])('takes $what', ({ busy, taken }) => {
+    vi.useFakeTimers();
+    const { accept, acceptor, assigned, pauses } = setUp(0, { rateLimitMs: 100, busy });
+    let backlog = 20;
+    /** The kernel's backlog, as a listener empties it. */
+    const listen = (): number => {
+      for (; backlog > 0 && pauses.at(-1) !== true; backlog--) accept(`198.51.100.${backlog}`);
+      return assigned.length;
+    };
+    const after = [0, 99, 1, 100, 100].map((milliseconds) => {
+      vi.advanceTimersByTime(milliseconds);
+      return listen();
+    });
+    expect(after).toEqual(taken);
+    acceptor.close();
+    vi.useRealTimers();
   });
 
   it('pauses at max-clients and resumes below 90 %', () => {
