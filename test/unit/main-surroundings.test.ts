@@ -1,4 +1,5 @@
 /** main's dealings with the machine: start checks, kernel switches, rules, routes, sockets. */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -109,6 +110,27 @@ describe('Forwarding', () => {
     next.enable();
     next.restore();
     expect([get(V4), get(V6), get(RA)]).toEqual(['0', '0', '1']);
+  });
+
+  it('names what cannot be written, and leaves that alone at the end', () => {
+    const module = join(import.meta.dirname, '../../dist/core/main/forwarding.js');
+    const script = `const { Forwarding } = await import(${JSON.stringify(module)});
+      const it = new Forwarding({ runDir: process.argv[1], ipv4: true, ipv6: true, root: process.argv[2] });
+      console.log(JSON.stringify(it.enable()));
+      it.restore();`;
+    const root = join(dir, 'sys');
+    const inRoot = (name: string, value: string) => put(`sys/${name}`, value);
+    inRoot(V4, '1\n');
+    inRoot(V6, '0\n');
+    inRoot(RA, '1\n');
+    inRoot('net/ipv6/conf/all/accept_ra', '0\n');
+    const readOnly = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"';
+    const node = [process.execPath, '--input-type=module', '-e', script, dir, root];
+    const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-c', readOnly, root, ...node], {
+      encoding: 'utf8',
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: '["net.ipv6.conf.all.forwarding=1"]\n', stderr: '' });
+    expect([get(`sys/${V4}`), get(`sys/${V6}`), get(`sys/${RA}`)]).toEqual(['1\n', '0\n', '1\n']);
   });
 
   it('writes nothing but the known switches, whatever the saved state says', () => {
