@@ -16,6 +16,7 @@
  * throws an Error with `code` (errno name, e.g. 'EADDRINUSE') and `syscall`.
  */
 import type { CertificateVerifier, Pkcs12Options } from './certificate-types.js';
+import type { LoginRecord } from './login-types.js';
 import type { CallRule, PrivilegeDrop } from './sandbox-types.js';
 
 // ---------------------------------------------------------------- io
@@ -90,23 +91,6 @@ export interface InterfaceConfig {
   ipv4: { local: string; peer: string } | null;
   /** IPv6: local/128 and a route to peer/prefix through the device, or null. */
   ipv6: { local: string; peer: string; prefix: number } | null;
-}
-
-/** Beginning or end of a session for utmp(5). */
-export interface LoginRecord {
-  readonly utmp: string;
-  readonly wtmp: string;
-  readonly begins: boolean;
-  readonly user: string;
-  /** Device of the session. */
-  readonly line: string;
-  /** Address of the client. */
-  readonly host: string;
-  readonly pid: number;
-  /** Since the epoch. */
-  readonly seconds: number;
-  /** False: only utmp, for a session that wtmp has already. */
-  readonly history: boolean;
 }
 
 export interface NativeIo {
