@@ -57,6 +57,11 @@ export const catalogue = {
     say: 'Forwarding and NAT are off: {reason}.',
     mend: 'Install nftables ("apt-get install nftables"), or set up NAT yourself and set "nat" to false.',
   },
+  OCS_FORWARDING: {
+    fatalFor: 'request',
+    say: 'The kernel does not forward as "nat" needs it, and its switches cannot be written here: {settings}.',
+    mend: 'Set them from outside: "--sysctl" of podman and docker, or sysctl(8) on the machine.',
+  },
   OCS_FORWARD_DROPPED: {
     fatalFor: 'request',
     say: "This machine's firewall drops forwarded packets ({chains}).",

@@ -5,8 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { inside, type Lab, openLab } from '../support/lab.ts';
-import { serveCommand, statusOf } from '../support/ocvpn.ts';
+import { runFolder, serveCommand, statusOf } from '../support/ocvpn.ts';
 import { connect, startClient } from '../support/openconnect.ts';
+import type { Companion } from '../support/process.ts';
 import { startServer } from '../support/server.ts';
 import { iperfServer, ping, throughput } from '../support/traffic.ts';
 import { type StartedUnit, startUnit } from '../support/units.ts';
@@ -131,9 +132,26 @@ function isThere(pid: number): boolean {
   }
 }
 
-test('what cannot be served is refused with one sentence', async () => {
+/** What podman gives a container's root, and NET_ADMIN, as docs/deployment.md says. */
+const CONTAINER_CAPABILITIES =
+  '-all,+chown,+dac_override,+fowner,+fsetid,+kill,+net_bind_service,+setfcap,+setgid,+setpcap,+setuid,+net_admin';
+
+/** Starts main with no more rights than in a container, where the kernel's switches are read-only. */
+async function serveContained(lab: Lab): Promise<Companion> {
+  const mounts = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"';
+  const command = ['setpriv', `--bounding-set=${CONTAINER_CAPABILITIES}`, ...serveCommand(lab)];
+  const main = lab.server.start('vpn', ['sh', '-c', mounts, 'sh', ...command, '--run-dir', runFolder(lab)]);
+  await main.waitFor(/vpn is ready/);
+  return main;
+}
+
+test('with the rights of a container it serves, and what cannot be served is refused with one sentence', async () => {
   const lab = await openLab();
-  await startServer(lab, 'ocvpn');
+  await lab.server.sysctl('net.ipv6.conf.all.forwarding=0');
+  const server = await startServer(lab, 'ocvpn', { options: { nat: true }, launch: serveContained });
+  const client = await connect(lab, server);
+  expect(await ping(client.host, inside.host4)).toEqual(whole);
+  expect(server.process.output).toMatch(/^vpn: notice: .*: net\.ipv6\.conf\.all\.forwarding=1\. Set them/m);
   const start = (sockets: string[], flags: string[]) =>
     lab.server.start('refused', [
       'python3',

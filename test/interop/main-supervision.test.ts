@@ -152,6 +152,19 @@ describe('separate supervision', LONG, () => {
     await supervisor.says('listening');
     await bed.connect();
     expect(await user()).toMatchObject({ state: 'connected', remoteIp: '127.0.0.1' });
+    // Workers of other users than run-as-user have no business there, and are not listened to.
+    const code =
+      'import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); sys.exit(len(s.recv(1)))';
+    const as = ['--reuid=12345', '--regid=12345', '--clear-groups'];
+    const stranger = bed.run('setpriv', [
+      ...as,
+      '/usr/bin/python3',
+      '-c',
+      code,
+      join(bed.runDir, 'main.sock'),
+    ]);
+    expect(await stranger.exited).toBe(0);
+    await server.says('ipc connection of a stranger closed');
   });
 });
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type Lab, openLab } from '../support/lab.ts';
-import { connect } from '../support/openconnect.ts';
+import { authenticate, connect } from '../support/openconnect.ts';
 import { startServer } from '../support/server.ts';
 import { until } from '../support/wait.ts';
 
@@ -20,6 +20,7 @@ async function startWithOcctl(lab: Lab) {
       'use-occtl': true,
       'occtl-socket-file': socket,
       'max-ban-score': 80,
+      'ban-points-wrong-password': 100,
       dns: ['10.10.0.2'],
       'restrict-user-to-ports': 'tcp(443), udp(53), icmp()',
       'restrict-user-to-routes': true,
@@ -109,6 +110,13 @@ test('every command of occtl 1.1.6 works', async () => {
   await events.waitFor(/default: disconnected user 'alice' \(\d+\) \(reason: server-disconnect, time: /);
   await stock.waitFor(/disconnect.*'alice'/);
   await until('nobody to be left', async () => (await server.users()).length === 0);
+  expect((await authenticate(lab, server, { password: 'wrong' })).code).not.toBe(0);
+  const bans = await until('the ban', async () => {
+    const { stdout } = await occtl('show', 'ip', 'bans');
+    return stdout !== '' && stdout;
+  });
+  expect(bans).toMatch(/^ *IP +score[\s\S]*\n +10\.70\.0\.2 +\d{3} /);
+  expect(JSON.parse((await occtl('-j', 'show', 'ip', 'bans')).stdout)).toMatchObject([{ IP: '10.70.0.2' }]);
   expect((await occtl('stop', 'now')).stdout).toBe(golden('occtl-stop-now.txt'));
   expect(await server.process.ended()).toMatchObject({ code: 0 });
 });

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Client, Session } from '../../src/core/main/clients.js';
 import { LoginRecords } from '../../src/core/main/login-records.js';
 import { native } from '../../src/core/native/index.js';
-import type { LoginRecord } from '../../src/core/native/login-record-types.js';
+import type { LoginRecord } from '../../src/core/native/login-types.js';
 import type { NativeIo } from '../../src/core/native/types.js';
 
 let folder: string;

@@ -1,7 +1,7 @@
-/** main's dealings with the machine: start checks, kernel switches, rules, routes, sockets. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** main's dealings with the machine: start checks, rules, routes, sockets. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
 import { Acceptor } from '../../src/core/main/acceptor.js';
@@ -9,7 +9,6 @@ import { announce, publicAddress } from '../../src/core/main/announce.js';
 import { backoffMs } from '../../src/core/main/child.js';
 import type { FirstBytesOutcome } from '../../src/core/main/first-bytes.js';
 import { hostRoutes } from '../../src/core/main/foreign-addresses.js';
-import { Forwarding } from '../../src/core/main/forwarding.js';
 import { bindAll, type ListenIo, resolveHost, TcpListener } from '../../src/core/main/listeners.js';
 import { natRules } from '../../src/core/main/nat.js';
 import { checkRoot, checkTun, hiddenDirectory, prepareRunDir } from '../../src/core/main/preflight.js';
@@ -65,61 +64,6 @@ describe('start checks', () => {
     expect(resolveSecmodUser('root')).toBeNull();
     expect(resolveSecmodUser('nobody')).toEqual({ uid: 65534, gid: 65534 });
     expect(() => resolveSecmodUser('no-such-user')).toThrow('no user "no-such-user"');
-  });
-});
-
-describe('Forwarding', () => {
-  const V4 = 'net/ipv4/ip_forward';
-  const V6 = 'net/ipv6/conf/all/forwarding';
-  const RA = 'net/ipv6/conf/eth0/accept_ra';
-  const get = (name: string) => readFileSync(join(dir, name), 'utf8');
-  const put = (name: string, value: string) => {
-    mkdirSync(dirname(join(dir, name)), { recursive: true });
-    writeFileSync(join(dir, name), value);
-  };
-  const make = (ipv6 = true) => new Forwarding({ runDir: dir, ipv4: true, ipv6, root: dir });
-  beforeEach(() => {
-    put(V4, '0\n');
-    put(V6, '0\n');
-    put(RA, '1\n');
-    put('net/ipv6/conf/all/accept_ra', '0\n');
-  });
-
-  it('turns switches on and off again, and keeps router advertisements working', () => {
-    const forwarding = make();
-    forwarding.enable();
-    expect([get(V4), get(V6), get(RA)]).toEqual(['1', '1', '2']);
-    forwarding.restore();
-    expect([get(V4), get(V6), get(RA)]).toEqual(['0', '0', '1']);
-  });
-
-  it('leaves alone what was on', () => {
-    put(V4, '1\n');
-    const forwarding = make();
-    forwarding.enable();
-    forwarding.restore();
-    expect(get(V4).trim()).toBe('1');
-  });
-
-  it('does not touch IPv6 without an IPv6 pool', () => {
-    make(false).enable();
-    expect([get(V4), get(V6), get(RA).trim()]).toEqual(['1', '0\n', '1']);
-  });
-
-  it('remembers across a crash', () => {
-    make().enable();
-    const next = make();
-    next.enable();
-    next.restore();
-    expect([get(V4), get(V6), get(RA)]).toEqual(['0', '0', '1']);
-  });
-
-  it('writes nothing but the known switches, whatever the saved state says', () => {
-    put('forwarding.json', JSON.stringify({ '../../etc/passwd': '0', 'kernel/panic': '1' }));
-    const forwarding = make();
-    forwarding.enable();
-    expect(() => forwarding.restore()).not.toThrow();
-    expect(() => get('kernel/panic')).toThrow('ENOENT');
   });
 });
 
@@ -265,7 +209,10 @@ describe('listening sockets', () => {
 });
 
 describe('Acceptor', () => {
-  function setUp(maxClients: number, { maxLogins = 0, said = 'bytes' as FirstBytesOutcome } = {}) {
+  function setUp(
+    maxClients: number,
+    { maxLogins = 0, said = 'bytes' as FirstBytesOutcome, rateLimitMs = 0, busy = false } = {},
+  ) {
     const ended: string[] = [];
     const { clients, bans, stats } = makeSessions();
     const assigned: Connection[] = [];
@@ -282,7 +229,7 @@ describe('Acceptor', () => {
       ticketKeys: { current: () => ({ keys: new Uint8Array(), lifetimeSec: 0 }) },
       connectionPoints: 1,
       maxPending: 0,
-      rateLimitMs: 0,
+      rateLimitMs,
       proxyProtocol: false,
       proxy: { read: () => {} },
       firstBytes: { size: 0, of: () => 0, wait: (_accepted, done) => done(said) },
@@ -300,7 +247,7 @@ describe('Acceptor', () => {
       setPaused: (paused) => pauses.push(paused),
     });
     function settle(): void {
-      while (waiting.length > 0 && acceptor.mayBegin()) {
+      while (!busy && waiting.length > 0 && acceptor.mayBegin()) {
         const connection = waiting.shift();
         if (connection) acceptor.begin(link, connection);
       }
@@ -354,6 +301,31 @@ describe('Acceptor', () => {
     accept('198.51.100.2');
     settle();
     expect([clients.size, ended]).toEqual([2, []]);
+  });
+
+  it.each([
+    {
+      busy: true,
+      taken: [1, 1, 2, 3, 4],
+      what: 'one connection in rate-limit-ms while others wait for a worker',
+    },
+    { busy: false, taken: [20, 20, 20, 20, 20], what: 'all that come when nobody waits' },
+  ])('takes $what', ({ busy, taken }) => {
+    vi.useFakeTimers();
+    const { accept, acceptor, assigned, pauses } = setUp(0, { rateLimitMs: 100, busy });
+    let backlog = 20;
+    /** The kernel's backlog, as a listener empties it. */
+    const listen = (): number => {
+      for (; backlog > 0 && pauses.at(-1) !== true; backlog--) accept(`198.51.100.${backlog}`);
+      return assigned.length;
+    };
+    const after = [0, 99, 1, 100, 100].map((milliseconds) => {
+      vi.advanceTimersByTime(milliseconds);
+      return listen();
+    });
+    expect(after).toEqual(taken);
+    acceptor.close();
+    vi.useRealTimers();
   });
 
   it('pauses at max-clients and resumes below 90 %', () => {

@@ -35,8 +35,11 @@ export class Forwarding {
     this.#stateFile = join(options.runDir, STATE);
   }
 
-  /** Turns on what is needed. Throws the file system's error when a switch cannot be written. */
-  enable(): void {
+  /**
+   * Turns on what is needed. Returns the settings that could not be made, as sysctl(8) takes them: in a container the
+   * switches may be read-only. Throws the file system's error when the run directory cannot be written.
+   */
+  enable(): string[] {
     const now: Record<string, string> = {};
     if (this.#options.ipv6 && existsSync(join(this.#root, IPV6))) {
       for (const name of this.#acceptRa()) if (this.#read(name) === '1') now[name] = '2';
@@ -44,12 +47,17 @@ export class Forwarding {
     }
     if (this.#options.ipv4) now[IPV4] = '1';
     this.#before = this.#remembered();
-    for (const [name, value] of Object.entries(now)) {
-      const old = this.#read(name);
-      if (old !== value) this.#before[name] = old;
-    }
-    writeFileSync(this.#stateFile, JSON.stringify(this.#before), { mode: 0o600 });
-    for (const [name, value] of Object.entries(now)) this.#write(name, value);
+    const changing = Object.entries(now).filter(([name, value]) => this.#read(name) !== value);
+    for (const [name] of changing) this.#before[name] = this.#read(name);
+    this.#remember();
+    const failed = changing.filter(([name, value]) => !this.#tryWrite(name, value));
+    for (const [name] of failed) delete this.#before[name];
+    if (failed.length > 0) this.#remember();
+    // Without forwarding, router advertisements are heeded as they were.
+    const matters = failed.some(([name]) => name === IPV6)
+      ? failed.filter(([name]) => !name.endsWith('accept_ra'))
+      : failed;
+    return matters.map(([name, value]) => `${name.replaceAll('/', '.')}=${value}`);
   }
 
   /** Puts back what enable() changed, now or in a server that did not get to it. */
@@ -78,6 +86,21 @@ export class Forwarding {
 
   #read(name: string): string {
     return readFileSync(join(this.#root, name), 'utf8').trim();
+  }
+
+  #remember(): void {
+    writeFileSync(this.#stateFile, JSON.stringify(this.#before), { mode: 0o600 });
+  }
+
+  #tryWrite(name: string, value: string): boolean {
+    try {
+      this.#write(name, value);
+      return true;
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? '';
+      if (['EROFS', 'EACCES', 'EPERM'].includes(code)) return false;
+      throw error;
+    }
   }
 
   #write(name: string, value: string): void {

@@ -10,6 +10,7 @@ export interface Ipc {
     mode: number;
     self: 'main';
     log: Logger;
+    knows(credentials: PeerCredentials): boolean;
     accept(role: 'main' | 'worker', credentials: PeerCredentials): ChannelOptions<'main', 'worker'> | null;
     onChannel(channel: Channel<'main', 'worker'>): void;
   }): IpcListener;

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../log.js';
-import type { LoginRecord } from '../native/login-record-types.js';
+import type { LoginRecord } from '../native/login-types.js';
 import type { NativeIo } from '../native/types.js';
 import type { Client, Session } from './clients.js';
 

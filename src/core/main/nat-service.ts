@@ -40,7 +40,7 @@ export class Nat {
     try {
       await installNat(this.#plan);
       this.#on = true;
-      this.#forwarding.enable();
+      this.#forward();
     } catch (error) {
       const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
       const reason = missing ? 'nft is not installed' : (error as Error).message;
@@ -59,7 +59,12 @@ export class Nat {
     this.#plan = plan;
     // Switches that were turned on before are remembered in the run directory.
     this.#forwarding = this.#switches();
-    this.#forwarding.enable();
+    this.#forward();
+  }
+
+  #forward(): void {
+    const failed = this.#forwarding.enable();
+    if (failed.length > 0) this.#notice(new VpnError('OCS_FORWARDING', { settings: failed.join(' ') }));
   }
 
   #switches(): Forwarding {

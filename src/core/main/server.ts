@@ -361,6 +361,7 @@ export class Server {
       mode: this.#options.startWorkers ? 0o660 : 0o666,
       self: 'main',
       log,
+      knows: ({ uid }) => uid === 0 || uid === identity.uid,
       accept: (role, credentials) => (role === 'worker' ? this.#pool.accept(credentials) : null),
       onChannel: (channel) => this.#pool.onChannel(channel),
     });

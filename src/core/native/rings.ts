@@ -13,11 +13,23 @@ export const NODE_FLAGS = ['--disable-sigusr1'] as const;
 /** Returns at once when there is no ring; otherwise the same program starts again, in this process, without. */
 export function leaveRings(keepFd: number | null = null): void {
   if (!hasRing()) return;
-  native.io.forbidRings(process.getuid?.() === 0);
+  forbidRings();
   if (keepFd !== null) native.io.keepOnExec(keepFd);
   const [, ...args] = readFileSync('/proc/self/cmdline', 'utf8').split('\0').slice(0, -1);
   const flags = NODE_FLAGS.filter((flag) => !args.includes(flag));
   process.execve?.(process.execPath, [process.execPath, ...flags, ...args], process.env);
+}
+
+/** Programs that root starts may still change users (PAM) wherever the kernel lets it forbid rings without ending that. */
+function forbidRings(): void {
+  const isRoot = process.getuid?.() === 0;
+  try {
+    native.io.forbidRings(isRoot);
+  } catch (error) {
+    // A container's root without CAP_SYS_ADMIN.
+    if (!isRoot || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    native.io.forbidRings(false);
+  }
 }
 
 function hasRing(): boolean {

@@ -16,7 +16,7 @@
  * throws an Error with `code` (errno name, e.g. 'EADDRINUSE') and `syscall`.
  */
 import type { CertificateVerifier, Pkcs12Options } from './certificate-types.js';
-import type { LoginRecord } from './login-record-types.js';
+import type { LoginRecord } from './login-types.js';
 import type { CallRule, PrivilegeDrop } from './sandbox-types.js';
 
 // ---------------------------------------------------------------- io
