@@ -265,6 +265,50 @@ TEST(dtls_rekey_is_accepted_at_its_rate) {
   CHECK(!server.event(EventType::dtls_down, 0).has_value());
 }
 
+TEST(a_record_from_before_a_rekey_is_dropped) {
+  Server server(1000);
+  TunnelOptions options = plain_options();
+  options.rekey_sec = 20;
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  REQUIRE(dtls_works(tunnel, 100));
+  const Bytes old = tunnel.dtls->sent.back();
+  poll(nullptr, 0, 20);
+  REQUIRE(tunnel.dtls->renegotiate());
+  REQUIRE(eventually([&] { return tunnel.dtls->step() || tunnel.dtls->failed; }));
+  REQUIRE(dtls_works(tunnel, 110));
+  tunnel.dtls->send_raw(old);
+  REQUIRE(dtls_works(tunnel, 120));
+  CHECK_EQ(tunnel.counters().dropsMalformed.get(), 1u);
+}
+
+// It is in the epoch that ends, and the client has seen hundreds of records of it.
+TEST(a_lost_last_flight_of_a_rekey_is_sent_again) {
+  Server server(1000);
+  TunnelOptions options = plain_options();
+  options.rekey_sec = 20;
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  for (size_t i = 0; i < 200; ++i) REQUIRE(dtls_works(tunnel, 100));
+  poll(nullptr, 0, 20);
+  tunnel.dtls->loses_change_cipher_spec = true;
+  REQUIRE(tunnel.dtls->renegotiate());
+  REQUIRE(eventually([&] { return tunnel.dtls->step() || tunnel.dtls->failed; }));
+  CHECK(!tunnel.dtls->loses_change_cipher_spec);
+  CHECK(!tunnel.dtls->failed);
+  CHECK(dtls_works(tunnel, 250));
+  CHECK(!server.event(EventType::dtls_down, 0).has_value());
+}
+
+TEST(the_farewell_is_heard_after_much_data) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  for (size_t i = 0; i < 100; ++i) REQUIRE(dtls_works(tunnel, 100));
+  server.engine().terminate(tunnel.id, true, CloseReason::server_disconnect);
+  CHECK_EQ(tunnel.dtls->receive().type, -2);
+}
+
 TEST(dtls_rekey_too_soon_ends_the_association) {
   Server server;
   TunnelOptions options = plain_options();
