@@ -124,18 +124,10 @@ async function runGate(name: string, gate: Gate, extra: readonly string[]): Prom
   const told = extra.length > 0 ? extra : (gate.chosen ?? []);
   console.log(`\n== ${name}: ${gate.what}`);
   const report = `${RESULTS}/${name}-${runId}.json`;
-<<<<<<< HEAD
-  const reporters = ['default', 'json', './test/support/retry-reporter.ts'].map(
-    (name) => `--reporter=${name}`,
-  );
-  const vitestFlags = [...reporters, `--outputFile.json=${report}`];
-  const command = [...gate.command, ...(gate.counted === 'vitest' ? vitestFlags : []), ...told];
-=======
   // Beside those of vitest.config.ts, which a flag would replace.
   const vitestFlags = [...REPORTERS, 'json'].map((name) => `--reporter=${name}`);
   vitestFlags.push(`--outputFile.json=${report}`);
-  const command = [...gate.command, ...(gate.counted === 'vitest' ? vitestFlags : []), ...extra];
->>>>>>> main
+  const command = [...gate.command, ...(gate.counted === 'vitest' ? vitestFlags : []), ...told];
   const { code, output } = await run(command, gate.counted === 'lines');
   let tally: Tally = { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
   if (gate.counted === 'vitest') tally = tallyOfVitest(report, code);
