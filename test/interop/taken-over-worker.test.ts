@@ -147,7 +147,9 @@ describe('after the start', { timeout: 60_000 }, () => {
     const { serverCert, serverKey } = embeddedPaths(bed.dataDir);
     const vhost = { 'server-cert': [serverCert], 'server-key': [serverKey], auth: ['pam'] };
     bed.configure({ vhosts: { 'pam.test': vhost } });
-    await expect(bed.ctl('reload', {})).rejects.toThrow('needs programs and network and root, which secmod gave up');
+    await expect(bed.ctl('reload', {})).rejects.toThrow(
+      'needs programs and network and root, which secmod gave up',
+    );
     expect((await bed.ctl('status', {})).secmodPid).toBe(secmodPid);
     expect(server.child.exitCode).toBeNull();
   });
