@@ -1,5 +1,5 @@
 {
-  "variables": { "node_shared_openssl%": "false", "asan%": 0 },
+  "variables": { "node_shared_openssl%": "false", "sanitize%": 0 },
   "targets": [
     {
       "target_name": "ocvpn",
@@ -11,7 +11,7 @@
       "cflags_cc!": [ "-std=gnu++20", "-fno-rtti" ],
       "conditions": [
         [ "node_shared_openssl=='true'", { "libraries": [ "-lssl", "-lcrypto" ] } ],
-        [ "asan==1", { "cflags_cc": [ "-fsanitize=address,undefined", "-fno-omit-frame-pointer" ], "ldflags": [ "-fsanitize=address,undefined" ] } ]
+        [ "sanitize==1", { "cflags_cc": [ "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer" ], "ldflags": [ "-fsanitize=address,undefined" ] } ]
       ]
     }
   ]

@@ -8,7 +8,7 @@ run_packages=(
 
 # Peers and tools of the tests.
 test_packages=(
-  'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'tcpdump=tcpdump'
+  'patchelf=patchelf' 'openconnect=openconnect' 'ocserv=ocserv' 'iperf3=iperf3' 'tcpdump=tcpdump'
   'procps=sysctl' 'ethtool=ethtool' 'clang=clang++' 'gnutls-bin=certtool' 'openssl=openssl'
   'freeradius=freeradius' 'freeradius-utils=radclient'
   'krb5-kdc=krb5kdc' 'krb5-admin-server=kadmin.local' 'krb5-user=kinit'

@@ -53,3 +53,18 @@ step() {
   fi
   printf '%s\n' "$hash" >"$state_dir/stamps/$name"
 }
+
+# build_addon FOLDER NODE_ROOT [GYP ARGS…]: the addon of FOLDER, which has a binding.gyp. The same sources, headers and compiler give the
+# same bytes wherever they are (scripts/reproducible.sh).
+build_addon() {
+  local folder=$1 node_root=$2 name
+  shift 2
+  # node-gyp prefers npm_config_* variables to its flags; a nodedir of the user would bring foreign headers.
+  for name in $(compgen -e); do
+    case ${name,,} in npm_config_* | npm_package_config_node_gyp_*) unset "$name" ;; esac
+  done
+  # Of two that fit a path the later one counts.
+  local -x CXXFLAGS="-ffile-prefix-map=$PWD=/ocvpn -ffile-prefix-map=$node_root=/node"
+  local gyp=(node node_modules/node-gyp/bin/node-gyp.js)
+  "${gyp[@]}" configure -C "$folder" --nodedir="$node_root" -- "$@" && "${gyp[@]}" build -C "$folder" --jobs=max
+}

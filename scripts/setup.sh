@@ -46,14 +46,6 @@ fi
 PATH=$PWD/node_modules/.bin:$PATH
 
 # --- addons: the server's and those of plugins -----------------------------------------------------------------
-build_addon() { # folder with binding.gyp
-  # node-gyp prefers npm_config_* variables to its flags; a nodedir of the user would bring foreign headers.
-  local name
-  for name in $(compgen -e); do
-    case ${name,,} in npm_config_* | npm_package_config_node_gyp_*) unset "$name" ;; esac
-  done
-  node node_modules/node-gyp/bin/node-gyp.js configure build -C "$1" --nodedir="$node_root" --jobs=max
-}
 # Addons of plugins use headers of native/src/io. An addon of a plugin may need headers that are not there: `system-headers` lists them, HEADER PACKAGE a line. The
 # server runs without such a plugin.
 missing_headers() { # folder; prints the packages
@@ -71,9 +63,9 @@ for folder in native src/plugins/*/native; do
     continue
   fi
   name=addon-${folder//\//-}
-  hash=$({ content_hash "$folder"/src "$folder"/*.{gyp,cc,h} native/src/io package-lock.json && echo "$node_root"; } | sha256sum | cut -d' ' -f1)
+  hash=$({ content_hash "$folder"/src "$folder"/*.{gyp,cc,h} native/src/io scripts/lib.sh package-lock.json && echo "$node_root"; } | sha256sum | cut -d' ' -f1)
   in_place "$name" "$hash" "$folder/build/Release" ||
-    step "$name" "$hash" "If the cause is not clear, remove $folder/build and try again." "building the addon in $folder …" build_addon "$folder"
+    step "$name" "$hash" "If the cause is not clear, remove $folder/build and try again." "building the addon in $folder …" build_addon "$folder" "$node_root"
 done
 
 # --- JavaScript: the server's and that of plugins -----------------------------------------------------------------

@@ -58,7 +58,10 @@ const base = {
 
 describe('in a network of its own', () => {
   it('finds what is broken, with a remedy for each, and ends with 1', () => {
-    const { status, stdout } = doctor({ ...base, nat: false, 'udp-port': 0 }, '--json');
+    const { status, stdout } = doctor(
+      { ...base, 'run-as-user': 'daemon', nat: false, 'udp-port': 0 },
+      '--json',
+    );
     const findings = JSON.parse(stdout) as Finding[];
     const levelOf = (check: string) =>
       findings.filter((one) => one.check === check).map(({ level }) => level);
@@ -76,8 +79,9 @@ describe('in a network of its own', () => {
   });
 
   it('ends with 0 when nothing is broken; warnings do not count', () => {
-    const { status, stdout } = doctor({ ...base, nat: true });
+    const { status, stdout } = doctor({ ...base, 'run-as-user': 'nobody', nat: true });
     expect(stdout).toMatch(/^ok {7}forwarding .*the server turns it on/m);
+    expect(stdout).toMatch(/^warning +rights +.*Workers run as nobody/m);
     expect(stdout).toMatch(/\n0 errors, \d+ warnings\n$/);
     expect(status).toBe(0);
   });

@@ -52,6 +52,20 @@ test('every thread loses ids, groups and capabilities, for good', async () => {
   await once(child, 'exit');
 });
 
+test('a user is changed with the capabilities that are named', async () => {
+  const { child, result } = await run(`
+    io.dropPrivileges({ uid: ${NOBODY}, gid: ${NOBODY}, lockdown: false, nonDumpable: true, keepsCapabilities: true });
+    io.keepCapabilities([1]);
+    return [failure(() => process.setuid(0)), require('node:fs').readFileSync('/etc/shadow').length > 0];`);
+  expect(result).toEqual(['EPERM', true]);
+  for (const status of threads(child.pid as number)) {
+    expect(status.get('CapEff')).toBe('0000000000000002');
+    expect(status.get('Uid')).toBe(Array(4).fill(NOBODY).join('\t'));
+  }
+  child.stdin.end();
+  await once(child, 'exit');
+});
+
 test('every thread keeps only the capabilities that are named; what root executes has them all again', async () => {
   const { child, result } = await run(`
     io.keepCapabilities([0, 12]);

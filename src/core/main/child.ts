@@ -34,8 +34,8 @@ export const roleCommand = (args: readonly string[]): string[] => [
   ...args,
 ];
 
-/** What a worker may learn from our environment: language, time zone, form of the log, options of sanitizers. */
-const WORKER_ENVIRONMENT = /^(LANG|LC_.*|TZ|VPN_LOG_FORMAT|VPN_SYSLOG_.*|LD_PRELOAD|(A|L|UB)SAN_OPTIONS)$/;
+/** What a worker may learn from our environment: language, time zone, form and place of the log. */
+const WORKER_ENVIRONMENT = /^(LANG|LC_.*|TZ|VPN_LOG_FORMAT|VPN_SYSLOG_.*)$/;
 
 /** The environment of workers: secrets of the administrator's shell are not for those who talk to strangers. */
 const workerEnvironment = (): NodeJS.ProcessEnv =>
