@@ -52,6 +52,7 @@ function tunnelOptions(tunFd: number): TunnelOptions {
       tlsBatch: true,
       turnPace: true,
       ackFilter: true,
+      ownRecords: true,
     },
     ...{ clientIpv4: null, clientIpv6: null, localIpv4: null, localIpv6: null },
   };

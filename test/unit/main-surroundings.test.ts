@@ -266,6 +266,7 @@ describe('Acceptor', () => {
     const ended: string[] = [];
     const { clients, bans, stats } = makeSessions();
     const assigned: Connection[] = [];
+    const waiting: Connection[] = [];
     const closed: number[] = [];
     const pauses: boolean[] = [];
     const link = Object.assign(new FakeWorker(), { start: () => {} }) as unknown as WorkerLink;
@@ -289,14 +290,21 @@ describe('Acceptor', () => {
       closeFd: (fd) => closed.push(fd),
       assign: (connection) => {
         assigned.push(connection);
-        acceptor.begin(link, connection);
+        waiting.push(connection);
+        settle();
       },
-      waiting: () => 0,
+      waiting: () => waiting.length,
       setPaused: (paused) => pauses.push(paused),
     });
+    function settle(): void {
+      while (waiting.length > 0 && acceptor.mayBegin()) {
+        const connection = waiting.shift();
+        if (connection) acceptor.begin(link, connection);
+      }
+    }
     const accept = (address: string, fd = 9) =>
       acceptor.accept({ fd, remote: { address, port: 1 }, local: { address: '192.0.2.1', port: 443 } });
-    return { acceptor, clients, bans, assigned, closed, ended, pauses, accept };
+    return { acceptor, clients, bans, assigned, waiting, closed, ended, pauses, accept, settle };
   }
 
   it('closes connections of banned addresses and counts the others', () => {
@@ -320,14 +328,29 @@ describe('Acceptor', () => {
     expect(probe.bans.list().filter(({ score }) => score > 0)).toEqual([]);
   });
 
-  it('closes the oldest login for a new one at max-pending, and none that has its tunnel', () => {
-    const { accept, assigned, clients, ended } = setUp(0, { maxLogins: 2 });
+  it('ends the oldest login at max-pending, none that has its tunnel, and lets nobody in before it has gone', () => {
+    const { accept, clients, ended, settle, waiting } = setUp(0, { maxLogins: 2 });
+    const addresses = () => [...clients.all()].map(({ remote }) => remote.address.slice(-1)).join('');
     accept('198.51.100.1');
     const [first] = clients.all();
     if (first) clients.notPending(first);
     for (let i = 2; i <= 5; i++) accept(`198.51.100.${i}`);
-    expect(assigned).toHaveLength(5);
+    expect(ended).toEqual(['198.51.100.2']);
+    expect([addresses(), waiting.length]).toEqual(['123', 2]);
+    for (const gone of [...clients.all()].slice(1, 2)) clients.remove(gone);
+    settle();
     expect(ended).toEqual(['198.51.100.2', '198.51.100.3']);
+    expect([addresses(), waiting.length]).toEqual(['134', 1]);
+  });
+
+  it('has room again as soon as a login has its tunnel', () => {
+    const { accept, clients, ended, settle } = setUp(0, { maxLogins: 1 });
+    accept('198.51.100.1');
+    const [first] = clients.all();
+    if (first) clients.notPending(first);
+    accept('198.51.100.2');
+    settle();
+    expect([clients.size, ended]).toEqual([2, []]);
   });
 
   it('pauses at max-clients and resumes below 90 %', () => {

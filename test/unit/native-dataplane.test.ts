@@ -4,43 +4,21 @@ import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type {
-  Dataplane,
-  DataplaneEvent,
-  TlsServerContext,
-  TunnelOptions,
-} from '../../src/core/native/types.js';
-import {
-  type Accepted,
-  contextOptions,
-  echo,
-  native,
-  RemoteSigner,
-  TestPki,
-  TestServer,
-} from './native-tls.support.js';
+import type { Dataplane, DataplaneEvent, TunnelOptions } from '../../src/core/native/types.js';
+import { ecServer } from './native-tls.fixture.js';
+import { type Accepted, native, TestServer } from './native-tls.support.js';
 
 const RESPONSE = Buffer.from('HTTP/1.1 200 CONNECTED\r\n\r\n');
 const NOTHING = Buffer.alloc(0);
 
-let pki: TestPki;
-let signer: RemoteSigner;
-let context: TlsServerContext;
+const { pki, signer, context, signing } = ecServer();
 let server: TestServer;
 
 beforeAll(() => {
-  pki = new TestPki();
-  pki.issue('ec', 'ec');
-  signer = new RemoteSigner([pki.path('ec.key')]);
-  context = native.createTlsContext(contextOptions([pki.read('ec.crt')]));
-  server = new TestServer(context, { onSign: echo(signer).onSign });
+  server = new TestServer(context, signing());
 });
 
-afterAll(async () => {
-  await server.close();
-  await signer.close();
-  pki.remove();
-});
+afterAll(() => server.close());
 
 /** Events of one data plane, each handed to who waits for its type. */
 class Events {
@@ -105,6 +83,7 @@ function options(changes: Partial<TunnelOptions> = {}): { tun: number; options: 
       tlsBatch: true,
       turnPace: true,
       ackFilter: true,
+      ownRecords: true,
     },
     clientIpv4: '10.0.0.2',
     clientIpv6: { address: 'fd00::2', prefix: 128 },

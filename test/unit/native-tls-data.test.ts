@@ -2,28 +2,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TlsServerContext } from '../../src/core/native/types.js';
+import { describe, expect, test } from 'vitest';
 import { pair, serving } from './native-tls.clients.js';
-import { type Behaviour, contextOptions, echo, native, RemoteSigner, TestPki } from './native-tls.support.js';
+import { ecServer } from './native-tls.fixture.js';
+import { type Behaviour, echo } from './native-tls.support.js';
 
-let pki: TestPki;
-let signer: RemoteSigner;
-let context: TlsServerContext;
-
-beforeAll(() => {
-  pki = new TestPki();
-  pki.issue('ec', 'ec');
-  signer = new RemoteSigner([pki.path('ec.key')]);
-  context = native.createTlsContext(contextOptions([pki.read('ec.crt')]));
-});
-
-afterAll(async () => {
-  await signer.close();
-  pki.remove();
-});
-
-const signing = (): Behaviour => ({ onSign: echo(signer).onSign });
+const { pki, signer, context, signing } = ecServer();
 
 const digest = (chunks: Iterable<Uint8Array>) => {
   const hash = createHash('sha256');

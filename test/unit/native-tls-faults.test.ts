@@ -7,36 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TlsServerContext } from '../../src/core/native/types.js';
+import { describe, expect, test } from 'vitest';
 import { dial, pair, serving } from './native-tls.clients.js';
-import {
-  type Behaviour,
-  contextOptions,
-  echo,
-  native,
-  RemoteSigner,
-  TestPki,
-  TestServer,
-} from './native-tls.support.js';
+import { ecServer } from './native-tls.fixture.js';
+import { type Behaviour, contextOptions, echo, TestServer } from './native-tls.support.js';
 
-let pki: TestPki;
-let signer: RemoteSigner;
-let context: TlsServerContext;
-
-beforeAll(() => {
-  pki = new TestPki();
-  pki.issue('ec', 'ec');
-  signer = new RemoteSigner([pki.path('ec.key')]);
-  context = native.createTlsContext(contextOptions([pki.read('ec.crt')]));
-});
-
-afterAll(async () => {
-  await signer.close();
-  pki.remove();
-});
-
-const signing = (): Behaviour => ({ onSign: echo(signer).onSign });
+const { pki, signer, context, signing } = ecServer();
 
 describe('bad peers', () => {
   /** Sends bytes over plain TCP and gives the server's verdict. */

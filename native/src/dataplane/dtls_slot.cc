@@ -45,23 +45,57 @@ const BIO_METHOD* DtlsSlot::bio_method() {
 int DtlsSlot::bio_write(BIO* bio, const char* data, int length) {
   auto* slot = static_cast<DtlsSlot*>(BIO_get_data(bio));
   if (length <= 0) return 0;
-  slot->batch_->add(&slot->socket_, reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(length),
-                    slot->counters_);
+  const auto* datagram = reinterpret_cast<const uint8_t*>(data);
+  const auto size = static_cast<size_t>(length);
+  if (!slot->own_records_ || !slot->records_.watches()) {
+    slot->batch_->add(&slot->socket_, datagram, size, slot->counters_);
+    return length;
+  }
+  std::vector<uint8_t> copy(datagram, datagram + size);  // of handshakes and alerts only
+  if (slot->records_.pass(copy.data(), size)) slot->batch_->add(&slot->socket_, copy.data(), size, slot->counters_);
   return length;
+}
+
+// The record that the input begins with. What is no record ends the datagram, as in the library.
+bool DtlsSlot::next_record(pkt::DtlsRecordHeader* header) {
+  if (input_length_ > 0 && pkt::peek_dtls_record({input_, input_length_}, header)) return true;
+  input_length_ = 0;
+  return false;
+}
+
+void DtlsSlot::consume(size_t length) {
+  input_ += length;
+  input_length_ -= length;
 }
 
 int DtlsSlot::bio_read(BIO* bio, char* out, int capacity) {
   auto* slot = static_cast<DtlsSlot*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  if (slot->input_length_ == 0 || capacity <= 0) {
+  size_t size = slot->library_input();
+  if (size == 0 || capacity <= 0) {
     BIO_set_retry_read(bio);
     return -1;
   }
   // As with recv(): what does not fit is lost, a datagram is never read in two pieces.
-  size_t length = std::min(slot->input_length_, static_cast<size_t>(capacity));
+  size_t length = std::min(size, static_cast<size_t>(capacity));
   memcpy(out, slot->input_, length);
-  slot->input_length_ = 0;
+  slot->consume(size);
   return static_cast<int>(length);
+}
+
+// Bytes at the start of the input that the library reads next: the whole datagram, or with own records one record.
+size_t DtlsSlot::library_input() {
+  if (!own_records_) return input_length_;
+  constexpr auto kApplicationData = static_cast<uint8_t>(pkt::DtlsContentType::kApplicationData);
+  pkt::DtlsRecordHeader header;
+  while (next_record(&header)) {
+    const size_t size = pkt::kDtlsRecordHeaderSize + header.length;
+    if (records_.owns(header)) return 0;  // read_own()'s
+    if (state_ != State::handshake || header.content_type != kApplicationData) return size;
+    // Data that overtook the handshake. The library would keep it for later, and no window of ours would know it.
+    consume(size);
+  }
+  return 0;
 }
 
 long DtlsSlot::bio_ctrl(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) {
@@ -90,6 +124,7 @@ bool DtlsSlot::start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatc
   SSL_set_info_callback(ssl_.get(), on_info);
   DTLS_set_timer_cb(ssl_.get(), next_retransmit);
   handshakes_ = 0;
+  new_keys_ = false;
   socket_ = std::move(socket);
   batch_ = batch;
   counters_ = counters;
@@ -106,6 +141,7 @@ void DtlsSlot::reset(bool notify) {
   // Also the alert of an association that failed; left in the batch, it would go to the next session's client.
   if (ssl_ != nullptr) flush();
   ssl_.reset();
+  records_.reset();
   socket_ = UdpSocket();
   input_length_ = 0;
   failure_[0] = '\0';
@@ -119,7 +155,9 @@ UdpSocket DtlsSlot::replace_socket(UdpSocket socket) {
 }
 
 void DtlsSlot::on_info(const SSL* ssl, int where, int /*value*/) {
-  if ((where & SSL_CB_HANDSHAKE_START) != 0) static_cast<DtlsSlot*>(SSL_get_app_data(ssl))->handshakes_ += 1;
+  auto* slot = static_cast<DtlsSlot*>(SSL_get_app_data(ssl));
+  if ((where & SSL_CB_HANDSHAKE_START) != 0) slot->handshakes_ += 1;
+  if ((where & SSL_CB_HANDSHAKE_DONE) != 0) slot->new_keys_ = true;
 }
 
 void DtlsSlot::note_failure(int ssl_error) {
@@ -133,6 +171,7 @@ void DtlsSlot::note_failure(int ssl_error) {
 DtlsSlot::Progress DtlsSlot::progress_after(int result) {
   if (result == 1) {
     state_ = State::established;
+    take_new_keys();
     return Progress::done;
   }
   int error = SSL_get_error(ssl_.get(), result);
@@ -148,8 +187,36 @@ DtlsSlot::Progress DtlsSlot::handshake() {
   return progress;
 }
 
+void DtlsSlot::take_new_keys() {
+  if (own_records_ && new_keys_) records_.take_over(ssl_.get());
+  new_keys_ = false;
+}
+
 int DtlsSlot::read(uint8_t* out, size_t capacity) {
+  return records_.active() ? read_own(out, capacity) : read_library(out, capacity);
+}
+
+int DtlsSlot::read_own(uint8_t* out, size_t capacity) {
+  pkt::DtlsRecordHeader header;
+  while (records_.active() && next_record(&header)) {
+    const uint8_t* record = input_;
+    const size_t left = input_length_;
+    if (!records_.owns(header)) {
+      const int length = read_library(out, capacity);
+      if (length != 0) return length;
+      if (input_length_ < left) continue;  // else it took nothing: the record is passed over
+    }
+    consume(pkt::kDtlsRecordHeaderSize + header.length);
+    if (!records_.owns(header)) continue;
+    const int length = header.length <= capacity ? records_.open(record, header, out) : -1;
+    if (length > 0) return length;
+  }
+  return 0;
+}
+
+int DtlsSlot::read_library(uint8_t* out, size_t capacity) {
   int length = SSL_read(ssl_.get(), out, static_cast<int>(capacity));
+  take_new_keys();
   if (length > 0) return length;
   int error = SSL_get_error(ssl_.get(), length);
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return 0;
@@ -157,7 +224,20 @@ int DtlsSlot::read(uint8_t* out, size_t capacity) {
   return -1;
 }
 
+bool DtlsSlot::write_own(const uint8_t* data, size_t length) {
+  const size_t size = length + DtlsEpoch::kOverhead;
+  uint8_t* room = batch_->reserve(&socket_, size, counters_);
+  if (room == nullptr) return true;  // larger than a datagram, and counted
+  if (!records_.seal(data, length, room)) {
+    snprintf(failure_, sizeof failure_, "%s", "a DTLS record could not be sealed");
+    return false;
+  }
+  batch_->commit(size);
+  return true;
+}
+
 bool DtlsSlot::write(const uint8_t* data, size_t length) {
+  if (records_.active()) return write_own(data, length);
   if (length > max_plaintext_) return true;  // lost: the library would end the association
   int written = SSL_write(ssl_.get(), data, static_cast<int>(length));
   if (written > 0) return true;

@@ -2,13 +2,14 @@
 // traffic and one in which a new handshake runs, so that a replayed ClientHello cannot harm a running tunnel.
 //
 // The SSL object reads from one datagram at a time (set_input) and writes records into the thread's UdpBatch; both
-// through a BIO that makes no system call.
+// through a BIO that makes no system call. With own records (dtls_records.h) it only sees handshakes and alerts.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "dataplane/dtls_context.h"
+#include "dataplane/dtls_records.h"
 #include "dataplane/udp_socket.h"
 
 namespace ocvpn::dataplane {
@@ -24,6 +25,8 @@ class DtlsSlot {
   DtlsSlot(const DtlsSlot&) = delete;
   DtlsSlot& operator=(const DtlsSlot&) = delete;
 
+  // Seal and open data without the library's record layer where that is possible. Before start().
+  void use_own_records(bool on) { own_records_ = on; }
   // Starts a server handshake on `socket`. `flight_mtu`: bytes of UDP payload that handshake datagrams may have.
   // `max_plaintext`: of the largest record that write() will be given.
   // false when the SSL object cannot be made.
@@ -54,7 +57,7 @@ class DtlsSlot {
   // -1: the association ended, failure() tells why.
   int read(uint8_t* out, size_t capacity);
   // Whether read() may have more without new input.
-  bool has_more() const { return input_length_ > 0 || SSL_has_pending(ssl_.get()) == 1; }
+  bool has_more() const { return input_length_ > 0 || (!records_.active() && SSL_has_pending(ssl_.get()) == 1); }
   // Seals one record into the batch. false: ended.
   bool write(const uint8_t* data, size_t length);
   void flush() { batch_->flush(&socket_, counters_); }
@@ -78,6 +81,13 @@ class DtlsSlot {
   static int bio_read(BIO* bio, char* out, int capacity);
   static long bio_ctrl(BIO* bio, int command, long number, void* pointer);
   static void on_info(const SSL* ssl, int where, int value);
+  bool next_record(pkt::DtlsRecordHeader* header);
+  void consume(size_t length);
+  size_t library_input();
+  void take_new_keys();
+  int read_library(uint8_t* out, size_t capacity);
+  int read_own(uint8_t* out, size_t capacity);
+  bool write_own(const uint8_t* data, size_t length);
   Progress progress_after(int result);
   void note_failure(int ssl_error);
 
@@ -91,6 +101,9 @@ class DtlsSlot {
   uint64_t started_ms_ = 0;
   uint32_t handshakes_ = 0;
   size_t max_plaintext_ = 0;
+  bool own_records_ = false;
+  bool new_keys_ = false;  // a handshake was completed and its keys are not taken over yet
+  DtlsRecords records_;
   char failure_[96] = {};
 };
 

@@ -27,6 +27,7 @@ struct Offloads {
   bool tls_batch = true;
   bool turn_pace = true;
   bool ack_filter = true;
+  bool own_records = true;
 };
 
 struct ClientIpv6 {

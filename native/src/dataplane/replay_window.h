@@ -1,5 +1,5 @@
-// Tells a replayed DTLS record from a forged one after the library dropped it silently. Counting only: the protection
-// itself is the library's (RFC 6347 4.1.2.6).
+// Which DTLS records of an epoch came before (RFC 6347 4.1.2.6). It protects the records that are opened here
+// (dtls_epoch.h), and tells a replayed record from a forged one after either was dropped (Session::read_active).
 #pragma once
 
 #include <cstdint>

@@ -47,6 +47,7 @@ Session::Session(std::unique_ptr<TunnelSetup> setup, Workspace* workspace)
   if (options_.has_client_ipv6) {
     source_filter_.set_ipv6({options_.client_ipv6.address.data(), 16}, options_.client_ipv6.prefix);
   }
+  for (UdpChannel& channel : udp_) channel.slot.use_own_records(options_.offloads.own_records);
   dtls_keys_.mode = options_.dtls.mode;
   dtls_keys_.cipher = options_.dtls.ciphers;
   dtls_keys_.master_secret = options_.dtls.master_secret;

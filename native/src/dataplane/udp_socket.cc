@@ -172,18 +172,28 @@ bool UdpSocket::flush_backlog(Counters* counters) {
 
 UdpBatch::UdpBatch() : buffer_(kMaxBytes) {}
 
-void UdpBatch::add(UdpSocket* socket, const uint8_t* record, size_t length, Counters* counters) {
+uint8_t* UdpBatch::reserve(UdpSocket* socket, size_t length, Counters* counters) {
   if (length > kMaxBytes) {
     counters->dropsTooBig.add();
-    return;
+    return nullptr;
   }
   bool fits = length_ == 0 || (!closed_ && length <= segment_ && count_ < kMaxSegments && length_ + length <= kMaxBytes);
   if (!fits) flush(socket, counters);
+  return buffer_.data() + length_;
+}
+
+void UdpBatch::commit(size_t length) {
   if (length_ == 0) segment_ = length;
-  memcpy(buffer_.data() + length_, record, length);
   length_ += length;
   count_ += 1;
   if (length < segment_) closed_ = true;
+}
+
+void UdpBatch::add(UdpSocket* socket, const uint8_t* record, size_t length, Counters* counters) {
+  uint8_t* room = reserve(socket, length, counters);
+  if (room == nullptr) return;
+  memcpy(room, record, length);
+  commit(length);
 }
 
 void UdpBatch::flush(UdpSocket* socket, Counters* counters) {

@@ -71,7 +71,11 @@ class UdpBatch {
  public:
   UdpBatch();
 
-  // Adds one record, flushing first when it does not fit the batch. Records longer than a datagram are dropped.
+  // Room for one record of this length, flushing first when it does not fit the batch. It is part of the batch after
+  // commit(). null: longer than a datagram, and counted as dropped.
+  uint8_t* reserve(UdpSocket* socket, size_t length, Counters* counters);
+  void commit(size_t length);
+  // Both, with a copy of the record.
   void add(UdpSocket* socket, const uint8_t* record, size_t length, Counters* counters);
   void flush(UdpSocket* socket, Counters* counters);
   bool empty() const { return length_ == 0; }

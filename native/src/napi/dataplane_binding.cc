@@ -117,6 +117,7 @@ bool read_offloads(Options& options, dataplane::Offloads* out) {
   out->tls_batch = switches.flag("tlsBatch");
   out->turn_pace = switches.flag("turnPace");
   out->ack_filter = switches.flag("ackFilter");
+  out->own_records = switches.flag("ownRecords");
   return switches.ok();
 }
 

@@ -230,6 +230,12 @@ class UdpPort {
   sockaddr_in address_{};
 };
 
+/** Who seals and opens data of DTLS: OCVPN_TEST_RECORDS=library for the library, else the loop itself. */
+inline bool with_own_records() {
+  const char* records = std::getenv("OCVPN_TEST_RECORDS");
+  return records == nullptr || std::string(records) != "library";
+}
+
 /** Options of a tunnel with every offload and no timer. */
 inline TunnelOptions plain_options() {
   TunnelOptions options;
@@ -238,6 +244,7 @@ inline TunnelOptions plain_options() {
   options.max_data_mtu = 1434;
   options.dtls.mode = DtlsMode::psk;
   options.dtls.ciphers = "PSK-AES256-GCM-SHA384:PSK-AES128-GCM-SHA256:PSK-CHACHA20-POLY1305";
+  options.offloads.own_records = with_own_records();
   return options;
 }
 

@@ -118,6 +118,8 @@ class DtlsClient {
   bool failed = false;
   /** Datagrams that it will lose. */
   int deaf_for = 0;
+  /** Loses the next datagram that begins with a ChangeCipherSpec. */
+  bool loses_change_cipher_spec = false;
 
  private:
   static unsigned give_psk(SSL* ssl, const char*, char* identity, unsigned capacity, unsigned char* out, unsigned) {
@@ -161,6 +163,7 @@ class DtlsClient {
     uint8_t datagram[65536];
     ssize_t got = recv(fd_, datagram, sizeof datagram, 0);
     if (deaf_for > 0 && got > 0) return --deaf_for, false;
+    if (loses_change_cipher_spec && got > 0 && datagram[0] == 20) return loses_change_cipher_spec = false;
     if (got > 0) BIO_write(SSL_get_rbio(ssl_), datagram, static_cast<int>(got));
     return got > 0;
   }

@@ -88,9 +88,11 @@ TEST(an_association_that_rested_works_again) {
   CHECK(!server.event(EventType::dtls_down, 0).has_value());
 }
 
-TEST(a_probe_larger_than_any_record_of_ours_is_lost_and_nothing_else) {
+TEST(a_probe_larger_than_the_library_may_answer_is_lost_and_nothing_else) {
   Server server;
-  Tunnel tunnel(server);
+  TunnelOptions options = plain_options();
+  options.offloads.own_records = false;
+  Tunnel tunnel(server, options);
   REQUIRE(tunnel.start_dtls());
   tunnel.dtls->send(kDpdOut, Bytes(5000, 0));
   tunnel.dtls->send(kDpdOut, Bytes(2000, 0));
@@ -288,6 +290,50 @@ TEST(dtls_rekey_is_accepted_at_its_rate) {
     REQUIRE(dtls_works(tunnel, 250));
   }
   CHECK(!server.event(EventType::dtls_down, 0).has_value());
+}
+
+TEST(a_record_from_before_a_rekey_is_dropped) {
+  Server server(1000);
+  TunnelOptions options = plain_options();
+  options.rekey_sec = 20;
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  REQUIRE(dtls_works(tunnel, 100));
+  const Bytes old = tunnel.dtls->sent.back();
+  poll(nullptr, 0, 20);
+  REQUIRE(tunnel.dtls->renegotiate());
+  REQUIRE(eventually([&] { return tunnel.dtls->step() || tunnel.dtls->failed; }));
+  REQUIRE(dtls_works(tunnel, 110));
+  tunnel.dtls->send_raw(old);
+  REQUIRE(dtls_works(tunnel, 120));
+  CHECK_EQ(tunnel.counters().dropsMalformed.get(), 1u);
+}
+
+// It is in the epoch that ends, and the client has seen hundreds of records of it.
+TEST(a_lost_last_flight_of_a_rekey_is_sent_again) {
+  Server server(1000);
+  TunnelOptions options = plain_options();
+  options.rekey_sec = 20;
+  Tunnel tunnel(server, options);
+  REQUIRE(tunnel.start_dtls());
+  for (size_t i = 0; i < 200; ++i) REQUIRE(dtls_works(tunnel, 100));
+  poll(nullptr, 0, 20);
+  tunnel.dtls->loses_change_cipher_spec = true;
+  REQUIRE(tunnel.dtls->renegotiate());
+  REQUIRE(eventually([&] { return tunnel.dtls->step() || tunnel.dtls->failed; }));
+  CHECK(!tunnel.dtls->loses_change_cipher_spec);
+  CHECK(!tunnel.dtls->failed);
+  CHECK(dtls_works(tunnel, 250));
+  CHECK(!server.event(EventType::dtls_down, 0).has_value());
+}
+
+TEST(the_farewell_is_heard_after_much_data) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(tunnel.start_dtls());
+  for (size_t i = 0; i < 100; ++i) REQUIRE(dtls_works(tunnel, 100));
+  server.engine().terminate(tunnel.id, true, CloseReason::server_disconnect);
+  CHECK_EQ(tunnel.dtls->receive().type, -2);
 }
 
 TEST(dtls_rekey_too_soon_ends_the_association) {

@@ -14,6 +14,8 @@ import type { Connection, WorkerLink } from './worker-link.js';
 const DEFAULT_MAX_CLIENTS = 8192;
 /** Accepting goes on when the number of clients has fallen below this part of the limit. */
 const RESUME_AT = 0.9;
+/** The part of max-pending that is told to go at once: logins of real users need time to come to their end. */
+const LEAVING_PART = 1 / 8;
 /** Refusals of one address are told at the level info once in this time. Seconds. */
 const TELL_EVERY_SEC = 60;
 
@@ -29,7 +31,7 @@ export interface AcceptorOptions {
   readonly maxClients: number;
   /** Connections of one address without a tunnel, 0: no limit. */
   readonly maxPending: number;
-  /** Connections of all addresses without a tunnel; a further one takes the place of the oldest. 0: no limit. */
+  /** Connections of all addresses without a tunnel; a further one waits for the place of the oldest. 0: no limit. */
   readonly maxLogins: number;
   /** Pause after a connection while others wait for a worker, milliseconds; 0: none. */
   readonly rateLimitMs: number;
@@ -106,14 +108,31 @@ export class Acceptor {
       return false;
     }
     if (clients.size >= this.#limit || this.#refuses(connection.remote.address)) return false;
+    // Its process exists already: it does not have to wait until the one that goes is gone.
+    if (this.#isFull()) this.#pushOut();
     this.begin(link, connection);
     return true;
+  }
+
+  /**
+   * Whether one more connection may have a worker. A flood of connections that never log in pushes out its own oldest ones, not
+   * those who have a tunnel: at max-pending the oldest is told to go, and whoever waits has its place when it has gone.
+   */
+  mayBegin(): boolean {
+    if (!this.#isFull()) return true;
+    const { clients, maxLogins } = this.#options;
+    if (clients.leaving < Math.max(1, maxLogins * LEAVING_PART)) this.#pushOut();
+    return false;
+  }
+
+  #isFull(): boolean {
+    const { clients, maxLogins } = this.#options;
+    return maxLogins > 0 && clients.pending + clients.leaving >= maxLogins;
   }
 
   /** Makes the client's entry and hands the connection to the worker. */
   begin(link: WorkerLink, connection: Connection): void {
     const { clients, hmacKey, ticketKeys, log, now } = this.#options;
-    this.#makeRoom();
     const { remote, local } = connection;
     const acceptedAt = now();
     const origRemoteIp = remote.address;
@@ -126,17 +145,15 @@ export class Acceptor {
     link.start(client, connection, { hmac, tickets: ticketKeys.current() });
   }
 
-  /** A flood of connections that never log in pushes out its own oldest ones, not those who have a tunnel. */
-  #makeRoom(): void {
+  #pushOut(): void {
     const { clients, maxLogins, endLogin, log } = this.#options;
-    if (maxLogins === 0 || clients.pending < maxLogins) return;
     const oldest = clients.oldestPending;
     if (oldest === undefined) return;
     log.info(
       { client: oldest.id, ip: oldest.remote.address, limit: maxLogins },
       'max-pending reached; the oldest is closed',
     );
-    clients.notPending(oldest);
+    clients.setLeaving(oldest);
     endLogin(oldest);
   }
 

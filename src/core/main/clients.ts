@@ -4,7 +4,7 @@
  */
 import type { Body } from '../ipc/messages.js';
 import type { CloseReason, SocketAddress } from '../native/types.js';
-import { banKey } from './bans.js';
+import { ownerOf } from '../util/ip-owner.js';
 import type { Lease } from './leases.js';
 import { type ClientEvent, type ClientState, START, step } from './main-client.machine.js';
 
@@ -105,6 +105,8 @@ export class ClientTable {
   /** Without a tunnel, in order of arrival, and by address. */
   readonly #logins = new Set<Client>();
   readonly #pending = new Map<string, Set<Client>>();
+  /** Told to go before they had a tunnel. */
+  readonly #leaving = new Set<Client>();
   readonly #byUdpIp = new Map<string, Set<Client>>();
   readonly #nextHandle: () => number;
 
@@ -128,7 +130,7 @@ export class ClientTable {
 
   /** How many connections of this address (IPv6: of its /64) have not asked for a tunnel yet. */
   pendingOf(ip: string): number {
-    return this.#pending.get(banKey(ip))?.size ?? 0;
+    return this.#pending.get(ownerOf(ip))?.size ?? 0;
   }
 
   /** Connections that have not asked for a tunnel yet. */
@@ -139,6 +141,11 @@ export class ClientTable {
   /** The one of them that has been there longest. */
   get oldestPending(): Client | undefined {
     return this.#logins.values().next().value;
+  }
+
+  /** Connections that were told to go before they had a tunnel, and that their workers have not closed yet. */
+  get leaving(): number {
+    return this.#leaving.size;
   }
 
   byId(id: number): Client | undefined {
@@ -197,7 +204,7 @@ export class ClientTable {
   /** It has no tunnel yet, or was refused the one that it was about to get. */
   pendingAgain(client: Client): void {
     this.#logins.add(client);
-    addTo(this.#pending, banKey(client.remote.address), client);
+    addTo(this.#pending, ownerOf(client.remote.address), client);
   }
 
   /** Takes the next state. Throws if the event is not legal: a fault of main itself. */
@@ -210,7 +217,13 @@ export class ClientTable {
   /** It is on its way to a tunnel or to its end. */
   notPending(client: Client): void {
     this.#logins.delete(client);
-    removeFrom(this.#pending, banKey(client.remote.address), client);
+    removeFrom(this.#pending, ownerOf(client.remote.address), client);
+  }
+
+  /** It was told to go, and takes up its worker until that has closed it. */
+  setLeaving(client: Client): void {
+    this.notPending(client);
+    this.#leaving.add(client);
   }
 
   /** Makes the session findable. An older holder of the same SID loses it. */
@@ -247,6 +260,7 @@ export class ClientTable {
   remove(client: Client): void {
     this.detach(client);
     this.notPending(client);
+    this.#leaving.delete(client);
     this.#byId.delete(client.id);
   }
 

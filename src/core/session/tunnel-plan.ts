@@ -239,6 +239,7 @@ const offloads = ({ offload: on, 'ack-filter': ackFilter }: TunnelSettings): Off
   tlsBatch: on,
   turnPace: on,
   ackFilter: on && ackFilter,
+  ownRecords: on,
 });
 
 function dtlsOptions(dtls: DtlsChoice, sessionId: Uint8Array): NonNullable<TunnelOptions['dtls']> {
