@@ -120,7 +120,7 @@ async function main(options: BenchOptions): Promise<void> {
   }
   const figures = publish(options, outcome);
   if (!options.check) return;
-  const verdicts = check(figures);
+  const verdicts = check(figures, options.clients);
   for (const { severity, text } of verdicts) console.log(`${severity}: ${text}`);
   if (verdicts.some(({ severity }) => severity === 'fail')) process.exitCode = 1;
 }

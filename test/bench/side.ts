@@ -81,11 +81,16 @@ export class Side {
   async measure(one: Case): Promise<Measurement> {
     if (!one.freshServer) return await this.#measureHere(one);
     const fresh = await Side.open({ ...this.#request, id: `${this.#request.id}.fresh` });
+    let measured: Measurement;
     try {
-      return await fresh.#measureHere(one);
-    } finally {
-      await fresh.close();
+      measured = await fresh.#measureHere(one);
+    } catch (error) {
+      // What went wrong first is what is told.
+      await fresh.close().catch(() => undefined);
+      throw error;
     }
+    await fresh.close();
+    return measured;
   }
 
   async #measureHere(one: Case): Promise<Measurement> {

@@ -10,6 +10,8 @@ interface Threshold {
   readonly metric: MetricName;
   readonly warn: number;
   readonly fail: number;
+  /** Our own figure is judged instead of a ratio, and only in runs with at least so many clients. */
+  readonly leastClients?: number;
 }
 
 const file = join(import.meta.dirname, 'thresholds.json');
@@ -19,22 +21,26 @@ export interface Verdict {
   readonly text: string;
 }
 
-function judge({ case: name, metric, warn, fail }: Threshold, ratio: number): Verdict | undefined {
+function judge(
+  { case: name, metric, warn, fail, leastClients }: Threshold,
+  value: number,
+): Verdict | undefined {
   const less = metrics[metric].better === 'less';
-  const beyond = (limit: number): boolean => (less ? ratio > limit : ratio < limit);
+  const beyond = (limit: number): boolean => (less ? value > limit : value < limit);
   const [severity, limit] = beyond(fail) ? (['fail', fail] as const) : (['warn', warn] as const);
   if (!beyond(limit)) return undefined;
   const word = less ? 'at most' : 'at least';
-  return { severity, text: `${name} ${metric}: ratio ${ratio.toFixed(2)}, wanted ${word} ${limit}` };
+  const what = leastClients === undefined ? 'ratio ' : '';
+  return { severity, text: `${name} ${metric}: ${what}${value.toFixed(2)}, wanted ${word} ${limit}` };
 }
 
-/** What the thresholds object to. Cases that were not measured are not judged. */
-export function check(figures: readonly Figure[]): Verdict[] {
+/** What the thresholds object to, in a run with so many clients. Cases that were not measured are not judged. */
+export function check(figures: readonly Figure[], clients: number): Verdict[] {
   const thresholds = JSON.parse(readFileSync(file, 'utf8')) as Threshold[];
   return thresholds.flatMap((threshold) => {
-    const ratio = figures.find(
-      (one) => one.case === threshold.case && one.metric === threshold.metric,
-    )?.ratio;
-    return ratio === undefined ? [] : (judge(threshold, ratio) ?? []);
+    const { case: name, metric, leastClients = 0 } = threshold;
+    const figure = figures.find((one) => one.case === name && one.metric === metric);
+    const value = threshold.leastClients === undefined ? figure?.ratio : figure?.ours;
+    return value === undefined || clients < leastClients ? [] : (judge(threshold, value) ?? []);
   });
 }

@@ -88,13 +88,17 @@ function makeGroups(folders: readonly string[]): string[] {
   return made;
 }
 
+/** Thousands of tun devices take the kernel a while. */
+const END_LIMIT_MS = 180_000;
+
 /** A group is busy until its last process has been waited for. */
 async function removeGroups(groups: readonly string[]): Promise<void> {
   for (const group of groups) {
-    await until(`${group} to be empty`, () => {
+    const empty = (): boolean => {
       rmdirSync(group);
       return true;
-    });
+    };
+    await until(`${group} to be empty`, empty, { timeoutMs: END_LIMIT_MS });
   }
 }
 

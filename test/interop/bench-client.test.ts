@@ -38,6 +38,26 @@ forEachServer((kind) => {
     await until('all to be logged out', async () => (await server.users()).length === 0);
   });
 
+  it('counts the answers to its echo and DPD requests', async () => {
+    const lab = await openLab();
+    const server = await startServer(lab, kind, { keys: ['ecdsa'] });
+    const request = { clients: 3, dtls: true, dpd: 1, active: 2 };
+    await openCrowd(lab, request, async (crowd) => {
+      crowd.startTraffic();
+      const enough = 20 * 512;
+      await until('traffic of two sessions', async () => {
+        const busy = (await server.users()).filter(({ bytesFromClient }) => bytesFromClient >= enough);
+        return busy.length === 2;
+      });
+      const { echo, dpd, ended } = await crowd.stopTraffic();
+      expect(echo.sent).toBeGreaterThanOrEqual(40);
+      expect(echo.answered).toBe(echo.sent);
+      expect(dpd.sent).toBeGreaterThanOrEqual(6);
+      expect(dpd.answered).toBe(dpd.sent);
+      expect(ended).toBe(0);
+    });
+  });
+
   it('says so when it cannot log in', async () => {
     const lab = await openLab();
     await startServer(lab, kind, { keys: ['ecdsa'] });

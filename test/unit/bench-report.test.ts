@@ -66,7 +66,7 @@ describe('summary', () => {
 
 describe('thresholds', () => {
   const at = (metric: 'cpuPerGb' | 'mbit', ratio: number) =>
-    check([{ case: 'dtls-down', metric, reference: 1, ours: ratio, ratio, peers: {} }]).map(
+    check([{ case: 'dtls-down', metric, reference: 1, ours: ratio, ratio, peers: {} }], 20).map(
       ({ severity }) => severity,
     );
 
@@ -82,8 +82,20 @@ describe('thresholds', () => {
     expect(at('mbit', 3)).toEqual([]);
   });
 
+  it('judges our own figures of a crowd, not those of a few clients', () => {
+    const of = (ours: number, clients: number) =>
+      check(
+        [{ case: 'scale', metric: 'idleCpu', reference: undefined, ours, ratio: undefined, peers: {} }],
+        clients,
+      );
+    expect(of(3, 5000)).toEqual([{ severity: 'warn', text: 'scale idleCpu: 3.00, wanted at most 2' }]);
+    expect(of(5, 1000)).toMatchObject([{ severity: 'fail' }]);
+    expect(of(1.9, 5000)).toEqual([]);
+    expect(of(9, 999)).toEqual([]);
+  });
+
   it('does not judge what was not measured', () => {
-    expect(check([])).toEqual([]);
+    expect(check([], 5000)).toEqual([]);
   });
 });
 

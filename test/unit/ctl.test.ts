@@ -208,6 +208,25 @@ describe('the control socket', () => {
     await stream.return(undefined);
   });
 
+  it('answers for thousands of clients, and tells who is there event by event', async () => {
+    const { handlers, client } = await populated();
+    const { session } = client;
+    if (!session) throw new Error('no session');
+    const [user] = await handlers.users();
+    if (!user) throw new Error('no user');
+    const many = Array.from({ length: 5000 }, (_, id) => ({ ...user, id }));
+    serve({ ...handlers, users: () => many });
+    const answer = await callControl(path, 'users', {});
+    expect(JSON.stringify(answer).length).toBeGreaterThan(2 << 20);
+    expect(answer).toEqual(many);
+    const stream = followEvents(path);
+    for (const { id } of many)
+      expect((await stream.next()).value).toMatchObject({ type: 'present', user: { id } });
+    feed.publish({ type: 'connected', client, session, reason: null, time: 9 });
+    expect((await stream.next()).value).toMatchObject({ type: 'connected', time: 9 });
+    await stream.return(undefined);
+  });
+
   it('says what is not there', async () => {
     serve((await populated()).handlers);
     for (const call of [

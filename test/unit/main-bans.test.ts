@@ -56,6 +56,27 @@ describe('BanTable', () => {
     expect(bans.add('192.0.2.2', 1)).toBe(true);
   });
 
+  it('looks at few addresses however many have points, and forgets them all in their time', () => {
+    let looks = 0;
+    const clock = (): number => {
+      looks += 1;
+      return now;
+    };
+    const bans = table({ now: clock });
+    for (let n = 0; n < 5000; n++) bans.add(`10.${n >> 8}.${n & 255}.1`, n === 70 ? 80 : 1);
+    looks = 0;
+    bans.expire();
+    expect(bans.snapshot()).toEqual([{ ip: '10.0.70.1', score: 80, expires: 1300 }]);
+    expect(bans.bannedCount()).toBe(1);
+    expect(looks).toBeLessThan(10);
+    now += 300;
+    bans.expire();
+    expect([bans.bannedCount(), bans.list().length]).toEqual([0, 4999]);
+    now += 900;
+    bans.expire();
+    expect(bans.list()).toEqual([]);
+  });
+
   it('refuses an address at the limit, not below it', () => {
     const bans = table();
     expect(bans.add('192.0.2.1', 79)).toBe(true);

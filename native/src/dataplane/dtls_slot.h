@@ -100,10 +100,10 @@ class DtlsSlot {
   size_t input_length_ = 0;
   uint64_t started_ms_ = 0;
   uint32_t handshakes_ = 0;
+  size_t max_plaintext_ = 0;
   bool own_records_ = false;
   bool new_keys_ = false;  // a handshake was completed and its keys are not taken over yet
   DtlsRecords records_;
-  size_t max_plaintext_ = 0;
   char failure_[96] = {};
 };
 

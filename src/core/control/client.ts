@@ -74,7 +74,7 @@ function unreachable(path: string, reason: string, cause?: Error): VpnError {
 function exchange(path: string, request: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
-    let answer = '';
+    const answer: string[] = [];
     const fail = (reason: string, cause?: Error): void => {
       socket.destroy();
       reject(unreachable(path, reason, cause));
@@ -82,11 +82,11 @@ function exchange(path: string, request: string): Promise<string> {
     socket.setEncoding('utf8').setTimeout(TIMEOUT_MS);
     socket.on('connect', () => socket.write(request));
     socket.on('data', (text: string) => {
-      answer += text;
-      const end = answer.indexOf('\n');
+      const end = text.indexOf('\n');
+      answer.push(end < 0 ? text : text.slice(0, end));
       if (end < 0) return;
       socket.destroy();
-      resolve(answer.slice(0, end));
+      resolve(answer.join(''));
     });
     socket.on('timeout', () => fail(`no answer within ${TIMEOUT_MS / 1000} seconds`));
     socket.on('end', () => fail('it closed the connection'));

@@ -11,8 +11,8 @@ const MAX_CONNECTIONS = 16;
 const IDLE_MS = 10_000;
 const ROOT_MODE = 0o600;
 const GROUP_MODE = 0o660;
-/** What a listener to a stream may leave unread. */
-const MAX_QUEUED = 1 << 20;
+/** What a listener to a stream may leave unread. Events begin with a line for each client that is there. */
+const MAX_QUEUED = 16 << 20;
 
 export type AdminIo = Pick<
   NativeIo,
@@ -119,7 +119,8 @@ class AdminConnection implements AdminPeer {
   readonly #poller: Poller;
   readonly #timer: NodeJS.Timeout;
   #input = Buffer.alloc(0);
-  #output = Buffer.alloc(0);
+  #output: Buffer[] = [];
+  #outputBytes = 0;
   #busy = false;
   #streamClosed: (() => void) | null = null;
   #open = true;
@@ -141,9 +142,12 @@ class AdminConnection implements AdminPeer {
 
   push(data: Buffer): void {
     if (!this.#open) return;
-    this.#output = Buffer.concat([this.#output, data]);
-    if (this.#output.length > MAX_QUEUED) this.close();
-    else this.#guarded(() => this.#flush());
+    const waits = this.#outputBytes > 0;
+    this.#output.push(data);
+    this.#outputBytes += data.length;
+    // An answer is as long as it is: there is one at a time. A stream goes on whether it is read or not.
+    if (this.#streamClosed !== null && this.#outputBytes > MAX_QUEUED) this.close();
+    else if (!waits) this.#guarded(() => this.#flush());
   }
 
   close(): void {
@@ -193,7 +197,7 @@ class AdminConnection implements AdminPeer {
 
   /** Takes the next request if none is being answered and no answer waits to be taken: memory stays bounded. */
   #next(): void {
-    if (!this.#open || this.#busy || this.#output.length > 0) return;
+    if (!this.#open || this.#busy || this.#outputBytes > 0) return;
     const length = this.#protocol.requestLength(this.#input);
     if (length === 0) return;
     const request = this.#input.subarray(0, length);
@@ -207,9 +211,11 @@ class AdminConnection implements AdminPeer {
   }
 
   #flush(): void {
-    const sent = this.#output.length === 0 ? 0 : this.#io.sendMessage(this.#fd, this.#output, []);
-    this.#output = this.#output.subarray(sent);
-    this.#poller.set(this.#output.length === 0 ? READABLE : WRITABLE);
+    const data = Buffer.concat(this.#output);
+    const sent = data.length === 0 ? 0 : this.#io.sendMessage(this.#fd, data, []);
+    this.#output = sent < data.length ? [data.subarray(sent)] : [];
+    this.#outputBytes = data.length - sent;
+    this.#poller.set(this.#outputBytes === 0 ? READABLE : WRITABLE);
     this.#next();
   }
 }

@@ -35,6 +35,8 @@ interface Points {
 export class BanTable {
   readonly #options: BanOptions;
   readonly #entries = new Map<string, Points>();
+  /** Those of them that are banned. */
+  readonly #banned = new Map<string, Points>();
 
   constructor(options: BanOptions) {
     this.#options = options;
@@ -62,7 +64,7 @@ export class BanTable {
     const entry = this.#current(key);
     if (entry === null || entry.expires !== 0) return;
     entry.score = Math.max(0, entry.score - points);
-    if (entry.score === 0) this.#entries.delete(key);
+    if (entry.score === 0) this.#drop(key);
   }
 
   isBanned(ip: string): boolean {
@@ -74,14 +76,15 @@ export class BanTable {
   unban(ip: string): boolean {
     const key = ownerOf(ip);
     const entry = this.#current(key);
-    this.#entries.delete(key);
+    this.#drop(key);
     if (entry !== null && entry.expires !== 0) this.#changed(key, { ...entry, expires: 0 });
     return entry !== null;
   }
 
   /** The bans in force, the oldest first: what outlives a main that is killed. */
   snapshot(): BanEntry[] {
-    return this.list().filter((entry) => entry.expires !== 0);
+    for (const key of this.#banned.keys()) this.#current(key);
+    return entriesOf(this.#banned);
   }
 
   /** Bans of the main before. Those that are over by now are left out. */
@@ -94,16 +97,18 @@ export class BanTable {
   /** All entries that still count. */
   list(): BanEntry[] {
     this.expire();
-    return [...this.#entries].map(([ip, { score, expires }]) => ({ ip, score, expires }));
+    return entriesOf(this.#entries);
   }
 
   bannedCount(): number {
     return this.snapshot().length;
   }
 
-  /** Drops what time has made meaningless. */
+  /** Drops what time has made meaningless. Looks at the bans, and at the oldest points only. */
   expire(): void {
-    for (const key of this.#entries.keys()) this.#current(key);
+    for (const key of this.#banned.keys()) this.#current(key);
+    // In the order of their first points.
+    for (const key of this.#entries.keys()) if (this.#current(key)?.expires === 0) break;
   }
 
   #changed(ip: string, { score, expires }: Points): void {
@@ -120,14 +125,23 @@ export class BanTable {
     entry.expires = Math.min(entry.expires, now + banTimeSec);
     const over = entry.expires === 0 ? now >= entry.since + this.#options.resetTimeSec : now >= entry.expires;
     if (!over) return entry;
-    this.#entries.delete(key);
+    this.#drop(key);
     return null;
+  }
+
+  #drop(key: string): void {
+    this.#entries.delete(key);
+    this.#banned.delete(key);
   }
 
   #store(key: string, entry: Points): void {
     this.#entries.set(key, entry);
+    if (entry.expires !== 0) this.#banned.set(key, entry);
     if (this.#entries.size <= (this.#options.maxEntries ?? MAX_ENTRIES)) return;
     const oldest = this.#entries.keys().next();
-    if (!oldest.done) this.#entries.delete(oldest.value);
+    if (!oldest.done) this.#drop(oldest.value);
   }
 }
+
+const entriesOf = (points: ReadonlyMap<string, Points>): BanEntry[] =>
+  [...points].map(([ip, { score, expires }]) => ({ ip, score, expires }));

@@ -381,7 +381,9 @@ export class Client implements HttpHandler {
 
   /** What only the login needed is not kept for the hours or days that the tunnel lasts. */
   #endLogin(): void {
-    this.#userName = this.#session().userName;
+    const auth = this.#session();
+    this.#userName = auth.userName;
+    auth.end();
     this.#auth = null;
     this.#secure = null;
     this.#connect = null;

@@ -24,6 +24,9 @@ constexpr uint64_t kSignal = UINT64_MAX;
 constexpr uint64_t kOpened = UINT64_MAX - 1;
 constexpr uint64_t kTick = UINT64_MAX - 2;
 
+/** Of one session. */
+constexpr unsigned kTries = 3;
+
 constexpr unsigned kTickMs = 50;
 constexpr unsigned kTicksPerSecond = 1000 / kTickMs;
 /** How long answers may take before they count as lost. */
@@ -82,19 +85,30 @@ void Crowd::watch(int fd, uint64_t data) {
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) throw std::runtime_error("epoll_ctl failed");
 }
 
+/** As a real client, which tries again when a busy server was too slow. Null: `failure` is what the last try threw. */
+std::unique_ptr<Session> Crowd::try_to_open(std::exception_ptr* failure) {
+  for (unsigned i = 0; i < kTries; ++i) {
+    try {
+      return open_session(contexts_, arguments_);
+    } catch (const Refused&) {
+      *failure = std::current_exception();
+      return nullptr;
+    } catch (const std::exception& error) {
+      *failure = std::current_exception();
+      std::fprintf(stderr, "try %u: %s\n", i + 1, error.what());
+    }
+  }
+  return nullptr;
+}
+
 void Crowd::open_some() {
   for (unsigned index; (index = next_++) < arguments_.clients;) {
     std::exception_ptr failure;
-    std::unique_ptr<Session> session;
-    try {
-      session = open_session(contexts_, arguments_);
-    } catch (...) {
-      failure = std::current_exception();
-      next_ = arguments_.clients;
-    }
+    std::unique_ptr<Session> session = try_to_open(&failure);
+    if (!session) next_ = arguments_.clients;
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (failure && !failure_) failure_ = failure;
-    if (!failure) opened_.push_back(index);
+    if (!session && !failure_) failure_ = failure;
+    if (session) opened_.push_back(index);
     sessions_[index] = std::move(session);
     const uint64_t one = 1;
     if (write(opened_event_.get(), &one, sizeof one) < 0) next_ = arguments_.clients;

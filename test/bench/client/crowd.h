@@ -47,6 +47,7 @@ class Crowd {
   unsigned log_out();
 
  private:
+  std::unique_ptr<Session> try_to_open(std::exception_ptr* failure);
   void open_some();
   void stop_opening();
   void adopt_opened();

@@ -69,7 +69,7 @@ std::string log_in(SSL* tls, const Arguments& arguments) {
   for (int round = 0; round < kMaxRounds; ++round) {
     send_request(tls, post(arguments, path, context, body));
     const HttpReply reply = read_reply(tls, true);
-    if (reply.status != 200) throw std::runtime_error("login refused with " + std::to_string(reply.status));
+    if (reply.status != 200) throw Refused("login refused with " + std::to_string(reply.status));
     const std::string cookie = reply.cookie("webvpn");
     if (!cookie.empty()) return cookie;
     const std::string fresh = reply.cookie("webvpncontext");
@@ -77,7 +77,7 @@ std::string log_in(SSL* tls, const Arguments& arguments) {
     body = answer(reply.body, arguments);
     path = "/auth";
   }
-  throw std::runtime_error("the login did not end: wrong password?");
+  throw Refused("the login did not end: wrong password?");
 }
 
 std::string connect_request(const Arguments& arguments, const std::string& cookie) {
@@ -103,7 +103,7 @@ std::string value(const HttpReply& reply, const char* name) {
 }
 
 Grant read_grant(const HttpReply& reply) {
-  if (reply.status != 200) throw std::runtime_error("CONNECT refused with " + std::to_string(reply.status));
+  if (reply.status != 200) throw Refused("CONNECT refused with " + std::to_string(reply.status));
   Grant grant;
   grant.address = value(reply, "X-CSTP-Address");
   const std::string mtu = value(reply, "X-CSTP-MTU");

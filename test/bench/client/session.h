@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "arguments.h"
@@ -58,7 +59,12 @@ struct Session {
   void log_out();
 };
 
-/** Opens a session. Throws std::runtime_error that says how far it came. */
+/** The server does not want this user: trying again changes nothing. */
+struct Refused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/** Opens a session. Throws std::runtime_error that says how far it came, Refused among them. */
 std::unique_ptr<Session> open_session(const Contexts& contexts, const Arguments& arguments);
 
 /** Bytes in one line for an exception: what the library says went wrong. */
