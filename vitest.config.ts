@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { REPORTERS } from './test/support/reporters.ts';
 
 // Real processes and networks on a busy machine; test/support/retry-reporter.ts names what needed it.
 const SECOND_ATTEMPTS = 1;
@@ -6,7 +7,7 @@ const SECOND_ATTEMPTS = 1;
 /** unit: in one process, seconds. interop: real clients and servers in network namespaces, as root. */
 export default defineConfig({
   test: {
-    reporters: ['default', './test/support/retry-reporter.ts', './test/support/fault-reporter.ts'],
+    reporters: [...REPORTERS],
     projects: [
       {
         test: {

@@ -8,6 +8,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -50,13 +51,15 @@ function inheritedDescriptors() {
 
 async function dispatch() {
   const wantsHelp = argv.includes('--help') || argv.includes('-h');
-  if (!existsSync(join(root, 'dist', 'core'))) {
+  // Made last of all.
+  const workerBundle = join(root, 'dist/core/worker/bundle.cjs');
+  if (!existsSync(workerBundle)) {
     process.stderr.write(`vpn is not built yet. Run "npm run build" in ${root}, or use "npm start".\n`);
     process.exit(1);
   }
   if (argv[0] === 'worker' && !wantsHelp) {
-    const { runWorker } = await import(pathToFileURL(join(root, 'dist/core/worker/entry.js')).href);
-    return runWorker(argv.slice(1));
+    createRequire(self)(workerBundle);
+    return;
   }
   if (argv[0] === 'secmod' && !wantsHelp) {
     const { runSecmod } = await import(pathToFileURL(join(root, 'dist/core/secmod/entry.js')).href);
@@ -65,5 +68,6 @@ async function dispatch() {
   const { execute, settings } = await import('@oclif/core');
   // Commands are always those of dist; oclif would look for TypeScript and say that it is not there.
   settings.enableAutoTranspile = false;
-  return execute({ dir: import.meta.url });
+  // Plugins of ours are not oclif's: nothing is looked for in the home directory, which a service may not read.
+  return execute({ loadOptions: { root, userPlugins: false } });
 }

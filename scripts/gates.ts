@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { REPORTERS } from '../test/support/reporters.ts';
 import { sweepRun, sweepStale } from '../test/support/sweep.ts';
 
 interface Tally {
@@ -110,10 +111,9 @@ async function runGate(name: string, gate: Gate, extra: readonly string[]): Prom
   const started = performance.now();
   console.log(`\n== ${name}: ${gate.what}`);
   const report = `${RESULTS}/${name}-${runId}.json`;
-  const reporters = ['default', 'json', './test/support/retry-reporter.ts'].map(
-    (name) => `--reporter=${name}`,
-  );
-  const vitestFlags = [...reporters, `--outputFile.json=${report}`];
+  // Beside those of vitest.config.ts, which a flag would replace.
+  const vitestFlags = [...REPORTERS, 'json'].map((name) => `--reporter=${name}`);
+  vitestFlags.push(`--outputFile.json=${report}`);
   const command = [...gate.command, ...(gate.counted === 'vitest' ? vitestFlags : []), ...extra];
   const { code, output } = await run(command, gate.counted === 'lines');
   let tally: Tally = { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };

@@ -101,7 +101,7 @@ ${item('/var/lib/vpn', 'Data directory: ocpasswd(5), the self-made certificates,
 ${item('/run/vpn', 'Run directory: the sockets of the running server, and what outlives a process that is killed.')}`,
     `.SH ENVIRONMENT
 ${item('VPN_DATA_DIR, VPN_RUN_DIR', 'Defaults of --data-dir and --run-dir.')}
-${item('VPN_LOG_FORMAT', 'json, human or journal (JSON with the priority in front): format of the log on standard error; without it what fits.')}
+${item('VPN_LOG_FORMAT', 'json, human, journal (JSON with the priority in front) or syslog (JSON to /dev/log): where the log goes and how; without it what log-target says and standard error is.')}
 ${item('PAGER', 'Shows long output of vpn ctl on a terminal.')}`,
     `.SH LOG
 One JSON object in a line, with the level as number (60 fatal, 50 error, 40 warn, 30 info, 20 debug, 10 trace), time, role and pid.

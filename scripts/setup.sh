@@ -83,11 +83,12 @@ build_javascript() { # folder with tsconfig.json
   local new=$1/.dist.new old=$1/.dist.old
   rm -rf "$new" "$old"
   node node_modules/typescript/bin/tsc -p "$1/tsconfig.json" --outDir "$new" --tsBuildInfoFile "$new/.tsbuildinfo"
+  [[ $1 != . ]] || node scripts/bundle-worker.ts "$new"
   [[ ! -e $1/dist ]] || mv "$1/dist" "$old"
   mv "$new" "$1/dist"
   rm -rf "$old"
 }
-sources_hash=$(content_hash src/core src/commands tsconfig.json package-lock.json)
+sources_hash=$(content_hash src/core src/commands tsconfig.json package-lock.json scripts/bundle-worker.ts)
 in_place javascript "$sources_hash" dist/.tsbuildinfo ||
   step javascript "$sources_hash" 'Run "npm run types" for the errors alone.' 'compiling TypeScript …' build_javascript .
 for folder in src/plugins/*; do

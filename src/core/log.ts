@@ -1,11 +1,13 @@
 /**
- * Structured log of every process: JSON lines on stderr, a human format when stderr is a terminal, and JSON lines with
- * the priority in front when stderr is the journal (VPN_LOG_FORMAT=json|human|journal overrides; main passes its choice
- * on to its children).
+ * Structured log of every process: JSON lines on stderr, a human format when stderr is a terminal, JSON lines with the
+ * priority in front when stderr is the journal, or messages to syslog (VPN_LOG_FORMAT=json|human|journal|syslog
+ * overrides; main passes its choice on to its children).
  */
 import { fstatSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
+import type pinoPretty from 'pino-pretty';
+import { type SendDatagram, syslogSender } from './util/syslog.js';
 
 export type { Logger };
 
@@ -15,7 +17,7 @@ export function pinoLevel(logLevel: number): string {
   return logLevel === 3 ? 'debug' : 'info';
 }
 
-const FORMATS = ['json', 'human', 'journal'] as const;
+const FORMATS = ['json', 'human', 'journal', 'syslog'] as const;
 type Format = (typeof FORMATS)[number];
 
 /** The format that is asked for, or that fits what stderr is. */
@@ -24,6 +26,20 @@ function logFormat(): Format {
   if (wanted) return wanted;
   if (process.stderr.isTTY === true) return 'human';
   return isJournal(process.env.JOURNAL_STREAM) ? 'journal' : 'json';
+}
+
+/**
+ * Takes log-target and syslog-facility over, for this process and its children. What the environment says already stays: a
+ * flag or a parent decided it.
+ */
+export function chooseLog(config: {
+  readonly 'log-target': string;
+  readonly 'syslog-facility': string;
+}): void {
+  if (config['log-target'] === 'syslog') process.env.VPN_LOG_FORMAT ??= 'syslog';
+  // Workers get few of our variables, and cannot find out by themselves.
+  process.env.VPN_LOG_FORMAT = logFormat();
+  process.env.VPN_SYSLOG_FACILITY ??= config['syslog-facility'];
 }
 
 /** systemd tells device and inode of the stream that it gave the service (systemd.exec(5)); a redirection has others. */
@@ -41,26 +57,52 @@ function priorityOf(level: number): number {
   return level >= 30 ? 6 : 7;
 }
 
-/** Lines as the journal takes them. */
-function journalStream(): DestinationStream & { lastLevel: number } {
-  const stderr = pino.destination({ dest: 2, sync: true });
+type LevelledStream = DestinationStream & { lastLevel: number };
+
+/** Calls `write` with the line and its priority. */
+function levelled(write: (line: string, priority: number) => void): LevelledStream {
   return {
     [pino.symbols.needsMetadataGsym as never]: true,
     lastLevel: 0,
     write(line: string): void {
-      stderr.write(`<${priorityOf(this.lastLevel)}>${line}`);
+      write(line, priorityOf(this.lastLevel));
     },
   };
 }
 
-/** Root logger of one process; synchronous, so that nothing is lost at a crash. */
-export function createLogger(role: string, logLevel: number): Logger {
+/** Lines as the journal takes them. */
+function journalStream(): LevelledStream {
+  const stderr = pino.destination({ dest: 2, sync: true });
+  return levelled((line, priority) => stderr.write(`<${priority}>${line}`));
+}
+
+/** Messages to syslog; on stderr what it does not take, because it is not there, or has too much to do. */
+function syslogStream(send: SendDatagram): LevelledStream {
+  const stderr = pino.destination({ dest: 2, sync: true });
+  const toSyslog = syslogSender(send, process.env);
+  return levelled((line, priority) => {
+    if (!toSyslog(line.trimEnd(), priority)) stderr.write(line);
+  });
+}
+
+/**
+ * Root logger of one process; synchronous, so that nothing is lost at a crash. `send` (a datagram to a unix socket) is what
+ * syslog needs; a process without it logs to stderr.
+ */
+export function createLogger(role: string, logLevel: number, send?: SendDatagram): Logger {
   const base = { role, pid: process.pid };
   const options = { level: pinoLevel(logLevel), base, timestamp: pino.stdTimeFunctions.isoTime };
   const format = logFormat();
   if (format === 'journal') return pino(options, journalStream());
-  if (format === 'json') return pino(options, pino.destination({ dest: 2, sync: true }));
-  const stream = pretty({
+  if (format === 'syslog' && send !== undefined) return pino(options, syslogStream(send));
+  if (format !== 'human') return pino(options, pino.destination({ dest: 2, sync: true }));
+  return pino(options, humanStream());
+}
+
+/** Lines for a terminal. What makes them is loaded only for them: every worker would pay for it. */
+function humanStream(): DestinationStream {
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof pinoPretty;
+  return pretty({
     destination: 2,
     sync: true,
     colorize: process.stderr.isTTY === true,
@@ -68,5 +110,4 @@ export function createLogger(role: string, logLevel: number): Logger {
     messageFormat: '{role}: {msg}',
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
   });
-  return pino(options, stream);
 }

@@ -1,8 +1,8 @@
 /** Logins of the stock client with a Kerberos ticket, which it got through the server's own proxy for KDCs. */
-import { execFileSync } from 'node:child_process';
-import { appendFileSync, copyFileSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { addAccount, addGroup, copyEtc } from '../support/etc.ts';
 import { exchange } from '../support/https.ts';
 import { type Kdc, labKdc, proxiedClient, startKdc } from '../support/kdc.ts';
 import { type Lab, openLab } from '../support/lab.ts';
@@ -28,11 +28,10 @@ async function start(method: string, { beside = false } = {}): Promise<Started> 
   const kdc = await labKdc(lab);
   const keytab = join(lab.folder, 'http.keytab');
   await kdc.addService(`HTTP/${NAME}`, keytab);
-  const etc = join(lab.folder, 'etc');
-  execFileSync('cp', ['-a', '/etc', etc]);
+  const etc = copyEtc(lab);
   copyFileSync(kdc.conf, join(etc, 'krb5.conf'));
-  appendFileSync(join(etc, 'passwd'), 'alice:x:61000:61001::/nonexistent:/bin/false\n');
-  appendFileSync(join(etc, 'group'), 'staff61:x:61001:\n');
+  addAccount(etc, { name: 'alice', password: 'of no use', uid: 61_000, gid: 61_001 });
+  addGroup(etc, 'staff61', 61_001);
   const gssapi = `gssapi[keytab=${keytab}${method}]`;
   const kkdcp = [`/KdcProxy LAB.TEST tcp@${kdc.place}`];
   const methods = beside

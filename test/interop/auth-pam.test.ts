@@ -1,7 +1,8 @@
 /** PAM through the whole server, with pam_unix on accounts in an /etc of the server's own, and the test's module. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { addAccount, addGroup, copyEtc } from '../support/etc.ts';
 import { authPost, authReply, exchange } from '../support/https.ts';
 import { type Lab, openLab } from '../support/lab.ts';
 import { authenticate, type ClientRequest, connect, startClient } from '../support/openconnect.ts';
@@ -11,24 +12,21 @@ import { until } from '../support/wait.ts';
 
 const FRESH = 'Tr0ub4dor-and-3';
 const LONG = 'long'.repeat(50);
-/** Fields of shadow(5) after the hash: last change, minimum, maximum, warning, inactivity, expiry in days. */
 const accounts = [
-  { name: 'unix', password: 'secret', shadow: '20000:0:99999:7:::' },
-  { name: 'long', password: LONG, shadow: '20000:0:99999:7:::' },
-  { name: 'locked', password: 'secret', lock: '!', shadow: '20000:0:99999:7:::' },
+  { name: 'unix', password: 'secret' },
+  { name: 'long', password: LONG },
+  { name: 'locked', password: 'secret', lock: '!' },
   { name: 'expired', password: 'secret', shadow: '20000:0:99999:7::1:' },
   { name: 'mustchange', password: 'secret', shadow: '0:0:99999:7:::' },
 ];
 
 function makeEtc(lab: Lab): string {
-  const etc = `${lab.folder}/etc`;
-  execFileSync('cp', ['-a', '/etc', etc]);
-  for (const [i, { name, password, lock = '', shadow }] of accounts.entries()) {
-    const hash = execFileSync('openssl', ['passwd', '-6', '-stdin'], { input: password }).toString().trim();
-    appendFileSync(`${etc}/passwd`, `${name}:x:${61_000 + i}:61000::/nonexistent:/bin/false\n`);
-    appendFileSync(`${etc}/shadow`, `${name}:${lock}${hash}:${shadow}\n`);
-  }
-  appendFileSync(`${etc}/group`, 'everyone:x:61000:\nstaff61:x:61001:unix\nsmall:x:60999:unix\n');
+  const etc = copyEtc(lab);
+  for (const [i, account] of accounts.entries())
+    addAccount(etc, { ...account, uid: 61_000 + i, gid: 61_000 });
+  addGroup(etc, 'everyone', 61_000);
+  addGroup(etc, 'staff61', 61_001, 'unix');
+  addGroup(etc, 'small', 60_999, 'unix');
   const phases = ['auth', 'account', 'password'];
   writeFileSync(`${etc}/pam.d/unix`, phases.map((phase) => `${phase} required pam_unix.so\n`).join(''));
   return etc;

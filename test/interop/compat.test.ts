@@ -27,15 +27,20 @@ async function prepare(
       'device = vpns',
       'ipv4-network = 10.99.0.0',
       'ipv4-netmask = 255.255.255.0',
+      'syslog-facility = local3',
       'use-occtl = true',
       `occtl-socket-file = ${lab.folder}/occtl.sock`,
       '',
     ].join('\n'),
   );
   const run = `cd '${lab.folder}' && exec "$@"`;
+  const env = { VPN_SYSLOG_SOCKET: syslogOf(lab) };
   return (name, ...args) =>
-    lab.server.run(['sh', '-c', run, 'sh', program(name), ...args], { input: 'secret\n' });
+    lab.server.run(['sh', '-c', run, 'sh', program(name), ...args], { input: 'secret\n', env });
 }
+
+/** In place of /dev/log. */
+const syslogOf = (lab: Lab): string => join(lab.folder, 'log');
 
 const isRunning = (pid: number): boolean => existsSync(`/proc/${pid}/cmdline`);
 
@@ -45,16 +50,33 @@ test('the daemon is there when its starter ends, obeys signals, and leaves nothi
   expect(await run('ocpasswd', '-c', 'ocpasswd', '-g', 'staff', 'alice')).toMatchObject({ code: 0 });
   expect(readFileSync(join(lab.folder, 'ocpasswd'), 'utf8')).toMatch(/^alice:staff:\$5\$/);
   expect(await run('ocserv', '-t', '-c', 'ocserv.conf')).toMatchObject({ code: 0 });
-  expect(await run('ocserv', '-c', 'ocserv.conf', '-p', 'pid')).toMatchObject({ code: 0 });
+  const syslog = lab.server.start('syslog', [
+    'python3',
+    'test/support/service-manager.py',
+    'notify',
+    syslogOf(lab),
+  ]);
+  await syslog.waitFor(/listening/);
+  expect(await run('ocserv', '-c', 'ocserv.conf', '-p', 'pid', '-d', '4')).toMatchObject({ code: 0 });
   const pid = Number(readFileSync(join(lab.folder, 'pid'), 'utf8'));
   onTestFinished(() => {
     if (isRunning(pid)) process.kill(pid, 'SIGKILL');
   });
   expect(await lab.server.must(['ss', '-Hlnt', 'sport', '=', '443'])).toContain(':443');
-
-  await until('the control socket', () => existsSync(join(lab.folder, 'occtl.sock')));
+  // Whoever waited for the starter can ask at once.
   const status = await run('occtl', '-s', 'occtl.sock', '-j', 'show', 'status');
   expect(JSON.parse(status.stdout)).toMatchObject({ Status: 'online', 'Server PID': pid });
+
+  // Facility local3 (19), priority debug or informational; what is no line of the log comes as a notice.
+  for (const role of ['main', 'secmod', 'worker'])
+    await syslog.waitFor(
+      new RegExp(
+        `^<15[89]>\\w{3} [ \\d]\\d [\\d:]{8} ocserv\\[\\d+\\]: {"level":\\d0,[^\\n]*"role":"${role}"`,
+        'm',
+      ),
+    );
+  await syslog.waitFor(/^<157>.*ocserv.*: +TLS +\S+:443/m);
+
   expect(await run('occtl', '-s', 'occtl.sock', 'SHOW  users')).toMatchObject({ code: 0 });
   expect((await run('occtl', '-s', 'occtl.sock', 'show', 'user', 'nobody')).code).toBe(2);
   expect((await run('occtl', '-s', 'occtl.sock', 'disconnect', 'id', '999999')).code).toBe(1);

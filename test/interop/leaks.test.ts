@@ -44,6 +44,7 @@ test.for([
     const after = await expectNoLeak(lab, before, growthKb);
     expect(server.process.output).not.toMatch(/"level":(50|60)/);
     const grown = ((after.memoryKb - before.memoryKb) / MEGABYTE).toFixed(1);
-    tally(`${(rounds + 1) * clients} connects, ${kind}: nothing left, memory ${grown} MB`);
+    const connects = (rounds + 1) * clients;
+    tally(`${connects} connects, ${kind}: nothing left, memory ${grown} MB`, 0, connects);
   },
 );

@@ -1,10 +1,11 @@
 /** Options that act in the worker and on the wire, with the stock client. */
 import { expect, test } from 'vitest';
 import { blackHoleUdpAbove } from '../support/faults.ts';
-import { exchange } from '../support/https.ts';
+import { authReply, exchange, timeReplies } from '../support/https.ts';
 import { inside, openLab } from '../support/lab.ts';
 import { authenticate, connect, fetchCookie } from '../support/openconnect.ts';
 import { forEachServer, startServer } from '../support/server.ts';
+import { expectSameTime } from '../support/timing.ts';
 import { ping, reachable, transfer, transferServer } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
@@ -167,6 +168,39 @@ forEachServer((kind) => {
     const cookie = await fetchCookie(lab, server, { path: '?open-sesame' });
     expect(await ping((await connect(lab, server, { cookie })).host, inside.host4)).toEqual(ok);
   });
+
+  test.skipIf(kind === 'ocserv')(
+    'camouflage: bytes and times of refusals tell a stranger nothing',
+    async () => {
+      const lab = await openLab();
+      const options = { camouflage: true, camouflage_secret: 'open-sesame', 'worker-clients': 64 };
+      await startServer(lab, kind, { options });
+      const cookie = `Cookie: webvpn=${Buffer.alloc(32, 7).toString('base64')}`;
+      const xml = authReply('<username>alice</username><password>secret</password>');
+      // What any web server does not have, and what is there for those who know the secret.
+      const pairs = [
+        ['GET /nothing', 'GET /auth'],
+        ['GET /nothing', 'GET /', cookie],
+        ['GET /?wrong', 'GET /?open-sesamm'],
+        ['POST /nothing', 'POST /auth'],
+        ['CONNECT www.example:443', 'CONNECT /CSCOSSLC/tunnel', cookie],
+      ] as const;
+      const request = (line: string, header = ''): string => {
+        const body = line.startsWith('POST') ? xml : '';
+        const length = body === '' ? '' : `Content-Length: ${body.length}\r\n`;
+        return `${line} HTTP/1.1\r\nHost: h\r\n${length}${header === '' ? '' : `${header}\r\n`}\r\n${body}`;
+      };
+      const requests = pairs.flatMap(([plain, ours, header]) => [request(plain), request(ours, header)]);
+      const timed = await timeReplies(lab, requests);
+      for (const [index, [plain, ours]] of pairs.entries()) {
+        const [expected, found] = timed.slice(2 * index);
+        if (!expected || !found) throw new Error('a reply is missing');
+        expect(found.replies).toEqual(expected.replies);
+        expect(found.replies).toEqual([expect.stringMatching(/^HTTP\/1\.1 40[45] /)]);
+        expectSameTime(expected.times, found.times, `${plain} and ${ours}`);
+      }
+    },
+  );
 
   test.skipIf(kind === 'ocserv')('select-group-by-url: the path is the group', async () => {
     const lab = await openLab();

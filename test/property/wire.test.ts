@@ -72,7 +72,7 @@ describe('wire', () => {
     const text = fc.string({ unit: 'grapheme' }).filter((s) => ![...s].some((c) => c < ' '));
     fc.assert(
       fc.property(text, (password) => {
-        expect(unescapeXml(Buffer.from(escapeXml(password)).toString('latin1')).toString()).toBe(password);
+        expect(unescapeXml(Buffer.from(escapeXml(password))).toString()).toBe(password);
         const xml = parseAuthBody(Buffer.from(`<?xml?><password>${escapeXml(password)}</password>`));
         expect(xml.password?.toString()).toBe(password);
         const form = parseAuthBody(Buffer.from(`username=u&password=${encodeURIComponent(password)}`));

@@ -5,6 +5,8 @@ export interface TriedFault {
   readonly fault: string;
   /** Sessions that it ended: the victim's, since a test fails when it loses another. */
   readonly lost: number;
+  /** Connects after which nothing was left; 0 where that was not counted. */
+  readonly connects: number;
 }
 
 declare module 'vitest' {
@@ -13,10 +15,13 @@ declare module 'vitest' {
   }
 }
 
-/** To be called when everything that the fault must not do was looked for in vain. `lost`: sessions that it ended. */
-export function tally(fault: string, lost = 0): void {
+/**
+ * To be called when everything that the fault must not do was looked for in vain. `lost`: sessions that it ended;
+ * `connects`: after so many nothing was left of them.
+ */
+export function tally(fault: string, lost = 0, connects = 0): void {
   const test = TestRunner.getCurrentTest();
   if (!test) throw new Error('a fault is told outside of a test');
   test.meta.faults ??= [];
-  test.meta.faults.push({ fault, lost });
+  test.meta.faults.push({ fault, lost, connects });
 }

@@ -1,6 +1,8 @@
 /** Exact HTTPS exchanges from a client's namespace, for what the stock client cannot be made to say. */
 import { join } from 'node:path';
 import { type Lab, outside } from './lab.ts';
+import { SAMPLES, WARM_UP } from './timing.ts';
+import type { TimedReply, TimingRequest } from './timing-peer.ts';
 
 export interface Request {
   readonly method: string;
@@ -43,6 +45,24 @@ export async function exchange(lab: Lab, requests: readonly Request[], lingerMs?
     timeoutMs: 30_000 + (lingerMs ?? 0),
   });
   return JSON.parse(output) as Outcome;
+}
+
+const timingPeer = join(import.meta.dirname, 'timing-peer.ts');
+
+/** Sends each of these requests, as they stand, so often that their times can be compared. */
+export async function timeReplies(lab: Lab, requests: readonly string[]): Promise<TimedReply[]> {
+  const input: TimingRequest = {
+    host: outside.server4,
+    port: 443,
+    requests,
+    rounds: SAMPLES,
+    warmUp: WARM_UP,
+  };
+  const output = await lab.client().must([process.execPath, timingPeer], {
+    input: JSON.stringify(input),
+    timeoutMs: 120_000,
+  });
+  return JSON.parse(output) as TimedReply[];
 }
 
 const AGENT = ['User-Agent', 'Open AnyConnect VPN Agent v9.01'] as const;

@@ -280,7 +280,10 @@ export class WorkerHarness {
         groups: [...(this.#options.groups ?? [])],
         profile: this.#options.profile ?? null,
       }),
-      SEC_CHECK_COOKIE: ({ cookie }) => ({ valid: cookie.every((byte) => byte === GOOD_COOKIE_BYTE) }),
+      SEC_CHECK_COOKIE: (body) => {
+        this.#record(this.toSecmod, 'SEC_CHECK_COOKIE', body);
+        return { valid: body.cookie.every((byte) => byte === GOOD_COOKIE_BYTE) };
+      },
       SEC_SIGN_DATA: ({ scheme, data }) => ({
         signature: refuseToSign ? null : signature(identity.key, scheme, data),
       }),

@@ -18,12 +18,12 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What such a process writes to stderr, which is a file; `journal`: its device and inode are in JOURNAL_STREAM. */
-function lines(env: Record<string, string>, journal = false): string[] {
+function lines(env: Record<string, string>, journal = false, program = script): string[] {
   const path = join(folder, 'stderr');
   const fd = openSync(path, 'w');
   const { dev, ino } = fstatSync(fd);
   const stream = journal ? { JOURNAL_STREAM: `${dev}:${ino}` } : {};
-  const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+  const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'ignore', fd],
     env: { PATH: process.env.PATH, ...env, ...stream },
   });
@@ -50,4 +50,30 @@ test('with the priority in front when stderr is the journal', () => {
 
 test('for people when it is asked for', () => {
   expect(lines({ VPN_LOG_FORMAT: 'human' }, true).join('\n')).toMatch(/ERROR.*main: of error\n +client: 7/);
+});
+
+test('to syslog, and on stderr what syslog does not take', () => {
+  const program = script.replace(
+    `createLogger('main', 3)`,
+    `createLogger('main', 3, (path, text) => {
+      if (text.includes('of warn')) throw new Error('ENOENT');
+      console.error(path + ' ' + text);
+    })`,
+  );
+  const env = { VPN_LOG_FORMAT: 'syslog', VPN_SYSLOG_FACILITY: 'auth', VPN_SYSLOG_TAG: 'ocserv', TZ: 'UTC' };
+  const found = lines(env, false, program);
+  expect(found.map((line) => /<\d+>|^{/.exec(line)?.[0])).toEqual([
+    '<34>',
+    '<35>',
+    '{',
+    '<38>',
+    '<39>',
+    '<38>',
+  ]);
+  expect(found[0]).toMatch(/^\/dev\/log <34>[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d ocserv\[\d+\]: {.*}$/);
+  expect(json(found[2] ?? '')).toMatchObject({ client: 7, msg: 'of warn' });
+  // Without the means to reach it.
+  for (const line of lines(env)) expect(line).toMatch(/^{/);
+  const elsewhere = lines({ VPN_LOG_FORMAT: 'syslog', VPN_SYSLOG_SOCKET: '/other' }, false, program);
+  expect(elsewhere[0]).toMatch(/^\/other <26>.* vpn\[\d+\]: /);
 });

@@ -19,14 +19,32 @@ describe('pooled', () => {
     expect(policy.room({ load: 3, logins: 0, served: 256 })).toBe(0);
   });
 
+  const pool = { usable: 2, free: 0, waiting: 0, spare: 2, busyMs: 0 };
+
+  it('keeps as many as are to be spare', () => {
+    expect(policy.missing({ ...pool, usable: 0 })).toBe(2);
+    expect(policy.missing({ ...pool, usable: 1 })).toBe(1);
+    expect(policy.missing({ ...pool, usable: 0, spare: 0 })).toBe(0);
+    expect(policy.missing({ ...pool, usable: 0, spare: 0, waiting: 1 })).toBe(1);
+  });
+
   it('starts no worker for one that comes back from its login', () => {
-    expect(policy.missing({ usable: 2, free: 1, waiting: 0, spare: 2 })).toBe(0);
-    expect(policy.missing({ usable: 2, free: 0, waiting: 0, spare: 2 })).toBe(1);
-    expect(policy.missing({ usable: 2, free: 0, waiting: 3, spare: 2 })).toBe(2);
-    expect(policy.missing({ usable: 2, free: 0, waiting: 300, spare: 2 })).toBe(2);
-    expect(policy.missing({ usable: 0, free: 0, waiting: 0, spare: 2 })).toBe(2);
-    expect(policy.missing({ usable: 0, free: 0, waiting: 0, spare: 0 })).toBe(0);
-    expect(policy.missing({ usable: 1, free: 0, waiting: 1, spare: 0 })).toBe(1);
+    expect(policy.missing({ ...pool, free: 1 })).toBe(0);
+    expect(policy.missing(pool)).toBe(0);
+    expect(policy.missing({ ...pool, waiting: 8 })).toBe(0);
+    expect(policy.missing({ ...pool, waiting: 8, busyMs: policy.patienceMs - 1 })).toBe(0);
+  });
+
+  it('starts one when none comes back, and another for those that wait', () => {
+    const busyMs = policy.patienceMs;
+    expect(policy.missing({ ...pool, busyMs })).toBe(1);
+    expect(policy.missing({ ...pool, busyMs, waiting: 3 })).toBe(2);
+    expect(policy.missing({ ...pool, busyMs, waiting: 300 })).toBe(2);
+    expect(policy.missing({ ...pool, busyMs, spare: 0, usable: 1, waiting: 1 })).toBe(1);
+  });
+
+  it('starts one when more wait than those that come back can serve', () => {
+    expect(policy.missing({ ...pool, waiting: 9 })).toBe(2);
   });
 });
 
@@ -40,8 +58,8 @@ describe.each(['fresh', 'none'])('%s', (how) => {
   });
 
   it('keeps the spare workers unused', () => {
-    expect(policy.missing({ usable: 2, free: 1, waiting: 0, spare: 2 })).toBe(1);
-    expect(policy.missing({ usable: 2, free: 2, waiting: 0, spare: 2 })).toBe(0);
+    expect(policy.missing({ usable: 2, free: 1, waiting: 0, spare: 2, busyMs: 0 })).toBe(1);
+    expect(policy.missing({ usable: 2, free: 2, waiting: 0, spare: 2, busyMs: 0 })).toBe(0);
   });
 });
 

@@ -21,6 +21,8 @@ beforeAll(() => {
   made.issue('foreign', { by: 'stranger' });
   made.issue('self', { by: 'self' });
   made.issue('server', { purpose: 'serverAuth' });
+  made.issue('any', { purpose: 'anyExtendedKeyUsage' });
+  made.issue('mail', { purpose: 'emailProtection,1.2.3.4' });
   made.openssl(
     'req',
     '-x509',
@@ -57,6 +59,8 @@ describe.each(['crl.pem', 'crl.der', null])('with the list %s', (list) => {
     ['foreign', /unable to get local issuer/],
     ['self', /self-signed/],
     ['server', /unsuitable|purpose/],
+    ['any', /^$/],
+    ['mail', /unsuitable|purpose/],
     ['weak', /key too weak/],
   ])('%s', (name, verdict) => expect(verify(name)).toMatch(verdict));
 

@@ -57,7 +57,26 @@ describe('camouflage', () => {
     'GET /profiles/x',
   ])('%s is a page that does not exist', async (line) => {
     await start(hidden);
-    expect((await askOnce(line)).head).toMatch(/^HTTP\/1\.1 404 Not found\r\n/);
+    const { head, body } = await askOnce(line);
+    expect(head).toMatch(/^HTTP\/1\.1 404 Not Found\r\nContent-Type: text\/html\r\nContent-Length: 50\r\n/);
+    expect(body).not.toMatch(/vpn|auth /i);
+  });
+
+  it.each([
+    ['GET /nothing', false],
+    ['GET /', false],
+    ['GET /?open-sesam', false],
+    ['POST /auth', false],
+    ['GET /nothing', true],
+    ['CONNECT host:443', false],
+    ['CONNECT /CSCOSSLC/tunnel', false],
+    ['CONNECT /CSCOSSLC/tunnel', true],
+  ])('%s is refused after one question to secmod, with or without a cookie', async (line, cookie) => {
+    await start(hidden);
+    await askOnce(line, cookie ? [`Cookie: webvpn=${BAD}`] : []);
+    expect(harness.received('SEC_CHECK_COOKIE')).toHaveLength(1);
+    expect(harness.received('AUTH_COOKIE_REQ')).toEqual([]);
+    expect(harness.received('SEC_AUTH_INIT')).toEqual([]);
   });
 
   it('asks strangers for a password where there is a realm', async () => {

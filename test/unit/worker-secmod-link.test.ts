@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ChannelOptions, Handlers } from '../../src/core/ipc/api.js';
 import { joinChannels } from '../../src/core/ipc/memory-channel.js';
 import { SecmodCalls } from '../../src/core/worker/secmod-calls.js';
@@ -10,6 +10,8 @@ const log = pino({ level: 'silent' });
 /** A secmod that can be stopped and started. */
 class Secmod {
   running = true;
+  /** false: its back end takes for ever. */
+  checks = true;
   connections = 0;
   readonly paths: string[] = [];
   readonly reported: number[] = [];
@@ -33,6 +35,7 @@ class Secmod {
       SEC_AUTH_INIT: () => new Promise(() => undefined),
       SEC_AUTH_CONT: ({ password, sid }) => {
         this.passwords.push(Buffer.from(password).toString());
+        if (!this.checks) return new Promise(() => undefined);
         return { reply: 'OK', sid, userName: 'u', message: '', passwdCounter: 0, banner: '', token: null };
       },
       SEC_KDC_REQUEST: () => ({ reply: null, reason: '' }),
@@ -139,7 +142,7 @@ describe('SecmodCalls', () => {
     const calls = new SecmodCalls(new SecmodLink(secmod.connect, log), startup);
     const password = Buffer.from('secret');
     const sid = new Uint8Array(32).fill(3);
-    const reply = await calls.authCont(sid, password);
+    const reply = await calls.authCont(sid, password, 1000);
     expect(secmod.passwords).toEqual(['secret']);
     expect(password).toEqual(Buffer.alloc(6));
     // The channel wipes what it handled; neither our SID nor the one in the reply is touched.
@@ -147,7 +150,29 @@ describe('SecmodCalls', () => {
     secmod.running = false;
     const lost = new SecmodCalls(new SecmodLink(secmod.connect, log), startup);
     const again = Buffer.from('secret');
-    await expect(lost.authCont(sid, again)).rejects.toThrow();
+    await expect(lost.authCont(sid, again, 1000)).rejects.toThrow();
     expect(again).toEqual(Buffer.alloc(6));
+  });
+
+  it('waits for a back end as long as the login has time, and no longer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const secmod = new Secmod();
+      secmod.checks = false;
+      const calls = new SecmodCalls(new SecmodLink(secmod.connect, log), startup);
+      let over = false;
+      const asked = calls
+        .authCont(new Uint8Array(32), Buffer.from('secret'), 60_000)
+        .catch((error: Error) => {
+          over = true;
+          return error;
+        });
+      await vi.advanceTimersByTimeAsync(59_000);
+      expect(over).toBe(false);
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(await asked).toMatchObject({ code: 'OCS_IPC_TIMEOUT' });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include "dataplane/x509_pem.h"
 
@@ -31,9 +32,27 @@ X509Ptr certificate_of(const std::string& der) {
   return certificate != nullptr && end == bytes + der.size() ? std::move(certificate) : nullptr;
 }
 
+// Behind OpenSSL's, and not among those that it hands out itself one after the other.
+constexpr int kClientPurpose = 0x6f63;
+
+// As OpenSSL's "ssl_client", but for anyExtendedKeyUsage.
+int is_for_client(const X509_PURPOSE*, const X509* const_certificate, int non_leaf) {
+  auto* certificate = const_cast<X509*>(const_certificate);
+  const uint32_t purposes = X509_get_extended_key_usage(certificate);  // UINT32_MAX without the extension
+  if ((purposes & (XKU_SSL_CLIENT | XKU_ANYEKU)) == 0) return 0;
+  if (non_leaf != 0) return X509_check_ca(certificate);
+  return (X509_get_key_usage(certificate) & (KU_DIGITAL_SIGNATURE | KU_KEY_AGREEMENT)) != 0;
+}
+
 bool is_pem(const std::string& text) { return text.find("-----BEGIN") != std::string::npos; }
 
 }  // namespace
+
+int client_purpose() {
+  static const bool known = X509_PURPOSE_add(kClientPurpose, X509_TRUST_SSL_CLIENT, 0, is_for_client, "TLS client of a VPN",
+                                             "ocvpn_client", nullptr) == 1;
+  return known ? kClientPurpose : 0;
+}
 
 bool add_authorities(X509_STORE* store, const std::string& pem, OSSL_LIB_CTX* library, std::string* error) {
   BioPtr bio = memory_bio(pem);
@@ -102,6 +121,7 @@ std::string ClientTrust::verify(const std::vector<std::string>& chain) const {
   if (ctx == nullptr || X509_STORE_CTX_init(ctx.get(), store_.get(), leaf.get(), others.get()) != 1)
     return openssl_reason("out of memory");
   X509_STORE_CTX_set_default(ctx.get(), "ssl_client");
+  X509_VERIFY_PARAM_set_purpose(X509_STORE_CTX_get0_param(ctx.get()), client_purpose());
   X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx.get()), kAuthLevel);
   X509_STORE_CTX_set_verify_cb(ctx.get(), tolerate_missing_list);
   const bool good = X509_verify_cert(ctx.get()) == 1;

@@ -13,6 +13,10 @@ namespace ocvpn {
 /// intermediate one too. False, with a sentence in `error`, when there is none.
 bool add_authorities(X509_STORE* store, const std::string& pem, OSSL_LIB_CTX* library, std::string* error);
 
+/// Purpose (X509_VERIFY_PARAM_set_purpose) of a TLS client's chain. OpenSSL's own one refuses anyExtendedKeyUsage, which
+/// RFC 5280 section 4.2.1.12 leaves to us and GnuTLS accepts. 0: out of memory.
+int client_purpose();
+
 class ClientTrust {
  public:
   /// `ca`: PEM bundle. `crl`: PEM (any number) or DER (one), empty for none. null, and `error` says why in one

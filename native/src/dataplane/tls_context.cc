@@ -201,6 +201,7 @@ bool TlsContext::add_chain(const std::string& pem, std::uint32_t key_index, std:
 }
 
 bool TlsContext::set_client_certificates(std::string* error) {
+  SSL_CTX_set_purpose(ssl_ctx_, client_purpose());
   SSL_CTX_set_verify(ssl_ctx_, verify_mode(options_.client_certificate), verify_callback(options_.client_certificate));
   if (options_.client_certificate == ClientCertificate::kNone) return true;
   if (options_.ca.empty()) {

@@ -63,6 +63,8 @@ bool TlsStream::init() {
   recorder_.attach(ssl_.get());
   SSL_set_accept_state(ssl_.get());
   SSL_set_mode(ssl_.get(), SSL_MODE_ASYNC);
+  // A login comes first; see expect_packets().
+  SSL_set_options(ssl_.get(), SSL_OP_CLEANSE_PLAINTEXT);
   return true;
 }
 
@@ -130,6 +132,8 @@ TlsResult TlsStream::flush() {
   output_start_ = 0;
   return {TlsStatus::kOk, sent};
 }
+
+void TlsStream::expect_packets() { SSL_clear_options(ssl_.get(), SSL_OP_CLEANSE_PLAINTEXT); }
 
 void TlsStream::release_buffers() {
   if (!handshake_done_ || sign_.in_job()) return;

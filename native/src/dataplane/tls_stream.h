@@ -69,6 +69,8 @@ class TlsStream {
   /// Gives the memory of empty buffers back, OpenSSL's included: for a connection that rests. The next byte either way
   /// allocates it again.
   void release_buffers();
+  /// Until then OpenSSL wipes its copy of what was read, which may be a password: a copy more for every packet.
+  void expect_packets();
   /// Sends the output buffer with one send(). kOk (all sent), kBlocked, kError.
   TlsResult flush();
   /// Ciphertext bytes waiting for flush().

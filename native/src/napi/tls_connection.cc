@@ -1,5 +1,6 @@
 #include "napi/tls_connection.h"
 
+#include <openssl/crypto.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -142,6 +143,7 @@ std::unique_ptr<TlsStream> TlsConnection::release() {
   state_ = State::kClosed;
   handlers_.reset();
   std::unique_ptr<TlsStream> stream = std::move(stream_);
+  stream->expect_packets();
   Unref();
   return stream;
 }
@@ -222,7 +224,7 @@ void TlsConnection::post_sign_request() {
 }
 
 void TlsConnection::step_read() {
-  // One for each thread: plaintext stays in it only until the copy for JavaScript is made.
+  // One for each thread.
   static thread_local std::vector<std::uint8_t> plaintext(TlsStream::kMaxPlaintext);
   const auto handlers = handlers_;
   Napi::Env env = Env();
@@ -230,7 +232,10 @@ void TlsConnection::step_read() {
     const TlsResult result = stream_->read(plaintext.data(), plaintext.size());
     if (result.status == TlsStatus::kOk) {
       Napi::HandleScope scope(env);
-      handlers->on_data.call({copy_to_buffer(env, plaintext.data(), result.bytes)});
+      const Napi::Value copy = copy_to_buffer(env, plaintext.data(), result.bytes);
+      // It may be a password; whoever gets the copy wipes that.
+      OPENSSL_cleanse(plaintext.data(), result.bytes);
+      handlers->on_data.call({copy});
       continue;
     }
     if (result.status == TlsStatus::kWantSign) post_sign_request();

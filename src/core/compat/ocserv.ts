@@ -10,8 +10,10 @@ import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../config/load.js';
 import { machineChecks } from '../config/machine-checks.js';
+import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import { runServe, type ServeOptions } from '../main/serve.js';
+import { isSyslogFacility } from '../util/syslog.js';
 import { readOptions, versionText } from './options.js';
 
 const USAGE = `usage: ocserv [-f] [-d LEVEL] [-c FILE] [-t] [-p PIDFILE] [-e] [-s] [--syslog-facility NAME] [--no-chdir] [-x] [-v] [-h]
@@ -21,8 +23,9 @@ const USAGE = `usage: ocserv [-f] [-d LEVEL] [-c FILE] [-t] [-p PIDFILE] [-e] [-
   -t, --test-config     check the configuration and end
   -p, --pid-file FILE   write the process id there, over pid-file
   -e, --log-stderr      a daemon logs to stderr
-  -s, --syslog          a daemon logs to syslog (default)
+  -s, --syslog          log to syslog, also with -f; a daemon's default
   --syslog-facility NAME
+                        daemon, user, auth, authpriv, local0 to local7; over syslog-facility
   --no-chdir, -x/--traceable   accepted; the working directory never changes
   -v, --version
   -h, --help
@@ -44,7 +47,7 @@ const { values } = readOptions(
     'pid-file': { type: 'string', short: 'p' },
     'log-stderr': { type: 'boolean', short: 'e' },
     syslog: { type: 'boolean', short: 's' },
-    'syslog-facility': { type: 'string', default: 'daemon' },
+    'syslog-facility': { type: 'string' },
     'no-chdir': { type: 'boolean' },
     traceable: { type: 'boolean', short: 'x' },
     version: { type: 'boolean', short: 'v' },
@@ -60,22 +63,37 @@ async function main(): Promise<number> {
     process.stdout.write(values.version ? versionText('ocserv') : USAGE);
     return 0;
   }
+  const facility = values['syslog-facility'];
+  if (facility !== undefined && !isSyslogFacility(facility)) {
+    process.stderr.write(`ocserv: "${facility}" is not a syslog facility; see ocserv --help\n`);
+    return 1;
+  }
   if (values['test-config']) return check() ? 0 : 1;
-  if (values.foreground) return runServe(serveOptions());
   if (process.env[DAEMON] === '1') return serveAsDaemon();
-  return check() ? daemonise() : 1;
+  process.env.VPN_SYSLOG_TAG ??= 'ocserv';
+  if (facility !== undefined) process.env.VPN_SYSLOG_FACILITY = facility;
+  if (values.foreground) {
+    if (values.syslog) process.env.VPN_LOG_FORMAT = 'syslog';
+    return runServe(serveOptions());
+  }
+  const config = check();
+  return config ? daemonise(config) : 1;
 }
 
-/** Loads the configuration and says what is wrong with it. */
-function check(): boolean {
+/** Loads the configuration; null after it said what is wrong with it. */
+function check(): ServerConfig | null {
   try {
     const notice = (line: string) => process.stderr.write(`note: ${line}\n`);
-    loadConfig({ file: resolve(values.config), dataDir: DATA_DIR, notice, checks: machineChecks(DATA_DIR) });
-    return true;
+    return loadConfig({
+      file: resolve(values.config),
+      dataDir: DATA_DIR,
+      notice,
+      checks: machineChecks(DATA_DIR),
+    });
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
     process.stderr.write(`ocserv: ${error.message}\n`);
-    return false;
+    return null;
   }
 }
 
@@ -120,8 +138,12 @@ async function serveAsDaemon(): Promise<number> {
 }
 
 /** Starts the daemon; its status once it listens, or when it could not. */
-async function daemonise(): Promise<number> {
-  const log = values['log-stderr'] ? ('inherit' as const) : toSyslog();
+async function daemonise({ default: { 'syslog-facility': configured } }: ServerConfig): Promise<number> {
+  if (!values['log-stderr']) process.env.VPN_LOG_FORMAT = 'syslog';
+  else process.env.VPN_LOG_FORMAT ??= process.stderr.isTTY === true ? 'human' : 'json';
+  const log = values['log-stderr']
+    ? ('inherit' as const)
+    : toSyslog(process.env.VPN_SYSLOG_FACILITY ?? configured);
   const child: ChildProcess = spawn(
     process.execPath,
     [fileURLToPath(import.meta.url), ...process.argv.slice(2)],
@@ -148,10 +170,14 @@ async function daemonise(): Promise<number> {
   });
 }
 
-/** The input of a logger(1) that goes on when this process has ended. */
-function toSyslog(): Writable {
-  const facility = `${values['syslog-facility']}.info`;
-  const logger = spawn('logger', ['-t', 'ocserv', '-p', facility, '--socket-errors=off'], {
+/**
+ * The input of a logger(1) that goes on when this process has ended: for what is no line of the log, notices and the output
+ * of scripts.
+ */
+function toSyslog(facility: string): Writable {
+  const socket = process.env.VPN_SYSLOG_SOCKET ? ['--socket', process.env.VPN_SYSLOG_SOCKET] : [];
+  const words = ['-t', 'ocserv', '-p', `${facility}.notice`, '--socket-errors=off', ...socket];
+  const logger = spawn('logger', words, {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });

@@ -1,4 +1,5 @@
 /** Growing writer and bounds-checked reader of little-endian values: the only code that touches offsets. */
+import { secretBytes } from '../util/secret-bytes.js';
 import { IpcViolation } from './violation.js';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -97,7 +98,7 @@ export class ByteReader {
   /** A copy in memory of its own, so that it can be wiped. */
   bytes(length: number, path: string): Buffer {
     const start = this.#advance(length, path);
-    const copy = Buffer.allocUnsafeSlow(length);
+    const copy = secretBytes(length);
     this.#bytes.copy(copy, 0, start, start + length);
     return copy;
   }

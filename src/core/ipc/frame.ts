@@ -6,6 +6,7 @@
  * net/unix/af_unix.c), hence descriptors that come with a chunk always belong to the frame that holds the
  * chunk's last byte.
  */
+import { secretBytes } from '../util/secret-bytes.js';
 import { ByteWriter } from './bytes.js';
 import { encodeBody, type RawBody } from './codec.js';
 import type { RegisteredMessage } from './registry.js';
@@ -135,7 +136,7 @@ export class FrameReader {
       correlation: this.#header.readUInt32LE(5),
     };
     this.#maxFds = this.#sink.onHeader(header).maxFds;
-    this.#body = Buffer.allocUnsafeSlow(header.length);
+    this.#body = secretBytes(header.length);
     this.#bodyBytes = 0;
     this.#current = header;
   }

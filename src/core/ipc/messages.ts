@@ -699,11 +699,12 @@ export const messages = {
       clientEntries: u32(),
       tlsDbEntries: u32(),
       authFailures: u32(),
+      delayedLogins: u32(),
       ipcViolations: u32(),
       avgAuthTimeMs: u32(),
       maxAuthTimeMs: u32(),
     },
-    doc: 'Periodic figures for show status; failures and violations since the last report.',
+    doc: 'Periodic figures for show status; failures, delays and violations since the last report.',
   }),
   SECM_LOGIN_STEP: message({
     id: 235,

@@ -1,8 +1,5 @@
-/**
- * Points against addresses that misbehave (reference ipc-and-processes §9). IPv4 addresses count one by one,
- * IPv6 by /64, the smallest network that a client surely owns as a whole.
- */
-import ipaddr from 'ipaddr.js';
+/** Points against addresses (those of one owner together) that misbehave (reference ipc-and-processes §9). */
+import { ownerOf } from '../util/ip-owner.js';
 
 const MAX_ENTRIES = 65_536;
 
@@ -47,7 +44,7 @@ export class BanTable {
   add(ip: string, points: number): boolean {
     const { maxScore, banTimeSec, now } = this.#options;
     if (maxScore === 0) return true;
-    const key = banKey(ip);
+    const key = ownerOf(ip);
     const entry = this.#current(key) ?? { score: 0, since: now(), expires: 0 };
     // A running ban is not extended by further attempts.
     if (entry.expires === 0) {
@@ -61,7 +58,7 @@ export class BanTable {
 
   /** Takes points back that turned out to be undeserved (a connection that was a health probe). */
   refund(ip: string, points: number): void {
-    const key = banKey(ip);
+    const key = ownerOf(ip);
     const entry = this.#current(key);
     if (entry === null || entry.expires !== 0) return;
     entry.score = Math.max(0, entry.score - points);
@@ -69,13 +66,13 @@ export class BanTable {
   }
 
   isBanned(ip: string): boolean {
-    const entry = this.#current(banKey(ip));
+    const entry = this.#current(ownerOf(ip));
     return entry !== null && entry.expires !== 0 && !this.#options.isLocal(ip);
   }
 
   /** Forgets an address. False if there was nothing. */
   unban(ip: string): boolean {
-    const key = banKey(ip);
+    const key = ownerOf(ip);
     const entry = this.#current(key);
     this.#entries.delete(key);
     if (entry !== null && entry.expires !== 0) this.#changed(key, { ...entry, expires: 0 });
@@ -133,12 +130,4 @@ export class BanTable {
     const oldest = this.#entries.keys().next();
     if (!oldest.done) this.#entries.delete(oldest.value);
   }
-}
-
-/** The address, or the first address of an IPv6 address's /64. */
-export function banKey(ip: string): string {
-  const address = ipaddr.process(ip);
-  if (address.kind() === 'ipv4') return address.toString();
-  const [a = 0, b = 0, c = 0, d = 0] = (address as ipaddr.IPv6).parts;
-  return new ipaddr.IPv6([a, b, c, d, 0, 0, 0, 0]).toRFC5952String();
 }

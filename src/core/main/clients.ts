@@ -4,7 +4,7 @@
  */
 import type { Body } from '../ipc/messages.js';
 import type { CloseReason, SocketAddress } from '../native/types.js';
-import { banKey } from './bans.js';
+import { ownerOf } from '../util/ip-owner.js';
 import type { Lease } from './leases.js';
 import { type ClientEvent, type ClientState, START, step } from './main-client.machine.js';
 
@@ -130,7 +130,7 @@ export class ClientTable {
 
   /** How many connections of this address (IPv6: of its /64) have not asked for a tunnel yet. */
   pendingOf(ip: string): number {
-    return this.#pending.get(banKey(ip))?.size ?? 0;
+    return this.#pending.get(ownerOf(ip))?.size ?? 0;
   }
 
   /** Connections that have not asked for a tunnel yet. */
@@ -198,7 +198,7 @@ export class ClientTable {
     };
     this.#byId.set(client.id, client);
     this.#logins.add(client);
-    addTo(this.#pending, banKey(client.remote.address), client);
+    addTo(this.#pending, ownerOf(client.remote.address), client);
     return client;
   }
 
@@ -212,7 +212,7 @@ export class ClientTable {
   /** It is on its way to a tunnel or to its end. */
   notPending(client: Client): void {
     this.#logins.delete(client);
-    removeFrom(this.#pending, banKey(client.remote.address), client);
+    removeFrom(this.#pending, ownerOf(client.remote.address), client);
   }
 
   /** It was told to go, and takes up its worker until that has closed it. */

@@ -5,7 +5,7 @@
  */
 import type { Logger } from '../log.js';
 import { type Accepted, type NativeIo, type Poller, READABLE } from '../native/types.js';
-import { banKey } from './bans.js';
+import { ownerOf } from '../util/ip-owner.js';
 
 /** Waiting at once; a further one takes the place of the oldest. */
 const MAX_WAITING = 1024;
@@ -44,13 +44,13 @@ export class FirstBytes {
 
   /** How many of this address (IPv6: of its /64) wait. */
   of(ip: string): number {
-    return this.#byAddress.get(banKey(ip)) ?? 0;
+    return this.#byAddress.get(ownerOf(ip)) ?? 0;
   }
 
   /** Calls `done` once, perhaps at once. The descriptor stays the caller's. */
   wait({ fd, remote }: Accepted, done: Done): void {
     const now = this.#look(fd);
-    if (now === null) this.#enter(fd, banKey(remote.address), done);
+    if (now === null) this.#enter(fd, ownerOf(remote.address), done);
     else done(now);
   }
 

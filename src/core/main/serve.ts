@@ -11,7 +11,7 @@ import { tlsCheck } from '../config/tls-check.js';
 import { VpnError } from '../errors.js';
 import { defaultHistoryFile } from '../history/history.js';
 import { connectIpc, listenIpc } from '../ipc/channel.js';
-import { createLogger, type Logger } from '../log.js';
+import { chooseLog, createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { certificatePin } from '../pki/pin.js';
 import { takePassedSockets } from '../service/listen-fds.js';
@@ -86,7 +86,10 @@ async function serve(options: ServeOptions): Promise<number> {
   // A secmod of its own may have files that are not even there for this process.
   const config = readFor(options.secmod ? ['main', 'secmod', 'worker'] : ['main']);
   const identity = resolveIdentity(config.default['run-as-user'], config.default['run-as-group']);
-  const log = createLogger('main', config.default['log-level']);
+  chooseLog(config.default);
+  const log = createLogger('main', config.default['log-level'], native.io.sendToUnix);
+  // Keys of tickets and HMACs are made from here on.
+  native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
   prepareRunDir(resolve(options.runDir));
   forbidRings(log);
   const paths = runPaths(options.runDir, config.default);

@@ -166,6 +166,7 @@ export class ServerStats {
     this.clientEntries = report.clientEntries;
     this.tlsDbEntries = report.tlsDbEntries;
     this.violations += report.ipcViolations;
+    this.metrics.count('ocvpn_delayed_logins_total', {}, report.delayedLogins);
     this.avgAuthTimeMs = report.avgAuthTimeMs;
     this.maxAuthTimeMs = report.maxAuthTimeMs;
     this.period.authFailures += report.authFailures;

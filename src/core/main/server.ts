@@ -117,6 +117,7 @@ export class Server {
   #history: History | null = null;
   #maintenance: NodeJS.Timeout | null = null;
   #emptied: (() => void) | null = null;
+  readonly #started = Promise.withResolvers<void>();
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -258,6 +259,8 @@ export class Server {
   async start(): Promise<void> {
     this.#history = openHistory(this.#options);
     this.#claimRunDir();
+    // Before anything that others wait for: whoever sees a port open can ask.
+    this.#openControl();
     await this.#door.open({
       ...this.#options,
       onAccept: (accepted) => this.#acceptor.accept(accepted),
@@ -270,33 +273,16 @@ export class Server {
     this.#reservations.restoreAll(await this.#secmod.leases());
     await this.#nat.start();
     await this.#pool.start();
-    const parts = {
-      clients: this.#clients,
-      bans: this.#bans,
-      stats: this.#stats,
-      secmod: this.#secmod,
-      pool: this.#pool,
-    };
-    this.#control = new ControlSockets({
-      ...this.#options,
-      events: this.#events,
-      deps: {
-        ...parts,
-        sessions: this.#sessions,
-        now: nowSec,
-        reload: () => this.reload(),
-        stop: this.#options.onStopRequest,
-      },
-    });
-    this.#control.useOcctl(this.#running.main['use-occtl']);
-    this.#metrics = await serveMetrics(this.#running, this.#options.log, parts);
+    this.#metrics = await serveMetrics(this.#running, this.#options.log, this.#parts());
     this.#reloader.watchKeys();
     this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS);
     this.#door.setPaused(false);
+    this.#started.resolve();
   }
 
-  /** Reads the configuration again. Rejects with OCS_RELOAD; everything stays as it was then. */
+  /** Reads the configuration again, once it has started. Rejects with OCS_RELOAD; everything stays as it was then. */
   async reload(): Promise<ReloadResult> {
+    await this.#started.promise;
     this.#options.service.reloading();
     try {
       return await this.#reloader.reload();
@@ -378,6 +364,32 @@ export class Server {
     });
     // Workers of an earlier main have given up root; new ones may be root without the right to pass over modes.
     if (this.#options.startWorkers) chownSync(paths.main, identity.uid, ROOT_GROUP);
+  }
+
+  /** What is counted and shown. */
+  #parts() {
+    return {
+      clients: this.#clients,
+      bans: this.#bans,
+      stats: this.#stats,
+      secmod: this.#secmod,
+      pool: this.#pool,
+    };
+  }
+
+  #openControl(): void {
+    this.#control = new ControlSockets({
+      ...this.#options,
+      events: this.#events,
+      deps: {
+        ...this.#parts(),
+        sessions: this.#sessions,
+        now: nowSec,
+        reload: () => this.reload(),
+        stop: this.#options.onStopRequest,
+      },
+    });
+    this.#control.useOcctl(this.#running.main['use-occtl']);
   }
 
   /** What keeps something of the configuration gets the new one. */

@@ -17,9 +17,12 @@ export interface WorkerPolicy {
   isUsedUp(link: Usage): boolean;
   /**
    * How many workers to start, before those that are starting already are counted. `usable`: those that are not used
-   * up; `free`: those with room for as good as a whole capacity; `waiting`: connections without a worker.
+   * up; `free`: those with room for as good as a whole capacity; `waiting`: connections without a worker; `busyMs`: how
+   * long none has been free or come back from a login.
    */
-  missing(pool: { usable: number; free: number; waiting: number; spare: number }): number;
+  missing(pool: { usable: number; free: number; waiting: number; spare: number; busyMs: number }): number;
+  /** From when on `busyMs` makes a difference. */
+  readonly patienceMs: number;
   /** How long a worker without clients stays beyond those that `spare` asks for, milliseconds. */
   readonly idleMs: number;
 }
@@ -41,6 +44,7 @@ const shared = (clients: number): WorkerPolicy => ({
   room: ({ load }) => clients - load,
   isUsedUp: () => false,
   missing: upToSpare,
+  patienceMs: 0,
   idleMs: 0,
 });
 
@@ -49,16 +53,25 @@ const fresh: WorkerPolicy = {
   room: ({ served }) => 1 - served,
   isUsedUp: ({ served }) => served > 0,
   missing: upToSpare,
+  patienceMs: 0,
   idleMs: Number.POSITIVE_INFINITY,
 };
+
+/** About what the start of a worker takes. Logins of programs are over sooner, people at a prompt take longer. */
+const PATIENCE_MS = 200;
+/** More waiting connections per worker than it serves in that time. */
+const LONG_QUEUE = 4;
 
 const pooled: WorkerPolicy = {
   capacity: 1,
   room: ({ logins, served }) => (logins > 0 || served >= POOLED_LOGINS ? 0 : 1),
   isUsedUp: ({ served }) => served >= POOLED_LOGINS,
-  // A worker that does a login comes back: only when all are busy another is started, and while connections wait one
-  // after the other, since the time of a start is enough for dozens of logins.
-  missing: ({ usable, free, waiting, spare }) =>
-    Math.max(spare - usable, Math.min(1, spare) + Math.min(1, waiting) - free),
+  // A worker that does a login comes back: another is started when none has come back for a while, or when too many wait
+  // for it; then one after the other, since the time of a start is enough for dozens of logins.
+  missing: ({ usable, free, waiting, spare, busyMs }) => {
+    const short = usable === 0 || busyMs >= PATIENCE_MS || waiting > LONG_QUEUE * usable;
+    return Math.max(spare - usable, short ? Math.min(1, spare) + Math.min(1, waiting) - free : 0);
+  },
+  patienceMs: PATIENCE_MS,
   idleMs: 60_000,
 };

@@ -68,7 +68,10 @@ export class WorkerPool {
   /** Starts of which the process does not exist yet. */
   #spawning = 0;
   #failures = 0;
+  /** Since when no worker has been free or come back from a login, milliseconds of the monotonic clock; null: one is. */
+  #busySince: number | null = null;
   #retry: NodeJS.Timeout | null = null;
+  #again: NodeJS.Timeout | null = null;
   #look: NodeJS.Timeout | null = null;
   #stopping = false;
 
@@ -110,7 +113,10 @@ export class WorkerPool {
       own,
       mayAdopt: !own && (uid === 0 || startWorker === null),
       onReady: (ready) => this.#onReady(ready),
-      onRelease: () => this.#settle(),
+      onRelease: () => {
+        this.#busySince = null;
+        this.#settle();
+      },
       onAdopt: this.#options.admitAdopted,
       onViolation: (bad, detail) => this.#cutOff(bad, detail),
     });
@@ -281,15 +287,30 @@ export class WorkerPool {
 
   #refill(): void {
     if (this.#stopping || this.#retry !== null || this.#options.startWorker === null) return;
+    const free = this.#spareLinks().length;
     const wanted = this.#policy.missing({
       usable: [...this.#links.values()].filter((link) => this.#isUsable(link)).length,
-      free: this.#spareLinks().length,
+      free,
       waiting: this.#waiting.length,
       spare: this.#options.spare,
+      busyMs: this.#busyMs(free),
     });
     for (let missing = wanted - this.#starting; missing > 0 && this.#starting < MAX_STARTING; missing--) {
       void this.#startOne(this.#options.startWorker);
     }
+  }
+
+  /** How long no worker has been free. Looks again when that has been for as long as the policy has patience. */
+  #busyMs(free: number): number {
+    const now = performance.now();
+    if (this.#again) clearTimeout(this.#again);
+    this.#again = null;
+    this.#busySince = free > 0 ? null : (this.#busySince ?? now);
+    if (this.#busySince === null) return 0;
+    const busyMs = now - this.#busySince;
+    const { patienceMs } = this.#policy;
+    if (busyMs < patienceMs) this.#again = setTimeout(() => this.#refill(), patienceMs - busyMs + 1).unref();
+    return busyMs;
   }
 
   /** Workers that serve several clients and that a rush left behind idle are ended again. */

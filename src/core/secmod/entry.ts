@@ -12,7 +12,7 @@ import { loadConfig } from '../config/load.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import { listenIpc } from '../ipc/channel.js';
-import { createLogger, type Logger } from '../log.js';
+import { chooseLog, createLogger, type Logger } from '../log.js';
 import { native } from '../native/index.js';
 import { leaveRings } from '../native/rings.js';
 import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
@@ -42,7 +42,7 @@ const REPORT_INTERVAL_MS = 1000;
 
 /** Runs until SIGTERM or SIGINT. Ends the process with status 1 if it cannot start. */
 export async function runSecmod(argv: readonly string[]): Promise<void> {
-  let log = createLogger('secmod', 2);
+  let log = createLogger('secmod', 2, native.io.sendToUnix);
   try {
     const given = parseArguments(argv);
     leaveRings();
@@ -50,7 +50,8 @@ export async function runSecmod(argv: readonly string[]): Promise<void> {
     // Before the first secret is read.
     native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
     const config = await readConfig(args);
-    log = createLogger('secmod', config.default['log-level']);
+    chooseLog(config.default);
+    log = createLogger('secmod', config.default['log-level'], native.io.sendToUnix);
     await serve(args, config, log);
   } catch (error) {
     if (error instanceof VpnError) log.fatal({ code: error.code }, error.message);

@@ -7,6 +7,7 @@ import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { ClientCertificate, Conversation, SessionSettings, Step } from '../plugin-api/index.js';
 import { safeIdOf } from '../util/safe-id.js';
+import type { LeaveTry, LoginPace, TryOutcome } from './login-pace.js';
 import { type LoginEvent, type LoginState, stepLogin } from './secmod-login.machine.js';
 import { expiryFrom, keyOf, NO_TRAFFIC, type Session } from './session.js';
 import { ipv4Seed, lifetimesOf } from './sessions.js';
@@ -26,6 +27,8 @@ export interface LoginDeps {
   readonly nowMs: () => number;
   /** Points for a wrong password; false: the address is banned now. */
   readonly ban: (ip: string) => Promise<boolean>;
+  /** Slows guesses at one user's password. */
+  readonly pace: Pick<LoginPace, 'enter'>;
 }
 
 const WRONG_PASSWORD = 'Login failed.\nPlease enter your password.';
@@ -50,6 +53,11 @@ const MAX_ACCOUNTING_STATE_BYTES = 8192;
 const RESULTS = { ok: 'accepted', prompt: 'prompted', fail: 'wrong' } as const satisfies Record<
   Step['result'],
   LoginStep['result']
+>;
+
+const OUTCOMES = { ok: 'right', prompt: 'open', fail: 'wrong' } as const satisfies Record<
+  Step['result'],
+  TryOutcome
 >;
 
 export const FAILED: Reply = {
@@ -137,7 +145,10 @@ export class LoginAttempt {
     if (!this.#token && secret.length > MAX_PASSWORD_BYTES) return this.#reject('the password is too long');
     this.#move('answer');
     if (!(await this.#updateEntry())) return this.#reject('the session was terminated');
-    return this.#advance(() => this.#conversation.answer(secret));
+    this.#busy = true;
+    const leave = await this.#deps.pace.enter(this.#init, this.#abort.signal);
+    if (!leave) return this.#isPending() ? this.#reject('too many tries of this user wait') : FAILED;
+    return this.#advance(() => this.#conversation.answer(secret), leave);
   }
 
   /**
@@ -158,11 +169,13 @@ export class LoginAttempt {
     return this.#state === 'INIT' || this.#state === 'CONT';
   }
 
-  async #advance(run: () => Promise<Step>): Promise<Reply> {
+  async #advance(run: () => Promise<Step>, leave: LeaveTry = () => {}): Promise<Reply> {
     this.#busy = true;
+    let outcome: TryOutcome = 'open';
     const startedMs = this.#deps.nowMs();
     try {
       const step = await Promise.race([run(), aborted(this.#abort.signal)]);
+      outcome = OUTCOMES[step.result];
       const endedMs = this.#deps.nowMs();
       const event = await this.#eventOf(step);
       const refused = step.result === 'ok' && event === 'reject';
@@ -176,6 +189,7 @@ export class LoginAttempt {
       return await this.#apply('reject');
     } finally {
       this.#busy = false;
+      leave(outcome);
     }
   }
 

@@ -8,6 +8,7 @@ import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
 import type { AccountedSession, SessionSettings } from '../plugin-api/index.js';
 import { KdcRelay } from './kdc-relay.js';
+import { LoginPace } from './login-pace.js';
 import { mainHandlers } from './main-handlers.js';
 import { Sessions } from './sessions.js';
 import type { StateStore } from './state-store.js';
@@ -40,6 +41,7 @@ export class Secmod {
   readonly vhosts: Vhosts;
   readonly sessions: Sessions;
   readonly statistics = new LoginStatistics();
+  readonly #pace: LoginPace;
   readonly log: Logger;
   readonly kdcs: KdcRelay;
   readonly #options: SecmodOptions;
@@ -61,6 +63,13 @@ export class Secmod {
       vhost: (name) => this.vhosts.get(name)?.config,
       iroutes: (name) => this.vhosts.get(name)?.iroutes ?? new Map(),
       accounting: (name) => this.vhosts.get(name)?.accounting ?? null,
+      log: options.log,
+    });
+    this.#pace = new LoginPace({
+      tries: () => this.vhosts.config.default['wrong-password-tries'],
+      intervalMs: () => this.vhosts.config.default['wrong-password-interval'] * 1000,
+      nowMs: options.nowMs,
+      onWait: () => this.statistics.delayed(),
       log: options.log,
     });
     this.statistics.onStep = (step) => this.#main?.send('SECM_LOGIN_STEP', step);
@@ -116,6 +125,8 @@ export class Secmod {
     this.#reported = '';
     if (previous && previous !== main) previous.close();
     await this.sessions.forgetTunnels();
+    for (const session of await this.sessions.store.list())
+      if (session.status === 'COMPLETED') this.#pace.know(session);
     this.log.info({ mainPid: main.credentials.pid, vhosts: this.vhosts.names }, 'main connected');
   }
 
@@ -134,6 +145,7 @@ export class Secmod {
   /** Ends logins and sessions whose time is over. */
   async expire(): Promise<void> {
     for (const logins of this.#workers) logins.expire();
+    this.#pace.expire();
     await this.sessions.expire();
   }
 
@@ -143,8 +155,8 @@ export class Secmod {
     const clientEntries = await this.sessions.store.size();
     const figures = { clientEntries, tlsDbEntries: 0, ...this.statistics.take() };
     const text = JSON.stringify(figures);
-    // Failures are counted since the last report: as many again are news.
-    const news = figures.authFailures + figures.ipcViolations > 0;
+    // They are counted since the last report: as many again are news.
+    const news = figures.authFailures + figures.delayedLogins + figures.ipcViolations > 0;
     if (text !== this.#reported || news) this.#main?.send('SECM_STATS', figures);
     this.#reported = text;
   }
@@ -201,6 +213,7 @@ export class Secmod {
       vhost: (name) => this.vhosts.get(name),
       hmacKey: () => this.#hmacKey,
       ban: (ip) => this.#ban(ip),
+      pace: this.#pace,
     };
   }
 

@@ -4,6 +4,8 @@ import type { Body } from '../ipc/messages.js';
 export interface LoginFigures {
   /** Wrong passwords since the last report. */
   readonly authFailures: number;
+  /** Tries that had to wait since the last report. */
+  readonly delayedLogins: number;
   /** Workers that broke the protocol since the last report. */
   readonly ipcViolations: number;
   readonly avgAuthTimeMs: number;
@@ -16,6 +18,7 @@ export class LoginStatistics {
   /** Told of each step of a back end. */
   onStep: (step: LoginStep) => void = () => {};
   #failures = 0;
+  #delayed = 0;
   #violations = 0;
   #completed = 0;
   #totalMs = 0;
@@ -24,6 +27,11 @@ export class LoginStatistics {
 
   failed(): void {
     this.#failures++;
+  }
+
+  /** A try has to wait. */
+  delayed(): void {
+    this.#delayed++;
   }
 
   /** A worker broke the protocol. */
@@ -43,13 +51,21 @@ export class LoginStatistics {
     return ++this.#refusedSignatures;
   }
 
-  /** The figures; failures and violations start again at 0. */
+  /** The figures; what counts since the last report starts again at 0. */
   take(): LoginFigures {
     const authFailures = this.#failures;
+    const delayedLogins = this.#delayed;
     const ipcViolations = this.#violations;
     this.#failures = 0;
+    this.#delayed = 0;
     this.#violations = 0;
     const avgAuthTimeMs = this.#completed === 0 ? 0 : Math.round(this.#totalMs / this.#completed);
-    return { authFailures, ipcViolations, avgAuthTimeMs, maxAuthTimeMs: Math.round(this.#maxMs) };
+    return {
+      authFailures,
+      delayedLogins,
+      ipcViolations,
+      avgAuthTimeMs,
+      maxAuthTimeMs: Math.round(this.#maxMs),
+    };
   }
 }

@@ -67,6 +67,7 @@ export async function testLogin(request: TestLoginRequest): Promise<TestLoginRes
     log,
     nowMs: Date.now,
     ban: async () => true,
+    pace: { enter: async () => () => {} },
   };
   const way = triedWay(ways);
   const login = new LoginAttempt(deps, {

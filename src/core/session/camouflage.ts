@@ -2,7 +2,7 @@
  * Hides the server from those who do not know `camouflage_secret` (reference protocol.md §4.8): until a connection has
  * shown it as the query of a URL, or a good session cookie, it is answered like an ordinary web server's.
  */
-import { type HttpReply, methodNotAllowed, notFound, passwordWanted } from '../wire/http-reply.js';
+import { type HttpReply, methodNotAllowed, passwordWanted, plainNotFound } from '../wire/http-reply.js';
 
 export interface CamouflageSettings {
   readonly camouflage: boolean;
@@ -42,7 +42,7 @@ export class Camouflage {
   /** What a stranger gets instead of a page. */
   refusal(): HttpReply {
     const realm = this.#settings.camouflage_realm;
-    return realm === '' ? notFound() : passwordWanted(realm);
+    return realm === '' ? plainNotFound() : passwordWanted(realm);
   }
 
   /** What becomes of a refusal of CONNECT. */

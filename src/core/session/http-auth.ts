@@ -159,8 +159,15 @@ export class HttpAuth {
     return this.post(body, identity);
   }
 
-  /** POST of a login path. */
+  /** POST of a login path. The password becomes this login's, which wipes it if it is of no use. */
   post(body: AuthBody, identity: ClientIdentity, negotiation: Negotiation = NO_NEGOTIATION): Effect {
+    const effect = this.#post(body, identity, negotiation);
+    const isSent = effect.do === 'auth-cont' && effect.password === body.password;
+    if (!isSent && body.password !== this.#password) body.password?.fill(0);
+    return effect;
+  }
+
+  #post(body: AuthBody, identity: ClientIdentity, negotiation: Negotiation): Effect {
     this.#setStyle(identity);
     const tooLong =
       Math.max(Buffer.byteLength(body.username ?? ''), Buffer.byteLength(body.group ?? '')) > MAX_NAME;
@@ -405,6 +412,11 @@ export class HttpAuth {
   #heldSid(): Uint8Array {
     if (!this.#sid) throw new Error('no SID');
     return this.#sid;
+  }
+
+  /** The connection is gone: wipes a password that was not sent. */
+  end(): void {
+    this.#password?.fill(0);
   }
 
   /** The password is used once. The caller wipes it after sending. */

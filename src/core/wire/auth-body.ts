@@ -1,47 +1,70 @@
 /**
  * Reads the body of a login POST: aggregate-auth XML or an old url-encoded form (reference protocol.md §4.3).
- * A text search, not a parser: clients exist that write malformed XML (`<?xml version: "1.0"`), and nothing of
- * a document's structure matters here. Bytes are kept one per character until a value was cut out.
+ * A search, not a parser: clients exist that write malformed XML (`<?xml version: "1.0"`), and nothing of a document's
+ * structure matters here. A password stays bytes all the way: a string could not be wiped.
  */
+import { secretBytes } from '../util/secret-bytes.js';
 import { unescapeXml } from './xml-text.js';
 
 export interface AuthBody {
   readonly format: 'xml' | 'form';
   /** null: the field is absent; an empty value is legal. */
   readonly username: string | null;
+  /** A copy of its own, for the caller to wipe. */
   readonly password: Buffer | null;
   readonly group: string | null;
 }
 
+/** Longer ones are none that matter here. */
+const MAX_TAG_BYTES = 1024;
+
 /** Never fails: what is not found is null. */
 export function parseAuthBody(body: Uint8Array): AuthBody {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1');
-  return /<\?xml/i.test(text) ? parseXml(text) : parseForm(text);
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return isXml(bytes) ? parseXml(bytes) : parseForm(bytes);
 }
 
-function parseXml(text: string): AuthBody {
+function isXml(bytes: Buffer): boolean {
+  for (let at = bytes.indexOf('<?'); at >= 0; at = bytes.indexOf('<?', at + 1))
+    if (/^xml/i.test(bytes.toString('latin1', at + 2, at + 5))) return true;
+  return false;
+}
+
+function parseXml(bytes: Buffer): AuthBody {
   return {
     format: 'xml',
-    username: utf8(elementText(text, /<username\s*(\/?)>/i)),
-    password: elementText(text, /<password[^>]*?(\/?)>|<[^\s<>/]*_password\s*(\/?)>/i),
-    group: utf8(elementText(text, /<group-select\s*(\/?)>/i)),
+    username: utf8(elementText(bytes, /^<username\s*(\/?)>$/i)),
+    password: elementText(bytes, /^<password[^>]*?(\/?)>$|^<[^\s<>/]*_password\s*(\/?)>$/i),
+    group: utf8(elementText(bytes, /^<group-select\s*(\/?)>$/i)),
   };
 }
 
 /** Text after the first opening tag up to the next `</`; null without such a tag. */
-function elementText(text: string, openingTag: RegExp): Buffer | null {
-  const tag = openingTag.exec(text);
-  if (!tag) return null;
-  if (tag[1] || tag[2]) return Buffer.alloc(0);
-  const start = tag.index + tag[0].length;
-  const end = text.indexOf('</', start);
-  return end < 0 ? null : unescapeXml(text.slice(start, end));
+function elementText(bytes: Buffer, openingTag: RegExp): Buffer | null {
+  for (const { text, end: start } of tags(bytes)) {
+    const tag = openingTag.exec(text);
+    if (!tag) continue;
+    if (tag[1] || tag[2]) return Buffer.alloc(0);
+    const end = bytes.indexOf('</', start);
+    return end < 0 ? null : unescapeXml(bytes.subarray(start, end));
+  }
+  return null;
 }
 
-function parseForm(text: string): AuthBody {
-  const fields = text.split('&').map(splitField);
-  const value = (wanted: (key: string) => boolean): Buffer | null =>
-    fields.find(([key]) => wanted(key))?.[1] ?? null;
+/** Every `<` with what follows up to the next `>`, and where that ends. */
+function* tags(bytes: Buffer): Generator<{ readonly text: string; readonly end: number }> {
+  for (let at = bytes.indexOf('<'); at >= 0; at = bytes.indexOf('<', at + 1)) {
+    const length = bytes.subarray(at, at + MAX_TAG_BYTES).indexOf('>') + 1;
+    if (length > 0) yield { text: bytes.toString('latin1', at, at + length), end: at + length };
+  }
+}
+
+function parseForm(bytes: Buffer): AuthBody {
+  const fields = [...formFields(bytes)];
+  const value = (wanted: (key: string) => boolean): Buffer | null => {
+    const field = fields.find(({ key }) => wanted(key));
+    return field ? percentDecode(field.value) : null;
+  };
   return {
     format: 'form',
     username: utf8(value((key) => key === 'username')),
@@ -50,19 +73,39 @@ function parseForm(text: string): AuthBody {
   };
 }
 
-function splitField(field: string): [key: string, value: Buffer] {
-  const equals = field.indexOf('=');
-  if (equals < 0) return ['', Buffer.alloc(0)];
-  const key = percentDecode(field.slice(0, equals)).toString('latin1').trim().toLowerCase();
-  return [key, percentDecode(field.slice(equals + 1))];
+function* formFields(bytes: Buffer): Generator<{ readonly key: string; readonly value: Buffer }> {
+  for (let at = 0; at <= bytes.length; ) {
+    const next = bytes.indexOf('&', at);
+    const end = next < 0 ? bytes.length : next;
+    const field = bytes.subarray(at, end);
+    const equals = field.indexOf('=');
+    if (equals >= 0) {
+      const key = percentDecode(field.subarray(0, equals)).toString('latin1').trim().toLowerCase();
+      yield { key, value: field.subarray(equals + 1) };
+    }
+    at = end + 1;
+  }
 }
 
-/** application/x-www-form-urlencoded; a '%' without two hex digits stays. */
-function percentDecode(text: string): Buffer {
-  const decoded = text
-    .replaceAll('+', ' ')
-    .replaceAll(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return Buffer.from(decoded.replace(/[\r\n]+$/, ''), 'latin1');
+const [PLUS, PERCENT, BLANK, CR, LF] = [0x2b, 0x25, 0x20, 0x0d, 0x0a];
+
+/** application/x-www-form-urlencoded; a '%' without two hex digits stays, line ends at the end do not. */
+function percentDecode(raw: Buffer): Buffer {
+  const decoded = secretBytes(raw.length);
+  let size = 0;
+  for (let at = 0; at < raw.length; at++) {
+    const byte = raw[at] ?? 0;
+    const code = byte === PERCENT ? hexDigit(raw[at + 1]) * 16 + hexDigit(raw[at + 2]) : Number.NaN;
+    if (!Number.isNaN(code)) at += 2;
+    decoded[size++] = Number.isNaN(code) ? (byte === PLUS ? BLANK : byte) : code;
+  }
+  while (size > 0 && (decoded[size - 1] === CR || decoded[size - 1] === LF)) size--;
+  return decoded.subarray(0, size);
+}
+
+/** NaN for what is none. */
+function hexDigit(byte = 0): number {
+  return Number.parseInt(String.fromCharCode(byte), 16);
 }
 
 const utf8 = (bytes: Buffer | null): string | null => bytes?.toString('utf8') ?? null;

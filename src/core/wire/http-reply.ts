@@ -46,6 +46,11 @@ export function passwordWanted(realm: string): HttpReply {
   return plainRefusal(401, 'Unauthorized', [['WWW-Authenticate', `Basic realm="${quoted}"`]]);
 }
 
+/** What a web server says of a page that it does not have; for camouflage, notFound() is known as a VPN server's. */
+export function plainNotFound(): HttpReply {
+  return plainRefusal(404, 'Not Found', []);
+}
+
 /** What a web server that is no proxy says to CONNECT; for camouflage. */
 export function methodNotAllowed(): HttpReply {
   return plainRefusal(405, 'Method Not Allowed', []);

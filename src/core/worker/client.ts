@@ -217,17 +217,31 @@ export class Client implements HttpHandler {
   }
 
   onConnect(request: HttpRequest, head: Buffer, reply: (reply: HttpReply) => void): void {
-    const auth = this.#session();
     const refuse = (refusal: HttpReply): void => reply(this.#pages.connectRefusal(refusal));
-    if (route('CONNECT', request.url, auth.authenticating).kind !== 'tunnel') {
-      const answer = noSuchPage(request);
-      this.#failure = answer.failure;
-      refuse(answer.reply);
-      return;
+    void this.#answerConnect(request, head, refuse);
+  }
+
+  async #answerConnect(
+    request: HttpRequest,
+    head: Buffer,
+    refuse: (reply: HttpReply) => void,
+  ): Promise<void> {
+    const auth = this.#session();
+    try {
+      const mayLook = await this.#pages.mayLook(request);
+      if (this.#gone) return;
+      if (!mayLook || route('CONNECT', request.url, auth.authenticating).kind !== 'tunnel') {
+        const answer = noSuchPage(request);
+        this.#failure = answer.failure;
+        refuse(answer.reply);
+        return;
+      }
+      this.#identity = clientIdentity(request.headers);
+      this.#connect = { request: parseConnectRequest(request.headers), head };
+      await this.#run(auth.connect(parseCookies(header(request.headers, 'Cookie'))), refuse);
+    } catch (error) {
+      await this.#run(auth.failure(messageOf(error)), refuse);
     }
-    this.#identity = clientIdentity(request.headers);
-    this.#connect = { request: parseConnectRequest(request.headers), head };
-    void this.#run(auth.connect(parseCookies(header(request.headers, 'Cookie'))), refuse);
   }
 
   onHttpFailure(reason: string): void {
@@ -260,9 +274,13 @@ export class Client implements HttpHandler {
           reply(effect.reply);
           return null;
         case 'auth-init':
-          return this.#authReply(await this.#secmod.authInit(this.#vhost.name, effect, this.#identity));
+          return this.#authReply(
+            await this.#secmod.authInit(this.#vhost.name, effect, this.#identity, this.#timeLeftMs()),
+          );
         case 'auth-cont':
-          return this.#authReply(await this.#secmod.authCont(effect.sid, effect.password));
+          return this.#authReply(
+            await this.#secmod.authCont(effect.sid, effect.password, this.#timeLeftMs()),
+          );
         case 'open-session':
           return await this.#openSession(effect.cookie);
         case 'open-tunnel':
@@ -279,6 +297,11 @@ export class Client implements HttpHandler {
     }
   }
 
+  /** Until auth-timeout. */
+  #timeLeftMs(): number {
+    return Math.max(1, this.#session().remainingMs(this.#deps.now()));
+  }
+
   #authReply(reply: Body<'SEC_AUTH_REPLY'>): Effect {
     this.log.identify(reply.sid);
     return this.#session().authReply(reply);
@@ -287,12 +310,12 @@ export class Client implements HttpHandler {
   /** AUTH_COOKIE_REQ: main opens the session or refuses. */
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
-    const { io, now } = this.#deps;
+    const { io } = this.#deps;
     this.log.identify(cookie);
     const request = this.#connectRequest();
     const { hostname, ipv4 } = request;
     const ipv6 = wantsIpv6({ request, identity: this.#identity });
-    const timeoutMs = Math.max(1, auth.remainingMs(now()));
+    const timeoutMs = this.#timeLeftMs();
     const body = { client: this.handle, cookie: Uint8Array.from(cookie), hostname, ipv4, ipv6 };
     const answer = await this.#main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
     const [tunFd] = answer.fds;
@@ -388,6 +411,7 @@ export class Client implements HttpHandler {
     this.#gone = true;
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
+    this.#auth?.end();
     this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? '' });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);

@@ -18,10 +18,10 @@ const FLUSH_MS = 2000;
 
 /** Runs until the worker has nothing left to do; sets the exit code. */
 export async function runWorker(argv: readonly string[]): Promise<void> {
-  let log = createLogger('worker', 2);
+  let log = createLogger('worker', 2, native.io.sendToUnix);
   try {
     const args = parseWorkerArguments(argv);
-    log = createLogger('worker', args.logLevel);
+    log = createLogger('worker', args.logLevel, native.io.sendToUnix);
     await serve(args, log);
   } catch (error) {
     log.fatal({ err: error }, error instanceof Error ? error.message : String(error));

@@ -13,6 +13,7 @@ export interface HttpRequest {
   readonly method: string;
   readonly url: string;
   readonly headers: RequestHeaders;
+  /** Wiped when the request is answered. */
   readonly body: Buffer;
 }
 
@@ -33,6 +34,7 @@ const MAX_BODY_BYTES = 256 * 1024;
 const MAX_REQUESTS = 16;
 /** One message, in or out. */
 const MESSAGE_TIMEOUT_MS = 10_000;
+const NOTHING = Buffer.alloc(0);
 
 export class HttpFront {
   readonly #server: Server;
@@ -78,7 +80,9 @@ class HttpConnection {
   #busy = false;
   #ended = false;
   #timer: NodeJS.Timeout | null = null;
-  #lastChunk: Buffer = Buffer.alloc(0);
+  #lastChunk: Buffer = NOTHING;
+  /** Of the request that is being answered. */
+  #body: Buffer = NOTHING;
 
   constructor(stream: Duplex, handler: HttpHandler) {
     this.#stream = stream;
@@ -89,6 +93,8 @@ class HttpConnection {
 
   /** Before the parser sees it: starts the clock of a message. */
   #onData = (chunk: Buffer): void => {
+    // The parser has its own copy of what came before.
+    this.#lastChunk.fill(0);
     this.#lastChunk = chunk;
     if (!this.#busy && !this.#timer) this.#startTimer('a request took too long to arrive');
   };
@@ -104,7 +110,11 @@ class HttpConnection {
       if (size > MAX_BODY_BYTES) this.fail(`request body is over ${MAX_BODY_BYTES} bytes`);
       else chunks.push(chunk);
     });
-    request.on('end', () => this.#complete(request, response, Buffer.concat(chunks)));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks);
+      for (const chunk of chunks) chunk.fill(0);
+      this.#complete(request, response, body);
+    });
   }
 
   #admit(request: IncomingMessage): boolean {
@@ -117,7 +127,11 @@ class HttpConnection {
   }
 
   #complete(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
-    if (this.#ended) return;
+    this.#body = body;
+    if (this.#ended) {
+      this.#wipe();
+      return;
+    }
     this.#stopTimer();
     const chunked = request.headers['transfer-encoding'] !== undefined;
     if (!endsWithRequest(this.#lastChunk, body, chunked)) this.fail('bytes after the end of a request');
@@ -125,6 +139,7 @@ class HttpConnection {
   }
 
   #reply(request: IncomingMessage, response: ServerResponse, reply: HttpReply): void {
+    this.#wipe();
     if (this.#ended) return;
     this.#startTimer('the client does not read the reply');
     // Node always writes HTTP/1.1; after HTTP/1.0 or an alert the connection ends, so nothing is left to track.
@@ -154,6 +169,8 @@ class HttpConnection {
   /** 'connect' of http.Server: its listeners are already gone from the stream. */
   connect(request: IncomingMessage, head: Buffer): void {
     if (!this.#admit(request)) return;
+    // `head` is a part of it.
+    this.#lastChunk = NOTHING;
     this.#stop();
     this.#stream.pause();
     this.#handler.onConnect(toRequest(request, Buffer.alloc(0)), head, (reply) => {
@@ -182,7 +199,15 @@ class HttpConnection {
   #stop(): void {
     this.#ended = true;
     this.#stopTimer();
+    this.#wipe();
     this.#stream.off('data', this.#onData);
+  }
+
+  /** Passwords come in bodies. */
+  #wipe(): void {
+    this.#lastChunk.fill(0);
+    this.#body.fill(0);
+    this.#lastChunk = this.#body = NOTHING;
   }
 }
 

@@ -45,14 +45,23 @@ export class Pages {
   /** What becomes of a GET or POST. `authenticating`: a login is in progress. */
   async answer(request: HttpRequest, authenticating: boolean): Promise<Answer> {
     const url = this.#camouflage.look(request.url);
-    if (!this.#camouflage.passed && !(await this.#hasSession(request))) {
+    if (!(await this.mayLook(request))) {
       return refusal(this.#camouflage.refusal(), 'the camouflage secret is missing');
     }
-    this.#camouflage.pass();
     const kdc = kdcPath(this.#vhost, request.method, url);
     if (kdc !== '')
       return { kind: 'reply', ...(await askKdc(this.#vhost, kdc, request.body, this.#services)) };
     return this.#answerTo(route(request.method, url, authenticating), request);
+  }
+
+  /**
+   * Whether the client may see what is here. Until it may, each of its requests asks for a cookie, also one without a
+   * good one: strangers learn nothing by the time that the refusal takes.
+   */
+  async mayLook(request: HttpRequest): Promise<boolean> {
+    const camouflage = this.#camouflage;
+    if (!camouflage.passed && (await this.#isGood(cookieOf(request) ?? NO_COOKIE))) camouflage.pass();
+    return camouflage.passed;
   }
 
   async #answerTo(target: Route, request: HttpRequest): Promise<Answer> {
@@ -87,9 +96,12 @@ export class Pages {
   }
 
   async #hasSession(request: HttpRequest): Promise<boolean> {
-    const { webvpn, webvpncontext } = parseCookies(header(request.headers, 'Cookie'));
-    const cookie = webvpn ?? webvpncontext;
-    return cookie !== null && (await this.#services.secmod.isGoodCookie(this.#vhost.name, cookie));
+    const cookie = cookieOf(request);
+    return cookie !== null && (await this.#isGood(cookie));
+  }
+
+  #isGood(cookie: Uint8Array): Promise<boolean> {
+    return this.#services.secmod.isGoodCookie(this.#vhost.name, cookie);
   }
 
   /** A reply as it is sent: 200 with the administrator's headers. */
@@ -101,6 +113,14 @@ export class Pages {
   connectRefusal(reply: HttpReply): HttpReply {
     return this.#camouflage.connectRefusal(reply);
   }
+}
+
+/** SIDs are random: nobody has this one. */
+const NO_COOKIE = new Uint8Array(32);
+
+function cookieOf({ headers }: HttpRequest): Uint8Array | null {
+  const { webvpn, webvpncontext } = parseCookies(header(headers, 'Cookie'));
+  return webvpn ?? webvpncontext;
 }
 
 const refusal = (reply: HttpReply, failure: string): Answer => ({ kind: 'reply', reply, failure });

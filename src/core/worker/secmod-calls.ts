@@ -69,11 +69,12 @@ export class SecmodCalls {
     return (await channel.call('SEC_KDC_REQUEST', body, { timeoutMs: KDC_MS })).body;
   }
 
-  /** Starts a login. */
+  /** Starts a login. Back ends may take as long as the login has; so `timeoutMs`, here and in authCont. */
   async authInit(
     vhost: string,
     { userName, groupName, way }: Pick<Body<'SEC_AUTH_INIT'>, 'userName' | 'groupName' | 'way'>,
     identity: ClientIdentity,
+    timeoutMs: number,
   ): Promise<AuthReply> {
     const { client, remoteIp, ourIp, origRemoteIp, sessionStartTime, hmac } = this.#startup;
     const { userAgent, devicePlatform, deviceType } = identity;
@@ -81,15 +82,15 @@ export class SecmodCalls {
     const device = { userAgent, devicePlatform, deviceType };
     const channel = await this.#link.channel();
     const login = { client, vhost, userName, groupName, way, ...origin, ...device };
-    return withOwnSid((await channel.call('SEC_AUTH_INIT', login)).body);
+    return withOwnSid((await channel.call('SEC_AUTH_INIT', login, { timeoutMs })).body);
   }
 
   /** The next password; it is zeroed. */
-  async authCont(sid: Uint8Array, password: Uint8Array): Promise<AuthReply> {
+  async authCont(sid: Uint8Array, password: Uint8Array, timeoutMs: number): Promise<AuthReply> {
     try {
       const channel = await this.#link.channel();
       const body = { client: this.#startup.client, sid: Uint8Array.from(sid), password };
-      return withOwnSid((await channel.call('SEC_AUTH_CONT', body)).body);
+      return withOwnSid((await channel.call('SEC_AUTH_CONT', body, { timeoutMs })).body);
     } finally {
       password.fill(0);
     }

@@ -93,10 +93,16 @@ export const serverOptions = {
     max: 9,
     doc: '0 and 1 basic, 2 info, 3 debug, 4 and above trace.',
   }),
+  'log-target': text('stderr', {
+    ...GN,
+    ...mainSecmod,
+    since: 'ocvpn',
+    values: ['stderr', 'syslog'],
+    doc: 'Where the log goes: stderr (JSON lines, for people on a terminal, with priorities for the journal) or the syslog of this machine (/dev/log). A server that the compat command `ocserv` puts into the background logs to syslog in any case.',
+  }),
   'syslog-facility': text('daemon', {
     ...GN,
-    ...all,
-    ...noEffect('the log goes to stderr, from where the service manager (or `logger -p`) takes it to syslog'),
+    ...mainSecmod,
     since: '1.5.0',
     values: [
       'daemon',
@@ -105,7 +111,7 @@ export const serverOptions = {
       'authpriv',
       ...(['local0', 'local1', 'local2', 'local3', 'local4', 'local5', 'local6', 'local7'] as const),
     ],
-    doc: 'Facility of log lines that go to syslog.',
+    doc: 'Facility of what goes to syslog.',
   }),
   'server-stats-reset-time': num(604800, {
     ...GN,

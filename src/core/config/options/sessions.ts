@@ -162,6 +162,23 @@ export const sessionOptions = {
     doc: 'After this time points are forgotten.',
   }),
   'ban-points-wrong-password': num(10, { ...G, ...secmod, min: 0, doc: 'Points for a wrong password.' }),
+  'wrong-password-tries': num(10, {
+    ...G,
+    ...secmod,
+    since: 'ocvpn',
+    min: 1,
+    max: 1000,
+    doc: 'Wrong passwords of one user name, from whatever addresses, until further ones have to wait. An address that the user has logged in from counts for itself.',
+  }),
+  'wrong-password-interval': num(5, {
+    ...G,
+    ...secmod,
+    since: 'ocvpn',
+    min: 0,
+    max: 3600,
+    unit: 'seconds',
+    doc: 'Then one password of that user is checked in this time, first those of addresses that were not wrong yet; 0: none has to wait.',
+  }),
   'ban-points-connection': num(1, { ...G, ...main, min: 0, doc: 'Points for a connection.' }),
   'ban-points-kkdcp': num(1, { ...G, ...worker, min: 0, max: 65_535, doc: 'Points for a KKDCP request.' }),
   // scripts

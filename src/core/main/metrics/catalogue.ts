@@ -60,6 +60,9 @@ export const metrics = {
     { method: MAX_METHODS },
     SECONDS,
   ),
+  ocvpn_delayed_logins_total: counter(
+    'Passwords whose check had to wait because of many wrong ones for the same user.',
+  ),
   ocvpn_handshake_seconds: histogram(
     'Duration of handshakes: TLS from the accepted connection on, DTLS from its first datagram on.',
     { channel: ['tls', 'dtls'] },

@@ -12,6 +12,9 @@ const MAX_FILE_BYTES = 16 << 20;
 const LOCK_WAIT_MS = 5000;
 const LOCK_RETRY_MS = 10;
 
+const DECOY_NAME = 'nobody';
+const DECOY = `HOTP/T30 ${DECOY_NAME} - ${'00'.repeat(20)}`;
+
 export interface Attempt {
   readonly userName: string;
   /** PIN, if the token has one, and code. */
@@ -52,7 +55,12 @@ export class OathFile {
       const { lines, mode, uid, gid } = await readLines(target);
       const index = lines.findIndex((line) => replacement(line, attempt) !== null);
       const changed = replacement(lines[index] ?? '', attempt);
-      if (changed === null) return false;
+      if (changed === null) {
+        // A user who has no token takes the time of one who has.
+        if (!lines.some((line) => parseOathLine(utf8(line))?.userName === attempt.userName))
+          replacement(DECOY, { ...attempt, userName: DECOY_NAME });
+        return false;
+      }
       lines.splice(index, 1, latin1(changed));
       await replaceFile(target, lines.join('\n'), { mode, uid, gid });
       return true;

@@ -14,10 +14,12 @@ import type {
 } from '../../../core/plugin-api/index.js';
 import { loadAddon } from './addon.js';
 import { crypt } from './crypt.js';
-import { OathFile } from './oath-file.js';
+import { type Attempt, OathFile } from './oath-file.js';
 import { PasswordFile } from './password-file.js';
 
 const MAX_TRIES = 3;
+/** No line of users.oath can have it. */
+const NOBODY = '';
 const ASK: Step = { result: 'prompt', message: '', counter: 0 };
 const WRONG: Step = { result: 'fail', retry: true, message: '' };
 const ASK_CODE: Step = { result: 'prompt', message: 'Please enter your one-time password.', counter: 1 };
@@ -110,17 +112,30 @@ class PlainConversation implements Conversation {
       this.#host.log.debug({ userName, session }, 'password or stored hash that crypt(3) does not take');
     }
     if (tokenAlone) return this.#checkCode(password, entry?.groups ?? [], WRONG);
-    if (!usable || computed === null || !sameText(computed, stored)) return WRONG;
+    if (!usable || computed === null || !sameText(computed, stored)) {
+      // A name that is unknown might have a token alone, which was looked for: as long as that.
+      await this.#tokens?.use(this.#attempt(NOBODY, password));
+      return WRONG;
+    }
     if (this.#tokens === null) return { result: 'ok', userName, groups: entry.groups };
     this.#passed = { groups: entry.groups };
     return ASK_CODE;
   }
 
   async #checkCode(typed: Uint8Array, groups: readonly string[], wrong: Step): Promise<Step> {
-    const { userName, remoteIp, signal } = this.#login;
+    const { userName, signal } = this.#login;
     signal.throwIfAborted();
-    const attempt = { userName, typed: Buffer.from(typed).toString(), remoteIp, now: new Date() };
-    return (await this.#tokens?.use(attempt)) ? { result: 'ok', userName, groups } : wrong;
+    const right = await this.#tokens?.use(this.#attempt(userName, typed));
+    return right ? { result: 'ok', userName, groups } : wrong;
+  }
+
+  #attempt(userName: string, typed: Uint8Array): Attempt {
+    return {
+      userName,
+      typed: Buffer.from(typed).toString(),
+      remoteIp: this.#login.remoteIp,
+      now: new Date(),
+    };
   }
 }
 

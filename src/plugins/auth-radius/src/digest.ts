@@ -105,7 +105,8 @@ export function messageAuthenticator(
 /** User-Password of up to 128 bytes. Throws RangeError for a longer one. */
 export function hidePassword(password: Uint8Array, authenticator: Uint8Array, secret: Uint8Array): Buffer {
   if (password.length > MAX_PASSWORD_BYTES) throw new RangeError(`a password of ${password.length} bytes`);
-  const padded = Buffer.alloc(Math.max(1, Math.ceil(password.length / BLOCK)) * BLOCK);
+  // Not Buffer.alloc(): of small arrays in its heap V8 leaves copies behind.
+  const padded = Buffer.from(new ArrayBuffer(Math.max(1, Math.ceil(password.length / BLOCK)) * BLOCK));
   padded.set(password);
   return chain(padded, authenticator, secret, 'hide');
 }
@@ -138,10 +139,11 @@ function chain(data: Buffer, first: Uint8Array, secret: Uint8Array, direction: '
   let previous: Uint8Array = first;
   for (let at = 0; at < data.length; at += BLOCK) {
     const key = md5(secret, previous);
-    const received = Buffer.from(data.subarray(at, at + BLOCK));
+    // What is hidden must not be copied: see hidePassword.
+    const received = direction === 'reveal' && Buffer.from(data.subarray(at, at + BLOCK));
     for (let index = 0; index < BLOCK; index++)
       data[at + index] = (data[at + index] ?? 0) ^ (key[index] ?? 0);
-    previous = direction === 'hide' ? Buffer.from(data.subarray(at, at + BLOCK)) : received;
+    previous = received || Buffer.from(data.subarray(at, at + BLOCK));
   }
   return data;
 }
