@@ -74,6 +74,7 @@ void Session::start() {
   }
   limit_send_buffer(tls_->fd());
   if (options_.rekey_sec > 0) tls_->set_renegotiation_budget(1);
+  if (options_.offloads.own_records) tls_->use_own_records();
   write_response(setup->response);
   if (!finished() && read_head(setup->head)) read_tls_records();
   flush_tun();

@@ -135,6 +135,7 @@ bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
   // One record for each read(), and none half-read (see TlsStream::read).
   SSL_CTX_clear_mode(ssl_ctx_, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_client_hello_cb(ssl_ctx_, on_client_hello, this);
+  SSL_CTX_set_keylog_callback(ssl_ctx_, on_secret);
 
   ticket_keys_ = TicketKeys::create(ssl_ctx_, error);
   if (ticket_keys_ == nullptr || !set_client_certificates(error) || !set_ocsp_response(error)) return false;
@@ -266,6 +267,13 @@ bool TlsContext::set_ticket_keys(const std::uint8_t* keys, std::size_t count, st
 /// read what was recorded. None where clients show certificates: secmod wants to see the proof of each handshake.
 bool TlsContext::resumes(SSL* ssl) const {
   return options_.client_certificate == ClientCertificate::kNone && options_.max_version >= TLS1_3_VERSION && offers_tls13(ssl);
+}
+
+/// The only way to the traffic secrets of TLS 1.3. They go to the connection's own state and nowhere else.
+void TlsContext::on_secret(const SSL* ssl, const char* line) {
+  auto* stream = static_cast<TlsStream*>(SSL_get_app_data(ssl));
+  if (stream == nullptr || stream->records_in_.note_secret(line, "CLIENT_TRAFFIC_SECRET_0")) return;
+  stream->records_out_.note_secret(line, "SERVER_TRAFFIC_SECRET_0");
 }
 
 int TlsContext::on_client_hello(SSL* ssl, int* alert, void* arg) {

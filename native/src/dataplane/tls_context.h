@@ -77,6 +77,7 @@ class TlsContext {
   bool resumes(SSL* ssl) const;
   std::uint64_t preference_options() const;
   static int on_client_hello(SSL* ssl, int* alert, void* arg);
+  static void on_secret(const SSL* ssl, const char* line);
   static int on_status_request(SSL* ssl, void* arg);
 
   SSL_CTX* ssl_ctx_ = nullptr;

@@ -192,12 +192,17 @@ std::size_t TlsStream::take_input(std::uint8_t* out, std::size_t capacity) {
 
 bool TlsStream::append_output(const std::uint8_t* data, std::size_t length) {
   if (pending_output() + length > output_limit_ + kOutputReserve) return false;
-  if (output_start_ > 0 && output_.size() + length > output_.capacity()) {
-    output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(output_start_));
-    output_start_ = 0;
-  }
+  make_output_room(length);
+  const std::size_t start = output_.size();
   output_.insert(output_.end(), data, data + length);
-  return true;
+  return pass_output(start);
+}
+
+/// Forgets what was sent when the buffer would have to grow otherwise.
+void TlsStream::make_output_room(std::size_t length) {
+  if (output_start_ == 0 || output_.size() + length <= output_.capacity()) return;
+  output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(output_start_));
+  output_start_ = 0;
 }
 
 // ---------------------------------------------------------------- TLS
@@ -228,6 +233,13 @@ TlsResult TlsStream::read(std::uint8_t* out, std::size_t capacity) {
   for (;;) {
     find_records();
     const bool record = input_ready_ > input_start_;
+    TlsResult own{TlsStatus::kOk, 0};
+    if (record && open_own(out, capacity, &own)) {
+      if (own.bytes == 0 && !admit_record_without_data()) return {TlsStatus::kError, 0};
+      if (own.bytes == 0) continue;
+      records_without_data_ = 0;
+      return own;
+    }
     if (!record && !sign_.in_job() && SSL_pending(ssl_.get()) == 0) return {TlsStatus::kWantRead, 0};
     if (sign_.in_job() || renegotiating() ||
         (record && input_[input_start_] == kHandshakeRecord && !is_tls13())) {
@@ -299,6 +311,7 @@ TlsStatus TlsStream::write(const std::uint8_t* data, std::size_t length) {
   if (length == 0 || length > kMaxPlaintext) return TlsStatus::kError;
   if (!handshake_done_ || sign_.in_job() || renegotiating()) return TlsStatus::kBlocked;
   if (pending_output() >= output_limit_) return TlsStatus::kBlocked;
+  if (records_out_.active()) return write_own(data, length);
   if (ERR_peek_error() != 0) ERR_clear_error();
   std::size_t written = 0;
   const int result = SSL_write_ex(ssl_.get(), data, length, &written);

@@ -18,6 +18,7 @@
 
 #include "dataplane/handshake_recorder.h"
 #include "dataplane/tls_context.h"
+#include "dataplane/tls_records.h"
 #include "dataplane/tls_sign.h"
 
 namespace ocvpn {
@@ -101,6 +102,10 @@ class TlsStream {
   /// 'ERR_TLS_…' or the errno name that belongs to error().
   const std::string& error_code() const { return error_code_; }
 
+  /// From now on data goes past the library's record layer where that is possible (TLS 1.3 with AES-GCM): in each
+  /// direction from the next record on that the library writes or would read.
+  void use_own_records();
+
   // ---------------------------------------------------------------- signatures
 
   /// The operation that waits, null if none. Valid until complete_sign().
@@ -162,11 +167,17 @@ class TlsStream {
   bool admit_record_without_data();
   std::size_t take_input(std::uint8_t* out, std::size_t capacity);
   bool append_output(const std::uint8_t* data, std::size_t length);
+  void make_output_room(std::size_t length);
+  bool pass_output(std::size_t start);
+  bool open_own(std::uint8_t* out, std::size_t capacity, TlsResult* result);
+  TlsStatus write_own(const std::uint8_t* data, std::size_t length);
   void fail(const char* what);
   void fail_errno(const char* call, int error);
 
   std::shared_ptr<TlsContext> context_;
   HandshakeRecorder recorder_;
+  TlsDirection records_in_;
+  TlsDirection records_out_;
   std::unique_ptr<SSL, SslFree> ssl_;
   int fd_;
   SignSlot sign_;

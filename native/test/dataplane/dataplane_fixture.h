@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "dataplane/engine.h"
+#include "dataplane/own_records.h"
 #include "dataplane/shepherd.h"
 #include "dataplane/tls_context.h"
 #include "dataplane/tls_stream.h"
@@ -229,12 +230,6 @@ class UdpPort {
   int fd_;
   sockaddr_in address_{};
 };
-
-/** Who seals and opens data of DTLS: OCVPN_TEST_RECORDS=library for the library, else the loop itself. */
-inline bool with_own_records() {
-  const char* records = std::getenv("OCVPN_TEST_RECORDS");
-  return records == nullptr || std::string(records) != "library";
-}
 
 /** Options of a tunnel with every offload and no timer. */
 inline TunnelOptions plain_options() {

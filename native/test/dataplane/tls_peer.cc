@@ -134,7 +134,10 @@ bool TlsPair::handshake() {
     if (status == TlsStatus::kWantSign && answer()) status = server_->handshake();
     server_->flush();
     if (status == TlsStatus::kError) return false;
-    if (client_done && status == TlsStatus::kOk) return true;
+    if (client_done && status == TlsStatus::kOk) {
+      if (own_records) server_->use_own_records();
+      return true;
+    }
   }
   return false;
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/own_records.h"
 #include "dataplane/tls_stream.h"
 
 namespace ocvpn::test {
@@ -47,6 +48,9 @@ class TlsPair {
   SSL* client() { return client_; }
   int client_fd() const { return client_fd_; }
   std::unique_ptr<TlsStream> take_server() { return std::move(server_); }
+
+  /** Whether handshake() ends with use_own_records(); OCVPN_TEST_RECORDS=library: no. */
+  bool own_records = with_own_records();
 
   /** Runs both until the handshake is complete on both sides; false when one failed or nothing moves any more. */
   bool handshake();

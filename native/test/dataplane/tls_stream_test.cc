@@ -417,6 +417,63 @@ TEST(key_updates_or_renegotiations_without_data_in_between_are_cut_off) {
   CHECK(last == TlsStatus::kError && count >= 5 && count <= 33);
 }
 
+// ---------------------------------------------------------------- records past the library
+
+TEST(data_goes_on_when_the_records_are_taken_over_in_the_middle) {
+  for (const char* suite : {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
+    TlsPair pair(ec());
+    pair.own_records = false;
+    REQUIRE(SSL_set_ciphersuites(pair.client(), suite) == 1);
+    REQUIRE(pair.handshake());
+    TlsBytes data;
+    for (int i = 0; i < 60; ++i) {
+      if (i == 20) pair.server().use_own_records();
+      const TlsBytes up(static_cast<size_t>(i) * 200 + 1, static_cast<uint8_t>(i));
+      REQUIRE(pair.client_write(up));
+      CHECK_EQ(pair.server_read(&data).status, TlsStatus::kOk);
+      CHECK_EQ(data, up);
+      CHECK_EQ(pair.server().write(up.data(), up.size()), TlsStatus::kOk);
+      pair.server().flush();
+      CHECK_EQ(pair.client_read(), up);
+    }
+    pair.server().close_notify();
+    pair.server().flush();
+    CHECK(pair.client_read().empty());
+    CHECK_EQ(SSL_get_shutdown(pair.client()) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+  }
+}
+
+TEST(padding_of_a_client_is_taken_off) {
+  TlsPair pair(ec());
+  REQUIRE(SSL_set_block_padding(pair.client(), 512) == 1);
+  REQUIRE(pair.handshake());
+  TlsBytes data;
+  for (const size_t size : {size_t{1}, size_t{510}, size_t{511}, size_t{512}, TlsStream::kMaxPlaintext}) {
+    TlsBytes up(size, 0);  // zeros as the padding's
+    REQUIRE(pair.client_write(up));
+    CHECK_EQ(pair.server_read(&data).status, TlsStatus::kOk);
+    CHECK_EQ(data, up);
+  }
+}
+
+TEST(the_first_key_update_may_be_the_first_record_past_the_library) {
+  TlsPair pair(ec());
+  REQUIRE(pair.handshake());
+  TlsBytes data;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(pair.server().request_key_update());
+    REQUIRE(SSL_key_update(pair.client(), SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+    REQUIRE(pair.client_write(text("up")));
+    CHECK_EQ(pair.server_read(&data).status, TlsStatus::kOk);
+    CHECK_EQ(data, text("up"));
+    CHECK_EQ(pair.server().write(text("down").data(), 4), TlsStatus::kOk);
+    pair.server().flush();
+    TlsBytes got = pair.client_read();
+    if (got.empty()) got = pair.client_read();  // the KeyUpdate itself
+    CHECK_EQ(got, text("down"));
+  }
+}
+
 // ---------------------------------------------------------------- another process
 
 TEST(a_forked_process_goes_on_with_the_stream) {

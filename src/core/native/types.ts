@@ -288,7 +288,7 @@ export interface OffloadSwitches {
   turnPace: boolean;
   /** Drop pure TCP ACKs that a later one of the same burst repeats (needs tunCoalesce). */
   ackFilter: boolean;
-  /** Seal and open data of DTLS with AES-GCM without OpenSSL's record layer; handshakes and alerts stay there. */
+  /** Seal and open data of DTLS and TLS 1.3 with AES-GCM without OpenSSL's record layer; handshakes and alerts stay there. */
   ownRecords: boolean;
 }
 
