@@ -17,7 +17,13 @@ const made = new WeakMap<VhostConfig, GroupConfig>();
 export function sessionConfig(vhost: VhostConfig): GroupConfig {
   const known = made.get(vhost);
   if (known) return known;
-  const config = { ...routing(vhost), ...names(vhost), ...timers(vhost), ...addresses(vhost), ...limits(vhost) };
+  const config = {
+    ...routing(vhost),
+    ...names(vhost),
+    ...timers(vhost),
+    ...addresses(vhost),
+    ...limits(vhost),
+  };
   made.set(vhost, config);
   return config;
 }
