@@ -9,6 +9,8 @@
                    "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS" ],
       "cflags_cc": [ "-std=c++17", "-O2", "-g1", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fno-exceptions", "-fvisibility=hidden" ],
       "cflags_cc!": [ "-std=gnu++20", "-fno-rtti" ],
+      # Symbols of OpenSSL are looked up once, not again in each process of a session.
+      "ldflags": [ "-Wl,-z,now" ],
       "conditions": [
         [ "node_shared_openssl=='true'", { "libraries": [ "-lssl", "-lcrypto" ] } ],
         [ "sanitize==1", { "cflags_cc": [ "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer" ], "ldflags": [ "-fsanitize=address,undefined" ] } ]

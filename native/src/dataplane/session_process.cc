@@ -1,6 +1,7 @@
 #include "dataplane/session_process.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <openssl/async.h>
 #include <openssl/err.h>
 #include <signal.h>
@@ -20,6 +21,9 @@
 namespace ocvpn::dataplane {
 
 namespace {
+
+// Larger than the buffers of OpenSSL, which come and go; those of the packet loop stay, and are mostly empty.
+constexpr int kOwnMapping = 32 * 1024;
 
 [[noreturn]] void leave(SessionExit how) {
   // The parent's atexit handlers are not this process's business.
@@ -113,6 +117,8 @@ void run_session_process(SessionProcess process) {
   ASYNC_cleanup_thread();
   ERR_clear_error();
   give_back(process.foreign);
+  // Mapped on their own, large buffers fill no holes of the parent's heap, of which each page would be copied.
+  mallopt(M_MMAP_THRESHOLD, kOwnMapping);
   Loop loop(process.channel, process.clock, std::move(process.dtls_contexts));
   if (!loop.ready()) leave(SessionExit::no_loop);
   if (!confine()) leave(SessionExit::not_confined);

@@ -170,7 +170,7 @@ bool UdpSocket::flush_backlog(Counters* counters) {
   return true;
 }
 
-UdpBatch::UdpBatch() : buffer_(kMaxBytes) {}
+UdpBatch::UdpBatch() : buffer_(new uint8_t[kMaxBytes]) {}
 
 uint8_t* UdpBatch::reserve(UdpSocket* socket, size_t length, Counters* counters) {
   if (length > kMaxBytes) {
@@ -179,7 +179,7 @@ uint8_t* UdpBatch::reserve(UdpSocket* socket, size_t length, Counters* counters)
   }
   bool fits = length_ == 0 || (!closed_ && length <= segment_ && count_ < kMaxSegments && length_ + length <= kMaxBytes);
   if (!fits) flush(socket, counters);
-  return buffer_.data() + length_;
+  return buffer_.get() + length_;
 }
 
 void UdpBatch::commit(size_t length) {
@@ -199,8 +199,8 @@ void UdpBatch::add(UdpSocket* socket, const uint8_t* record, size_t length, Coun
 void UdpBatch::flush(UdpSocket* socket, Counters* counters) {
   if (length_ == 0) return;
   size_t sent = 0;
-  if (socket->flush_backlog(counters)) sent = socket->send_segments(buffer_.data(), length_, segment_, counters);
-  if (sent < length_) socket->keep(buffer_.data() + sent, length_ - sent, segment_);
+  if (socket->flush_backlog(counters)) sent = socket->send_segments(buffer_.get(), length_, segment_, counters);
+  if (sent < length_) socket->keep(buffer_.get() + sent, length_ - sent, segment_);
   length_ = 0;
   count_ = 0;
   closed_ = false;

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "dataplane/counters.h"
@@ -85,7 +86,8 @@ class UdpBatch {
   static constexpr size_t kMaxSegments = 64;
   static constexpr size_t kMaxBytes = 65507;
 
-  std::vector<uint8_t> buffer_;
+  // Not cleared: only the pages that records touch cost memory.
+  std::unique_ptr<uint8_t[]> buffer_;
   size_t length_ = 0;
   size_t segment_ = 0;
   size_t count_ = 0;

@@ -10,9 +10,22 @@ import type { VhostConfig } from './schema.js';
 
 export type GroupConfig = TypeOf<ReturnType<typeof groupConfig>>;
 
-/** Configuration of a session with these options. Expects a validated configuration. */
+/** What was made of options without a user's or group's files is the same for every session. */
+const made = new WeakMap<VhostConfig, GroupConfig>();
+
+/** Configuration of a session with these options. Expects a validated configuration. Not to be changed. */
 export function sessionConfig(vhost: VhostConfig): GroupConfig {
-  return { ...routing(vhost), ...names(vhost), ...timers(vhost), ...addresses(vhost), ...limits(vhost) };
+  const known = made.get(vhost);
+  if (known) return known;
+  const config = {
+    ...routing(vhost),
+    ...names(vhost),
+    ...timers(vhost),
+    ...addresses(vhost),
+    ...limits(vhost),
+  };
+  made.set(vhost, config);
+  return config;
 }
 
 function routing(vhost: VhostConfig) {

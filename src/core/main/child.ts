@@ -26,11 +26,17 @@ export interface Child {
   kill(signal: NodeJS.Signals): void;
 }
 
+/**
+ * V8 compiles and collects on the one thread that a worker has work for: less memory, which a session's process would
+ * have a copy of (native/src/dataplane/shepherd.cc), and no CPU time for threads that wait for each other.
+ */
+const WORKER_FLAGS = ['--single-threaded'] as const;
+
 /** The command line of a role, as it appears in /proc/PID/cmdline. */
 export const roleCommand = (args: readonly string[]): string[] => [
   process.execPath,
   ...NODE_FLAGS,
-  args[0] === 'worker' ? WORKER : LAUNCHER,
+  ...(args[0] === 'worker' ? [...WORKER_FLAGS, WORKER] : [LAUNCHER]),
   ...args,
 ];
 

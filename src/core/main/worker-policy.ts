@@ -57,8 +57,8 @@ const fresh: WorkerPolicy = {
   idleMs: Number.POSITIVE_INFINITY,
 };
 
-/** About what the start of a worker takes. Logins of programs are over sooner, people at a prompt take longer. */
-const PATIENCE_MS = 200;
+/** Logins of programs are over sooner, on a busy machine too; people at a prompt take longer. */
+const PATIENCE_MS = 500;
 /** More waiting connections per worker than it serves in that time. */
 const LONG_QUEUE = 4;
 
