@@ -165,4 +165,18 @@ bool TlsPair::client_write(const TlsBytes& data) {
   return SSL_write(client_, data.data(), static_cast<int>(data.size())) == static_cast<int>(data.size());
 }
 
+const Identity& ec() {
+  static const Identity identity("EC");
+  return identity;
+}
+
+TlsBytes text(const char* value) { return TlsBytes(value, value + std::strlen(value)); }
+
+TlsBytes client_psk(SSL* client) {
+  TlsBytes key(32);
+  const char label[] = "EXPORTER-openconnect-psk";
+  SSL_export_keying_material(client, key.data(), key.size(), label, sizeof label - 1, nullptr, 0, 0);
+  return key;
+}
+
 }  // namespace ocvpn::test

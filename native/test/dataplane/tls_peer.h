@@ -76,4 +76,10 @@ class TlsPair {
   std::unique_ptr<TlsStream> server_;
 };
 
+/** A key and certificate for all tests of a program. */
+const Identity& ec();
+TlsBytes text(const char* value);
+/** The client's view of the exporter. */
+TlsBytes client_psk(SSL* client);
+
 }  // namespace ocvpn::test
