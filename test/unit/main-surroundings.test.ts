@@ -219,6 +219,7 @@ describe('Acceptor', () => {
     const waiting: Connection[] = [];
     const closed: number[] = [];
     const pauses: boolean[] = [];
+    const clock = { now: 2000 };
     const link = Object.assign(new FakeWorker(), { start: () => {} }) as unknown as WorkerLink;
     const acceptor = new Acceptor({
       clients,
@@ -236,7 +237,7 @@ describe('Acceptor', () => {
       maxLogins,
       endLogin: (client) => ended.push(client.remote.address),
       maxClients,
-      now: () => 2000,
+      now: () => clock.now,
       closeFd: (fd) => closed.push(fd),
       assign: (connection) => {
         assigned.push(connection);
@@ -254,7 +255,7 @@ describe('Acceptor', () => {
     }
     const accept = (address: string, fd = 9) =>
       acceptor.accept({ fd, remote: { address, port: 1 }, local: { address: '192.0.2.1', port: 443 } });
-    return { acceptor, clients, bans, assigned, waiting, closed, ended, pauses, accept, settle };
+    return { acceptor, clients, bans, assigned, waiting, closed, clock, ended, pauses, accept, settle };
   }
 
   it('closes connections of banned addresses and counts the others', () => {
@@ -279,12 +280,16 @@ describe('Acceptor', () => {
   });
 
   it('ends the oldest login at max-pending, none that has its tunnel, and lets nobody in before it has gone', () => {
-    const { accept, clients, ended, settle, waiting } = setUp(0, { maxLogins: 2 });
+    const { accept, clients, clock, ended, settle, waiting } = setUp(0, { maxLogins: 2 });
     const addresses = () => [...clients.all()].map(({ remote }) => remote.address.slice(-1)).join('');
     accept('198.51.100.1');
     const [first] = clients.all();
     if (first) clients.notPending(first);
     for (let i = 2; i <= 5; i++) accept(`198.51.100.${i}`);
+    expect(ended).toEqual([]);
+    clock.now += 3;
+    settle();
+    settle();
     expect(ended).toEqual(['198.51.100.2']);
     expect([addresses(), waiting.length]).toEqual(['123', 2]);
     for (const gone of [...clients.all()].slice(1, 2)) clients.remove(gone);

@@ -16,6 +16,10 @@ const DEFAULT_MAX_CLIENTS = 8192;
 const RESUME_AT = 0.9;
 /** The part of max-pending that is told to go at once: logins of real users need time to come to their end. */
 const LEAVING_PART = 1 / 8;
+/** A login has so long before a newer one may take its place: all who come back after an outage come at once. Seconds. */
+const UNTOUCHED_SEC = 3;
+/** Connections that wait for a worker, at most. */
+const MAX_WAITING = 1024;
 /** Refusals of one address are told at the level info once in this time. Seconds. */
 const TELL_EVERY_SEC = 60;
 
@@ -64,6 +68,11 @@ export class Acceptor {
 
   get #limit(): number {
     return this.#options.maxClients || DEFAULT_MAX_CLIENTS;
+  }
+
+  /** How many connections may wait for a worker. They have no tunnel either: as many as logins at once. */
+  get maxWaiting(): number {
+    return Math.min(this.#options.maxLogins || MAX_WAITING, MAX_WAITING);
   }
 
   /** A connection from a listener. */
@@ -146,15 +155,25 @@ export class Acceptor {
   }
 
   #pushOut(): void {
-    const { clients, maxLogins, endLogin, log } = this.#options;
+    const { clients, maxLogins, endLogin, log, now } = this.#options;
     const oldest = clients.oldestPending;
-    if (oldest === undefined) return;
+    // A clock that was put back makes nobody young.
+    if (oldest === undefined || Math.abs(now() - oldest.acceptedAt) < UNTOUCHED_SEC) return;
     log.info(
       { client: oldest.id, ip: oldest.remote.address, limit: maxLogins },
       'max-pending reached; the oldest is closed',
     );
     clients.setLeaving(oldest);
     endLogin(oldest);
+  }
+
+  /** A connection that has waited for a worker for too long. */
+  turnAway({ fd, remote }: Connection): void {
+    const { closeFd, log, stats } = this.#options;
+    stats.connectionRefused('no-worker');
+    const level = this.#told.isDue(remote.address) ? 'warn' : 'debug';
+    log[level]({ ip: remote.address }, 'no worker in sight; connection closed');
+    if (fd !== null) closeFd(fd);
   }
 
   /** A client is gone: there may be room again. */

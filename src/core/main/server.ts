@@ -200,12 +200,9 @@ export class Server {
       startWorker: options.startWorkers ? () => startWorker(paths.main, config.default['log-level']) : null,
       workerUid: identity.uid,
       workerConfig: () => ({ json: running.forWorkers(identity), secmodPath: paths.secmod }),
-      mayBegin: () => this.#acceptor.mayBegin(),
-      begin: (link, connection) => this.#acceptor.begin(link, connection),
-      admitAdopted: (link, connection) => this.#acceptor.adopt(link, connection),
+      acceptor: () => this.#acceptor,
       closeFd: (fd) => io.close(fd),
       hungUp: (fd) => io.hungUp(fd),
-      onDropped: () => this.#acceptor.released(),
       stats: this.#stats,
     });
     this.#proxy = new ProxyReader({ io, log, onConnection: (accepted) => this.#acceptor.admit(accepted) });

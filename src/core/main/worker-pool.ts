@@ -7,6 +7,7 @@ import { VpnError } from '../errors.js';
 import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
+import type { Acceptor } from './acceptor.js';
 import { backoffMs, type Child, describeExit, endChild } from './child.js';
 import type { ServerStats } from './server-stats.js';
 import { type Connection, WorkerLink, type WorkerLinkOptions } from './worker-link.js';
@@ -23,8 +24,6 @@ const GRACE_MS = 3000;
 const EXIT_STATUS_MS = 500;
 /** How often workers are looked at that have been idle for long. */
 const TRIM_MS = 30_000;
-/** Connections that wait for a worker; more are closed at once. */
-const MAX_WAITING = 1024;
 /** How often those are dropped whose client has gone. */
 const LOOK_MS = 500;
 
@@ -40,16 +39,14 @@ export interface WorkerPoolOptions extends LinkDeps {
   readonly workerUid: number;
   /** WORKER_CONFIG for a worker that has just said HELLO. */
   readonly workerConfig: () => { json: string; secmodPath: string };
-  /** Whether one more connection may have a worker now; asked again when one has been released. */
-  readonly mayBegin: () => boolean;
-  /** Makes the client and tells the worker. */
-  readonly begin: (link: WorkerLink, connection: Connection) => void;
-  readonly admitAdopted: WorkerLinkOptions['onAdopt'];
+  /** Says who may have a worker. It is made after the pool. */
+  readonly acceptor: () => Pick<
+    Acceptor,
+    'adopt' | 'begin' | 'mayBegin' | 'maxWaiting' | 'released' | 'turnAway'
+  >;
   readonly closeFd: (fd: number) => void;
   readonly hungUp: (fd: number) => boolean;
-  /** A connection was closed before a worker had it. */
-  readonly onDropped: () => void;
-  readonly stats: Pick<ServerStats, 'violation' | 'workerFailed' | 'connectionRefused'>;
+  readonly stats: Pick<ServerStats, 'violation' | 'workerFailed'>;
 }
 
 interface OwnWorker {
@@ -117,7 +114,7 @@ export class WorkerPool {
         this.#busySince = null;
         this.#settle();
       },
-      onAdopt: this.#options.admitAdopted,
+      onAdopt: (adopting, connection) => this.#options.acceptor().adopt(adopting, connection),
       onViolation: (bad, detail) => this.#cutOff(bad, detail),
     });
     this.#links.set(pid, link);
@@ -152,16 +149,13 @@ export class WorkerPool {
     }
   }
 
-  /** Takes an accepted connection; it waits here until a worker can have it. */
+  /** Takes an accepted connection; it waits here until a worker can have it. Of too many that wait the oldest is closed. */
   assign(connection: Connection): void {
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.#options.stats.connectionRefused('no-worker');
-      this.#options.log.warn({ ip: connection.remote.address }, 'no worker in sight; connection closed');
-      if (connection.fd !== null) this.#options.closeFd(connection.fd);
-      return;
-    }
     this.#waiting.push(connection);
     this.#settle();
+    const acceptor = this.#options.acceptor();
+    for (const oldest of this.#waiting.splice(0, this.#waiting.length - acceptor.maxWaiting))
+      acceptor.turnAway(oldest);
     this.#lookAgain();
   }
 
@@ -181,7 +175,7 @@ export class WorkerPool {
   #dropIfGone({ fd }: Connection): boolean {
     if (fd === null || !this.#options.hungUp(fd)) return false;
     this.#options.closeFd(fd);
-    this.#options.onDropped();
+    this.#options.acceptor().released();
     return true;
   }
 
@@ -240,17 +234,18 @@ export class WorkerPool {
 
   /** Gives waiting connections to workers, then starts or ends workers as needed. */
   #settle(): void {
+    const acceptor = this.#options.acceptor();
     while (this.#waiting.length > 0) {
       const link = this.#leastLoaded();
       if (link === null) break;
       // The newest: those at the other end of a long queue have mostly given up.
       const connection = this.#waiting.pop();
       if (connection === undefined || this.#dropIfGone(connection)) continue;
-      if (!this.#options.mayBegin()) {
+      if (!acceptor.mayBegin()) {
         this.#waiting.push(connection);
         break;
       }
-      this.#options.begin(link, connection);
+      acceptor.begin(link, connection);
     }
     this.#refill();
     this.#trim();

@@ -30,7 +30,7 @@ export const sessionOptions = {
     ...main,
     since: 'ocvpn',
     min: 0,
-    doc: 'Connections of all addresses that have no tunnel yet; a further one takes the place of the oldest. 0: no limit.',
+    doc: 'Connections of all addresses that have no tunnel yet; a further one takes the place of the oldest, which has 3 s for its login. 0: no limit.',
   }),
   'rate-limit-ms': num(0, {
     ...G,
