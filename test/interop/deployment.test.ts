@@ -159,7 +159,7 @@ test('with the rights of a container it serves, and what cannot be served is ref
       'pass',
       ...sockets,
       '--',
-      ...serveCommand(lab),
+      ...serveCommand(lab, `${lab.folder}/other-data`),
       ...flags,
     ]);
   const tcp = start(['tcp:444'], ['--no-workers', '--run-dir', `${lab.folder}/other`]);

@@ -32,12 +32,15 @@ describe('start and stop', LONG, () => {
     expect(bed.sockets()).toEqual([]);
   });
 
-  it('refuses a run directory in use, and a port in use, with one sentence', async () => {
+  it('refuses a run directory, a data directory and a port in use, each with one sentence', async () => {
     await bed.serveReady();
     const second = bed.serve();
     expect(await second.exited).toBe(1);
     expect(second.output).toMatch(/^vpn: Another server \(process \d+\) uses the run directory .*\n$/);
-    const other = bed.serve({}, { run: `${bed.runDir}2` });
+    const sharing = bed.serve({}, { run: `${bed.runDir}2` });
+    expect(await sharing.exited).toBe(1);
+    expect(sharing.output).toMatch(/^vpn: Another server \(process \d+\) uses the data directory .*\n$/);
+    const other = bed.serve({}, { run: `${bed.runDir}2`, data: `${bed.dataDir}2` });
     expect(await other.exited).toBe(1);
     expect(other.output).toMatch(/^vpn: TCP port 4443 on 127\.0\.0\.1 is already in use\. .*\n$/);
     expect(await status()).toMatchObject({ status: 'online' });

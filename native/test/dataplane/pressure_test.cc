@@ -63,7 +63,8 @@ TEST(a_resting_session_gives_its_buffers_back) {
     tunnel.send(kData, packet);
     CHECK(expand(tunnel.tun.pop()).packets == std::vector<Bytes>({packet}));
     const size_t busy = heap_bytes();
-    CHECK(eventually([&] { return heap_bytes() + ocvpn::TlsStream::kInputCapacity < busy; }));
+    // The input buffer. What the library's record layer has besides is not needed at all with own records.
+    CHECK(eventually([&] { return heap_bytes() + ocvpn::TlsStream::kInputCapacity <= busy; }));
   }
 }
 
