@@ -63,7 +63,7 @@ TEST(a_resting_session_gives_its_buffers_back) {
     tunnel.send(kData, packet);
     CHECK(expand(tunnel.tun.pop()).packets == std::vector<Bytes>({packet}));
     const size_t busy = heap_bytes();
-    // The input buffer. What the library's record layer has besides is not needed at all with own records.
+    // The input buffer, and all of OpenSSL's own where it reads the records.
     CHECK(eventually([&] { return heap_bytes() + ocvpn::TlsStream::kInputCapacity <= busy; }));
   }
 }
@@ -79,10 +79,11 @@ TEST(a_client_that_stops_reading_is_closed) {
 }
 
 TEST(a_client_that_reads_slowly_stays) {
-  Server server(20);  // 10 s of blocking are 500 ms
+  // 10 s of blocking are 2 s: a loaded machine may keep the reader waiting for more than the 500 ms of a faster clock.
+  Server server(5);
   Tunnel tunnel(server);
   Feeder feeder(tunnel.tun, bulk_frame());
-  auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+  auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(3500);
   while (std::chrono::steady_clock::now() < end) {
     poll(nullptr, 0, 5);
     for (int i = 0; i < 400; ++i) REQUIRE(tunnel.receive(0).type != -3);
