@@ -172,7 +172,7 @@ export class Acceptor {
     const { closeFd, log, stats } = this.#options;
     stats.connectionRefused('no-worker');
     const level = this.#told.isDue(remote.address) ? 'warn' : 'debug';
-    log[level]({ ip: remote.address }, 'no worker in sight; connection closed');
+    log[level]({ ip: remote.address }, 'too many connections wait for a worker; the oldest is closed');
     if (fd !== null) closeFd(fd);
   }
 

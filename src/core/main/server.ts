@@ -440,7 +440,7 @@ export class Server {
     for (let client = this.#clients.oldestPending; client; client = this.#clients.oldestPending) {
       if (client.acceptedAt > oldest) break;
       this.#options.log.warn({ client: client.id, ip: client.remote.address }, 'login takes too long; ended');
-      this.#clients.notPending(client);
+      this.#clients.setLeaving(client);
       this.#sessions.endLogin(client);
     }
   }
