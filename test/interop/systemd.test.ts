@@ -21,7 +21,7 @@ const files = {
 
 test('a server under systemd', { timeout: 180_000 }, async () => {
   const lab = await openLab({ clients: 2 });
-  let booted: Machine | undefined;
+  const booted = Promise.withResolvers<Machine>();
   const server = await startServer(lab, 'ocvpn', {
     options: {
       'run-as-user': 'ocvpn',
@@ -34,12 +34,14 @@ test('a server under systemd', { timeout: 180_000 }, async () => {
       'log-level': 3,
     },
     launch: async () => {
-      booted = await bootMachine(lab, files);
-      await booted.journal.waitFor(/vpn is ready[\s\S]*Started vpn\.service/, { timeoutMs: 60_000 });
-      return booted.journal;
+      const booting = await bootMachine(lab, files);
+      booted.resolve(booting);
+      const { journal } = booting;
+      await journal.waitFor(/vpn is ready[\s\S]*Started vpn\.service/, { timeoutMs: 60_000 });
+      return journal;
     },
   });
-  const machine = booted as unknown as Machine;
+  const machine = await booted.promise;
   const { journal } = machine;
 
   // A login, scripts, the firewall, the tunnel in both ways: nothing of it is forbidden.
