@@ -4,6 +4,7 @@ import type { ClientIdentity } from '../wire/connect-request.js';
 import type { KdcProxyMessage } from '../wire/kkdcp.js';
 import { messageOf } from './detail.js';
 import type { SecmodLink } from './secmod-link.js';
+import type { Vhost } from './vhosts.js';
 
 export type Startup = Body<'WORKER_STARTUP'>;
 type AuthReply = Body<'SEC_AUTH_REPLY'>;
@@ -30,13 +31,14 @@ export class SecmodCalls {
 
   /** Signature of a TLS handshake message; null: there is none, and `complain` was told why. Never rejects. */
   async signature(
-    vhost: string,
+    { name: vhost, certificates }: Pick<Vhost, 'name' | 'certificates'>,
     { keyIndex, scheme, data }: SignRequest,
     complain: (why: string) => void,
   ): Promise<Uint8Array | null> {
     try {
+      const certificate = certificates[keyIndex]?.sha256 ?? Buffer.alloc(0);
       const channel = await this.#link.channel();
-      const { body } = await channel.call('SEC_SIGN_DATA', { vhost, keyIndex, scheme, data });
+      const { body } = await channel.call('SEC_SIGN_DATA', { vhost, certificate, scheme, data });
       if (!body.signature) complain('secmod refused to sign the TLS handshake');
       return body.signature;
     } catch (error) {
