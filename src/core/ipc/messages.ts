@@ -360,6 +360,14 @@ export const messages = {
     doc: 'MSG: another round with this prompt (empty: standard text), or, where there is a token, with the next one of Negotiate. OK: sid is the cookie.',
   }),
 
+  SEC_AUTH_END: message({
+    id: 143,
+    from: 'worker',
+    to: 'secmod',
+    body: { client: client() },
+    doc: 'The client has left while its login was open: what the back end does for it is given up. A login that has its cookie keeps it.',
+  }),
+
   SEC_CHECK_COOKIE: message({
     id: 137,
     from: 'worker',

@@ -20,6 +20,7 @@ export function workerHandlers(secmod: Secmod, logins: WorkerLogins): Handlers<'
     SEC_CLIENT_CERT: (body) => logins.certificates.show(secmod.vhosts.get(body.vhost), body),
     SEC_AUTH_INIT: (body) => logins.init(body),
     SEC_AUTH_CONT: (body) => logins.cont(body),
+    SEC_AUTH_END: ({ client }) => logins.end(client),
     SEC_KDC_REQUEST: (body) => secmod.kdcs.ask(secmod.vhosts.get(body.vhost)?.config, body),
     SEC_CLI_STATS: (body) => secmod.sessions.report(body),
   };

@@ -433,6 +433,7 @@ export class Client implements HttpHandler {
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
     this.#auth?.end();
+    this.#secmod.endLogin();
     this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? this.#userName });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);
