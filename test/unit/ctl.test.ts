@@ -213,6 +213,27 @@ describe('the control socket', () => {
     await stream.return(undefined);
   });
 
+  it('sends a long answer from where it was written, part by part', async () => {
+    const { handlers } = await populated();
+    const [user] = await handlers.users();
+    if (!user) throw new Error('no user');
+    const parts: Uint8Array[] = [];
+    const io: typeof native.io = {
+      ...native.io,
+      sendMessage: (fd, data, fds) => {
+        parts.push(data);
+        return native.io.sendMessage(fd, data, fds);
+      },
+    };
+    server = new ControlServer({
+      ...{ io, path, gid: null, log: silent, events: feed },
+      handlers: { ...handlers, users: () => Array.from({ length: 5000 }, (_, id) => ({ ...user, id })) },
+    });
+    expect(await callControl(path, 'users', {})).toHaveLength(5000);
+    expect(parts.length).toBeGreaterThan(2);
+    expect(new Set(parts.map(({ buffer }) => buffer)).size).toBe(1);
+  });
+
   it('says what is not there', async () => {
     serve((await populated()).handlers);
     for (const call of [
@@ -325,6 +346,15 @@ describe('text for people', () => {
 
   it('has something to say about an empty server', () => {
     expect(usersText([])).toBe('no users are connected');
+  });
+
+  it('lists any number of them: each row costs the same', async () => {
+    const [user] = await (await populated()).handlers.users();
+    if (!user) throw new Error('no user');
+    // A layout that looks at all rows for each row would take hours.
+    const lines = usersText(Array.from({ length: 100_000 }, (_, id) => ({ ...user, id }))).split('\n');
+    expect(lines).toHaveLength(100_001);
+    expect(new Set(lines.map((line) => line.length)).size).toBe(1);
   });
 
   it('prints the block of a user with the lines that have a value', async () => {
