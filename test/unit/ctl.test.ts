@@ -19,29 +19,15 @@ import { controlHandlers } from '../../src/core/main/control-handlers.js';
 import { ControlServer } from '../../src/core/main/control-server.js';
 import { EventFeed } from '../../src/core/main/event-feed.js';
 import { native } from '../../src/core/native/index.js';
-import { addClient, cookieRequest, FakeWorker, makeSessions, silent } from './main-support.js';
+import { aCookie, addClient, cookieRequest, FakeWorker, makeSessions, silent } from './main-support.js';
 
 const feed = new EventFeed();
 
 /** secmod with two sessions, one of them with a tunnel. */
 function cookieJar() {
-  const cookie = {
-    safeId: 'abcdefghijklmnopqrstuvwxyz0=',
-    sessionIsOpen: true,
-    tlsAuthOk: false,
-    created: 1000,
-    expires: 1300,
-    userName: 'alice',
-    groupName: '',
-    vhost: 'default',
-    userAgent: 'Open AnyConnect VPN Agent v9.01',
-    remoteIp: '198.51.100.7',
-    status: 'authenticated' as const,
-    inUse: 1,
-  };
   let cookies = [
-    cookie,
-    { ...cookie, safeId: 'abczzzghijklmnopqrstuvwxyz0=', sessionIsOpen: false, inUse: 0 },
+    aCookie,
+    { ...aCookie, safeId: 'abczzzghijklmnopqrstuvwxyz0=', sessionIsOpen: false, inUse: 0 },
   ];
   return {
     pid: 12,

@@ -1,6 +1,5 @@
 /** The control verbs' results as text for people, laid out as occtl's (reference features §7). */
-import type { BanData, CookieData, EventData, SessionData, StatusData, UserData } from './results.js';
-import type { Rate } from './top.js';
+import type { BanData, CookieData, EventData, Rate, SessionData, StatusData, UserData } from './results.js';
 
 /** Seven characters: `2days`, ` 1h:02m`, ` 3m:04s`, `    5s`. */
 export function formatAge(seconds: number): string {
