@@ -39,6 +39,8 @@ export interface SocketAddress {
   /** Textual IPv4 or IPv6 address without zone, IPv4-mapped addresses already unmapped; '' for unix sockets. */
   address: string;
   port: number;
+  /** Index of the interface of a link-local IPv6 address. */
+  scope?: number;
 }
 
 export interface Accepted {
