@@ -53,6 +53,7 @@ function tunnelOptions(tunFd: number): TunnelOptions {
       turnPace: true,
       ackFilter: true,
       ownRecords: true,
+      sendPace: true,
     },
     ...{ clientIpv4: null, clientIpv6: null, localIpv4: null, localIpv6: null },
   };

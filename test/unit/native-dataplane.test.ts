@@ -84,6 +84,7 @@ function options(changes: Partial<TunnelOptions> = {}): { tun: number; options: 
       turnPace: true,
       ackFilter: true,
       ownRecords: true,
+      sendPace: true,
     },
     clientIpv4: '10.0.0.2',
     clientIpv6: { address: 'fd00::2', prefix: 128 },
