@@ -12,13 +12,14 @@ void SendPace::note_sent(uint64_t now_ns) {
 
 bool SendPace::full(uint64_t now_ns) {
   if (now_ns != leaked_ns_) leak(now_ns);
-  return level_ > leak_of(kHoldNs);
+  return rate() < kMany && level_ > std::max(kRoom * kUnit, leak_of(kHoldNs));
 }
 
-uint64_t SendPace::leak_of(uint64_t ns) const {
-  const uint64_t busiest = std::max(sent_, *std::max_element(windows_.begin(), windows_.end()));
-  return 2 * std::max(busiest, kLeast) * kUnit * ns / kWindowNs;
+uint64_t SendPace::rate() const {
+  return std::max({kLeast, sent_, *std::max_element(windows_.begin(), windows_.end())});
 }
+
+uint64_t SendPace::leak_of(uint64_t ns) const { return 2 * rate() * kUnit * ns / kWindowNs; }
 
 void SendPace::leak(uint64_t now_ns) {
   // No more can be in the bucket than the windows that are known have seen.

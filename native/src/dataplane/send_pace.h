@@ -6,7 +6,7 @@
 // So the datagrams of a session fill a bucket that leaks twice as fast as the session took them lately. While a hold
 // would not empty it, the tun is not read for that long; its queue is the kernel's, where the inner TCP sees it.
 // The leak follows the traffic, so that no rate is a limit: at 200 Mbit/s a super-packet waits half a millisecond for the
-// one before, at 1 Gbit/s 0.1 ms, and above 3 Gbit/s, where a client must be reading in batches, none does.
+// one before, at 1 Gbit/s 0.1 ms.
 #pragma once
 
 #include <array>
@@ -18,12 +18,17 @@ namespace ocvpn::dataplane {
 // Times are the loop's (clock.h); `now_ns` never goes back.
 class SendPace {
  public:
+  // One of the kernel's shortest waits: its timer slack adds half.
   static constexpr uint64_t kHoldNs = 100000;
-  // The rate is that of the busiest of so many windows, so that traffic in bursts counts with its bursts.
+  // Datagrams that may be on their way when a super-packet of 47 follows.
+  static constexpr uint64_t kRoom = 10;
+  // The rate is that of the busiest of so many windows.
   static constexpr size_t kWindows = 4;
   static constexpr uint64_t kWindowNs = 4000000;
-  // Datagrams of a window that count at least (370 Mbit/s): a start is not held back.
-  static constexpr uint64_t kLeast = 128;
+  // Datagrams of a window that count at least (460 Mbit/s): a start is not held back.
+  static constexpr uint64_t kLeast = 160;
+  // A client that takes as many (2.3 Gbit/s) reads in batches, and is not held.
+  static constexpr uint64_t kMany = 800;
 
   // One datagram left.
   void note_sent(uint64_t now_ns);
@@ -33,6 +38,8 @@ class SendPace {
  private:
   static constexpr uint64_t kUnit = 1024;  // of the bucket, a datagram
 
+  // Datagrams of a window, kLeast or more.
+  uint64_t rate() const;
   // What the bucket loses in so long, kUnit.
   uint64_t leak_of(uint64_t ns) const;
   void leak(uint64_t now_ns);
