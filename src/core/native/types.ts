@@ -292,6 +292,8 @@ export interface OffloadSwitches {
   ackFilter: boolean;
   /** Seal and open data of DTLS and TLS 1.3 with AES-GCM without OpenSSL's record layer; handshakes and alerts stay there. */
   ownRecords: boolean;
+  /** Over DTLS, hold the tun for 0.1 ms at a time while a burst is above what the client took lately. */
+  sendPace: boolean;
 }
 
 export interface DtlsOptions {

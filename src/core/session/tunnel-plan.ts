@@ -240,6 +240,7 @@ const offloads = ({ offload: on, 'ack-filter': ackFilter }: TunnelSettings): Off
   turnPace: on,
   ackFilter: on && ackFilter,
   ownRecords: on,
+  sendPace: on,
 });
 
 function dtlsOptions(dtls: DtlsChoice, sessionId: Uint8Array): NonNullable<TunnelOptions['dtls']> {
