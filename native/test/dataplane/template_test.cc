@@ -102,6 +102,16 @@ TEST(dtls_key_updates_and_farewells_work_in_a_copy) {
   CHECK(server.event(EventType::closed).has_value());
 }
 
+TEST(copies_do_not_share_their_random_numbers) {
+  TemplateServer server;
+  Tunnel first(server), second(server);
+  REQUIRE(first.start_dtls() && second.start_dtls());
+  Bytes randoms[2] = {Bytes(SSL3_RANDOM_SIZE), Bytes(SSL3_RANDOM_SIZE)};
+  SSL_get_server_random(first.dtls->ssl(), randoms[0].data(), SSL3_RANDOM_SIZE);
+  SSL_get_server_random(second.dtls->ssl(), randoms[1].data(), SSL3_RANDOM_SIZE);
+  CHECK(randoms[0] != randoms[1]);
+}
+
 TEST(nothing_of_other_people_is_in_a_template_or_a_copy) {
   TemplateServer server;
   // What a login leaves in the worker.
