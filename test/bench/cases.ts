@@ -91,11 +91,11 @@ const memoryCases: readonly CrowdCase[] = [
   },
   {
     name: 'memory-shared',
-    about: 'sessions with DTLS in shared workers at the same time, 200 or more',
+    about: 'sessions with DTLS in shared workers at the same time, 500 or more',
     byDefault: true,
     tunnel: undefined,
     ours: SHARED,
-    leastClients: 200,
+    leastClients: 500,
     measure: memory,
   },
 ];
