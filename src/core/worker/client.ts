@@ -6,7 +6,7 @@
  */
 import { VpnError } from '../errors.js';
 import type { Body } from '../ipc/messages.js';
-import type { CloseReason, DataplaneEvent, TlsInfo } from '../native/types.js';
+import type { CloseReason, TlsInfo, TunnelEvent } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
 import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
 import { isIPv6 } from '../util/ip-text.js';
@@ -393,7 +393,7 @@ export class Client implements HttpHandler {
 
   // ---------------------------------------------------------------- tunnel
 
-  onTunnelEvent(event: DataplaneEvent): void {
+  onTunnelEvent(event: TunnelEvent): void {
     if (event.type === 'sign') void this.#signRekey(event.id, event);
     else this.#tunnel?.onEvent(event);
   }
