@@ -50,6 +50,7 @@ export class FakeDataplane implements Dataplane {
   onSigned: () => void = () => undefined;
   counts: TunnelCounters = ZERO_COUNTERS;
   closed = false;
+  templates = 0;
   /** Process ids of the tunnels count up from here. */
   readonly pids = 40_000;
   /** A process of its own for each tunnel. */
@@ -59,6 +60,10 @@ export class FakeDataplane implements Dataplane {
   constructor(onEvent: (event: DataplaneEvent) => void, processes: boolean) {
     this.processes = processes;
     this.#onEvent = onEvent;
+  }
+
+  startTemplate(): void {
+    this.templates += 1;
   }
 
   open(connection: TlsConnection, response: Uint8Array, head: Uint8Array, options: TunnelOptions): number {

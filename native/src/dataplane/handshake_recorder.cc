@@ -23,11 +23,13 @@ std::vector<std::uint8_t> HandshakeRecorder::take() {
 
 void HandshakeRecorder::on_message(int is_sent, int, int content_type, const void* data, std::size_t length, SSL*,
                                    void* self) {
-  if (content_type != SSL3_RT_HANDSHAKE) return;
-  static_cast<HandshakeRecorder*>(self)->add(is_sent != 0, static_cast<const std::uint8_t*>(data), length);
+  auto* recorder = static_cast<HandshakeRecorder*>(self);
+  if (content_type == SSL3_RT_INNER_CONTENT_TYPE && is_sent == 0) ++recorder->records_read_;
+  if (content_type == SSL3_RT_HANDSHAKE) recorder->add(is_sent != 0, static_cast<const std::uint8_t*>(data), length);
 }
 
 void HandshakeRecorder::add(bool is_sent, const std::uint8_t* message, std::size_t length) {
+  if (!is_sent && length > 0 && message[0] == SSL3_MT_KEY_UPDATE) ++key_updates_read_;
   if (state_ != State::kRecording || length == 0) return;
   if (messages_.size() + length > kMaxBytes) {
     stop();

@@ -1,5 +1,5 @@
 // Keeps the handshake messages of a connection on which the client may show a certificate: the proof for a process
-// that does not see the connection.
+// that does not see the connection. Counts what the library has read, for the one who goes on behind it.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -21,6 +21,10 @@ class HandshakeRecorder {
   void stop();
   /// The messages to the client's CertificateVerify, once; empty when there was none.
   std::vector<std::uint8_t> take();
+  /// Records of TLS 1.3 that were read, those of the handshake included.
+  std::uint64_t records_read() const { return records_read_; }
+  /// KeyUpdates that were read.
+  std::uint64_t key_updates_read() const { return key_updates_read_; }
 
  private:
   enum class State { kRecording, kComplete, kStopped };
@@ -29,6 +33,8 @@ class HandshakeRecorder {
                          void* self);
   void add(bool is_sent, const std::uint8_t* message, std::size_t length);
 
+  std::uint64_t records_read_ = 0;
+  std::uint64_t key_updates_read_ = 0;
   State state_ = State::kRecording;
   std::vector<std::uint8_t> messages_;
 };

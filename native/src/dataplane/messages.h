@@ -1,6 +1,7 @@
 // Commands to the packet loop and events from it: plain structs over a SOCK_SEQPACKET pair, descriptors as
 // SCM_RIGHTS. The loop may be a thread of this process or a forked child; only `open` carries a pointer, which a
-// child knows because it was there before the fork.
+// child knows because it was there before the fork. `hand_over` and `spawn` are for children of a template (handover.h,
+// session_template.h).
 #pragma once
 
 #include <cstddef>
@@ -28,21 +29,22 @@ struct TunnelSetup;  // setup.h
 // Bytes that may follow a command (a datagram, a signature) or an event (what is to be signed).
 constexpr size_t kMaxPayload = 16384;
 
-enum class CommandType : uint8_t { open, attach_udp, terminate, sign_done, shutdown };
+enum class CommandType : uint8_t { open, attach_udp, terminate, sign_done, shutdown, hand_over, spawn };
 
 struct Command {
   CommandType type = CommandType::shutdown;
   bool hello = false;       // attach_udp
   bool disconnect = false;  // terminate: say DISCONNECT first
   CloseReason reason = CloseReason::unspecified;
-  uint32_t id = 0;
+  uint32_t id = 0;              // spawn: which page of counters
   uint32_t request_id = 0;      // sign_done
   bool refused = false;         // sign_done: there is no signature
-  uint32_t payload_length = 0;  // attach_udp: the datagram, sign_done: the signature
+  uint32_t payload_length = 0;  // attach_udp: the datagram, sign_done: the signature, others: see their headers
   TunnelSetup* setup = nullptr;  // open: ownership passes
 };
 
-enum class EventType : uint8_t { dtls_up, dtls_down, roamed, mtu, sign, closed };
+// The last is not a tunnel's: tunnels get their processes another way from now on (session_template.h).
+enum class EventType : uint8_t { dtls_up, dtls_down, roamed, mtu, sign, closed, template_lost };
 
 struct Event {
   EventType type = EventType::closed;
@@ -57,7 +59,7 @@ struct Event {
   uint32_t payload_length = 0;  // sign: the message to be signed
   char version[16] = {};      // dtls_up
   char cipher[48] = {};       // dtls_up
-  char detail[192] = {};      // closed, dtls_down: one line for the log
+  char detail[192] = {};      // closed, dtls_down, template_lost: one line for the log
 };
 
 // Bounded copy that always terminates.

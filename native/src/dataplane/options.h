@@ -35,14 +35,13 @@ struct ClientIpv6 {
   unsigned prefix = 128;
 };
 
-struct TunnelOptions {
-  int tun_fd = -1;
+// Plain: it travels as bytes to a process that a template made (handover.h).
+struct TunnelSettings {
   bool tun_vnet_hdr = false;
   bool tun_tso = false;
   bool tun_uso = false;
   uint32_t data_mtu = 1434;      // bytes of inner packet
   uint32_t max_data_mtu = 1434;  // bytes of inner packet
-  DtlsOptions dtls;
   pkt::Compression cstp_compression = pkt::Compression::kNone;
   pkt::Compression dtls_compression = pkt::Compression::kNone;
   uint32_t no_compress_limit = 256;  // bytes: shorter packets are sent as they are
@@ -65,6 +64,11 @@ struct TunnelOptions {
   std::array<uint8_t, 4> local_ipv4{};
   bool has_local_ipv6 = false;
   std::array<uint8_t, 16> local_ipv6{};
+};
+
+struct TunnelOptions : TunnelSettings {
+  int tun_fd = -1;
+  DtlsOptions dtls;
 };
 
 }  // namespace ocvpn::dataplane

@@ -26,7 +26,7 @@ Session::Channel Session::data_channel() const {
 bool Session::may_read_tun() const {
   if (state_ != State::running || tx_paused_) return false;
   if (data_channel() == Channel::dtls) return !active().slot.socket().blocked();
-  return blocked_since_ms_ == 0 && SSL_in_init(tls_->ssl()) == 0;
+  return blocked_since_ms_ == 0 && !tls_->renegotiating();
 }
 
 void Session::on_tun(uint32_t events) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "dataplane/block_signals.h"
+#include "dataplane/handover.h"
 #include "dataplane/session_process.h"
 
 namespace ocvpn::dataplane {
@@ -64,9 +65,7 @@ void describe_end(int status, char* out, size_t capacity) {
 
 }  // namespace
 
-void Shepherd::CountersUnmap::operator()(Counters* counters) const { munmap(counters, sizeof *counters); }
-
-Shepherd::SharedCounters Shepherd::new_counters() {
+SharedCounters Shepherd::new_counters() {
   void* memory = mmap(nullptr, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   return SharedCounters(memory == MAP_FAILED ? nullptr : new (memory) Counters());
 }
@@ -90,17 +89,57 @@ Shepherd::~Shepherd() {
   }
 }
 
+bool Shepherd::start_template() {
+  auto started = SessionTemplate::start(memory_, clock_);
+  if (started.ok()) {
+    template_ = std::move(started.value());
+    return true;
+  }
+  errno = started.error().code;
+  return false;
+}
+
 bool Shepherd::launch(std::unique_ptr<TunnelSetup> setup) {
   const uint32_t id = setup->id;
+  const int tun_fd = setup->options.tun_fd;
+  Child child;
+  if (template_ != nullptr && prepare_handover(setup.get()) && !spawn(setup.get(), &child)) return false;
+  if (child.pid == 0 && !fork_off(std::move(setup), &child)) return false;
+  if (!adopt(id, std::move(child))) return false;
+  ::close(tun_fd);  // the child has its own
+  return true;
+}
+
+// false: it failed in a way that leaves no second try; without a process in `child` there is one.
+bool Shepherd::spawn(TunnelSetup* setup, Child* child) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return false;
-  io::UniqueFd far(pair[1]);
-  Child child;
-  child.channel.reset(pair[0]);
-  child.counters = new_counters();
-  if (child.counters == nullptr) return false;
-  setup->counters = child.counters.get();
-  const int tun_fd = setup->options.tun_fd;
+  const io::UniqueFd far(pair[1]);
+  io::UniqueFd near(pair[0]);
+  if (!send_handover(near.get(), *setup)) return true;  // too long for a message
+  const pid_t pid = template_->spawn(far.get(), setup->options.dtls, &child->counters);
+  if (pid > 0) {
+    child->pid = pid;
+    child->channel = std::move(near);
+    return true;
+  }
+  template_.reset();
+  if (pid == -ENOSPC) return true;
+  template_lost_ = Event();
+  template_lost_->type = EventType::template_lost;
+  copy_text(template_lost_->detail, sizeof template_lost_->detail, strerror(-pid));
+  errno = -pid;
+  return pid != -ETIMEDOUT;
+}
+
+bool Shepherd::fork_off(std::unique_ptr<TunnelSetup> setup, Child* child) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return false;
+  const io::UniqueFd far(pair[1]);
+  child->channel.reset(pair[0]);
+  child->counters = new_counters();
+  if (child->counters == nullptr) return false;
+  setup->counters = child->counters.get();
   SessionProcess process;
   process.setup = std::move(setup);
   process.channel = far.get();
@@ -111,18 +150,19 @@ bool Shepherd::launch(std::unique_ptr<TunnelSetup> setup) {
   if (dtls.mode != DtlsMode::none) dtls_contexts_->get(dtls.mode, dtls.ciphers);
   process.parent = getpid();
   const TlsStream* tls = process.setup->tls.get();
-  auto foreign = memory_.foreign({process.setup.get(), tls, tls->ssl(), child.counters.get()});
+  auto foreign = memory_.foreign({process.setup.get(), tls, tls->ssl(), child->counters.get()});
   if (!foreign.ok()) {
     errno = foreign.error().code;
     return false;
   }
   process.foreign = std::move(foreign.value());
-  {
-    BlockSignals blocked;
-    child.pid = fork();
-    if (child.pid == 0) run_session_process(std::move(process));
-  }
-  if (child.pid < 0) return false;
+  BlockSignals blocked;
+  child->pid = fork();
+  if (child->pid == 0) run_session_process(std::move(process));
+  return child->pid > 0;
+}
+
+bool Shepherd::adopt(uint32_t id, Child child) {
   child.exit.reset(static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0)));
   if (!child.exit || !watch(id, child)) {
     const int error = errno;
@@ -131,7 +171,6 @@ bool Shepherd::launch(std::unique_ptr<TunnelSetup> setup) {
     errno = error;
     return false;
   }
-  ::close(tun_fd);  // the child has its own
   children_.emplace(id, std::move(child));
   return true;
 }
@@ -171,6 +210,10 @@ pid_t Shepherd::process(uint32_t id) const {
 }
 
 bool Shepherd::next_event(Event* event) {
+  if (template_lost_) {
+    *event = *std::exchange(template_lost_, std::nullopt);
+    return true;
+  }
   epoll_event ready;
   while (epoll_wait(epoll_.get(), &ready, 1, 0) == 1) {
     const auto id = static_cast<uint32_t>(ready.data.u64 >> 1);

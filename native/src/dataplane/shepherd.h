@@ -1,5 +1,6 @@
-// A process for each tunnel, forked from this one when the tunnel is opened. The child alone has the connection's keys
-// and descriptors then; the shepherd speaks with it as with a loop in a thread, reads its counters, and sees its end.
+// A process for each tunnel, cloned from a template (session_template.h) or forked from this one when the tunnel is
+// opened. The child alone has the connection's keys and descriptors then; the shepherd speaks with it as with a loop in
+// a thread, reads its counters, and sees its end.
 //
 // A child is not trusted: what it says is checked, it is never waited for, and one that says too much is killed.
 // It ends with its shepherd.
@@ -11,6 +12,7 @@
 #include <unordered_map>
 
 #include "dataplane/dtls_context.h"
+#include "dataplane/session_template.h"
 #include "dataplane/tunnel_host.h"
 #include "io/memory_map.h"
 #include "io/unique_fd.h"
@@ -24,6 +26,7 @@ class Shepherd final : public TunnelHost {
   static std::unique_ptr<Shepherd> create(uint32_t clock_rate = 1);
   ~Shepherd() override;
 
+  bool start_template() override;
   void kill(uint32_t id) override;
   const Counters* counters(uint32_t id) const override;
   pid_t process(uint32_t id) const override;
@@ -37,12 +40,6 @@ class Shepherd final : public TunnelHost {
   void deliver(const Command& command, const uint8_t* payload, size_t length, int fd) override;
 
  private:
-  // Counters of one tunnel: a page of its own, so that no child sees another's.
-  struct CountersUnmap {
-    void operator()(Counters* counters) const;
-  };
-  using SharedCounters = std::unique_ptr<Counters, CountersUnmap>;
-
   struct Child {
     pid_t pid = 0;
     io::UniqueFd exit;     // pidfd
@@ -59,6 +56,9 @@ class Shepherd final : public TunnelHost {
   Shepherd(io::UniqueFd epoll, io::MemoryMap memory, Clock clock)
       : TunnelHost(clock), epoll_(std::move(epoll)), memory_(std::move(memory)) {}
 
+  bool spawn(TunnelSetup* setup, Child* child);
+  bool fork_off(std::unique_ptr<TunnelSetup> setup, Child* child);
+  bool adopt(uint32_t id, Child child);
   static SharedCounters new_counters();
   bool watch(uint32_t id, const Child& child);
   void close_watched(io::UniqueFd& fd);
@@ -71,6 +71,8 @@ class Shepherd final : public TunnelHost {
   io::MemoryMap memory_;
   // For the children, which get them by the fork. Never used here.
   std::shared_ptr<DtlsContexts> dtls_contexts_ = std::make_shared<DtlsContexts>();
+  std::unique_ptr<SessionTemplate> template_;
+  std::optional<Event> template_lost_;
   std::unordered_map<uint32_t, Child> children_;
 };
 

@@ -6,21 +6,19 @@
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
+#include <openssl/ssl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
 namespace ocvpn {
 namespace {
 
-constexpr std::uint8_t kApplicationData = 23;
-constexpr std::uint8_t kHandshake = 22;
-// RFC 8446 4.6.3: type, length of one byte, request_update.
-constexpr std::uint8_t kKeyUpdate[] = {24, 0, 0, 1};
-constexpr std::size_t kKeyUpdateSize = sizeof kKeyUpdate + 1;
-// Records on one connection before its tunnel: a login, pages, files.
-constexpr std::uint64_t kMaxSeek = 1024;
-constexpr std::size_t kMaxInner = 16384 + 1;
+constexpr std::uint16_t kAes128GcmSha256 = 0x1301;
+constexpr std::uint16_t kAes256GcmSha384 = 0x1302;
+// Type, length, and behind them request_update.
+constexpr std::uint8_t kKeyUpdateHead[] = {SSL3_MT_KEY_UPDATE, 0, 0, 1};
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -71,16 +69,30 @@ bool TlsDirection::note_secret(const char* line, const char* label) {
   return true;
 }
 
-bool TlsDirection::begin(const SSL_CIPHER* suite, bool seal) {
-  const int nid = suite != nullptr ? SSL_CIPHER_get_cipher_nid(suite) : NID_undef;
-  if (nid == NID_aes_128_gcm) cipher_ = EVP_aes_128_gcm();
-  if (nid == NID_aes_256_gcm) cipher_ = EVP_aes_256_gcm();
-  digest_ = suite != nullptr ? SSL_CIPHER_get_handshake_digest(suite) : nullptr;
+bool TlsDirection::begin(std::uint16_t suite, bool seal) {
+  suite_ = suite;
   seals_ = seal;
-  if (cipher_ != nullptr && digest_ != nullptr && secret_length_ > 0 && derive()) return true;
+  cipher_ = suite == kAes128GcmSha256 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+  digest_ = suite == kAes128GcmSha256 ? EVP_sha256() : EVP_sha384();
+  const bool known = suite == kAes128GcmSha256 || suite == kAes256GcmSha384;
+  if (known && secret_length_ > 0 && derive()) return true;
   ERR_clear_error();
   give_up();
   return false;
+}
+
+TlsDirection::State TlsDirection::save() const {
+  return {suite_, found_, static_cast<std::uint8_t>(secret_length_), sequence_, secret_};
+}
+
+bool TlsDirection::restore(const State& state, bool seal) {
+  if (state.secret_length > secret_.size()) return false;
+  secret_ = state.secret;
+  secret_length_ = state.secret_length;
+  if (!begin(state.suite, seal)) return false;
+  found_ = state.found;
+  sequence_ = state.sequence;
+  return true;
 }
 
 bool TlsDirection::derive() {
@@ -100,7 +112,7 @@ bool TlsDirection::next_generation() {
   if (!expand_label(digest_, secret_.data(), secret_length_, "traffic upd", next.data(), secret_length_)) return false;
   secret_ = next;
   OPENSSL_cleanse(next.data(), next.size());
-  sequence_ = library_sequence_ = 0;
+  sequence_ = 0;
   return derive();
 }
 
@@ -112,7 +124,7 @@ bool TlsDirection::start(bool seal, std::uint64_t sequence, const OSSL_PARAM* ta
 
 bool TlsDirection::seal_inner(std::uint64_t sequence, std::uint8_t* record, std::size_t inner) {
   const std::size_t size = inner + kTag;
-  const std::uint8_t header[kHeader] = {kApplicationData, 3, 3, static_cast<std::uint8_t>(size >> 8),
+  const std::uint8_t header[kHeader] = {SSL3_RT_APPLICATION_DATA, 3, 3, static_cast<std::uint8_t>(size >> 8),
                                         static_cast<std::uint8_t>(size)};
   std::memcpy(record, header, sizeof header);
   std::uint8_t* body = record + kHeader;
@@ -145,17 +157,26 @@ bool TlsDirection::open_at(std::uint64_t sequence, const std::uint8_t* record, s
   return false;
 }
 
-bool TlsDirection::seek(const std::uint8_t* record, std::size_t length, bool library_is_past) {
-  if (length < kHeader + kTag + 1 || record[0] != kApplicationData) return false;
+bool TlsDirection::seek(const std::uint8_t* record, std::size_t length) {
+  if (length < kHeader + kTag + 1 || record[0] != SSL3_RT_APPLICATION_DATA) return false;
   std::vector<std::uint8_t> plaintext(length);
   for (std::uint64_t sequence = 0; sequence < kMaxSeek && !found_; ++sequence) {
     found_ = open_at(sequence, record, length, plaintext.data());
-    sequence_ = library_sequence_ = sequence + (library_is_past ? 1 : 0);
+    sequence_ = sequence;
   }
-  const std::size_t inner = length - kHeader - kTag;
-  if (found_ && library_is_past) found_ = follow_key_update(plaintext[inner - 1], plaintext.data(), inner - 1);
   OPENSSL_cleanse(plaintext.data(), plaintext.size());
   return found_;
+}
+
+bool TlsDirection::pass(const std::uint8_t* record, std::size_t length) {
+  std::vector<std::uint8_t> plaintext(length);
+  std::uint8_t content_type = 0;
+  const int bytes = open(record, length, plaintext.data(), &content_type);
+  std::uint8_t request = 0;
+  const bool updates = content_type == SSL3_RT_HANDSHAKE && bytes > 0 &&
+                       TlsKeyUpdate::parse(plaintext.data(), static_cast<std::size_t>(bytes), &request);
+  OPENSSL_cleanse(plaintext.data(), plaintext.size());
+  return bytes >= 0 && (!updates || next_generation());
 }
 
 bool TlsDirection::seal(std::uint8_t content_type, std::uint8_t* record, std::size_t length) {
@@ -164,7 +185,7 @@ bool TlsDirection::seal(std::uint8_t content_type, std::uint8_t* record, std::si
 }
 
 int TlsDirection::open(const std::uint8_t* record, std::size_t length, std::uint8_t* out, std::uint8_t* content_type) {
-  if (length < kHeader + kTag + 1 || length > kHeader + kMaxInner + kTag || record[0] != kApplicationData ||
+  if (length < kHeader + kTag + 1 || length > kHeader + kMaxInner + kTag || record[0] != SSL3_RT_APPLICATION_DATA ||
       !open_at(sequence_, record, length, out)) {
     return -1;
   }
@@ -176,32 +197,17 @@ int TlsDirection::open(const std::uint8_t* record, std::size_t length, std::uint
   return static_cast<int>(inner - 1);
 }
 
-/// A KeyUpdate is the last record of its keys, whoever sealed it.
-bool TlsDirection::follow_key_update(std::uint8_t content_type, const std::uint8_t* message, std::size_t length) {
-  if (content_type != kHandshake || length != kKeyUpdateSize) return true;
-  return std::memcmp(message, kKeyUpdate, sizeof kKeyUpdate) != 0 || next_generation();
+bool TlsKeyUpdate::parse(const std::uint8_t* message, std::size_t length, std::uint8_t* request) {
+  if (length != kSize || std::memcmp(message, kKeyUpdateHead, sizeof kKeyUpdateHead) != 0) return false;
+  *request = message[kSize - 1];
+  return true;
 }
 
-bool TlsDirection::take_from_library(std::uint8_t* record, std::size_t length) {
-  if (length < kHeader + kTag + 1 || record[0] != kApplicationData) return true;  // not sealed
-  const std::size_t inner = length - kHeader - kTag;
-  std::uint8_t* body = record + kHeader;
-  int done = 0;
-  // GCM's encryption is its own inverse. The tag is not looked at: the record came from the library next door.
-  if (!start(true, library_sequence_++, nullptr) ||
-      EVP_EncryptUpdate(context_.get(), body, &done, body, static_cast<int>(inner)) != 1) {
-    return false;
-  }
-  const std::uint8_t content_type = body[inner - 1];
-  const std::vector<std::uint8_t> message(body, body + inner - 1);  // the library writes no padding
-  return seal_inner(sequence_++, record, inner) && follow_key_update(content_type, message.data(), message.size());
-}
-
-bool TlsDirection::give_to_library(const std::uint8_t* plaintext, std::size_t inner, std::uint8_t* record) {
-  std::memcpy(record + kHeader, plaintext, inner);
-  if (!seal_inner(library_sequence_++, record, inner)) return false;
-  while (plaintext[inner - 1] == 0) --inner;
-  return follow_key_update(plaintext[inner - 1], plaintext, inner - 1);
+std::array<std::uint8_t, TlsKeyUpdate::kSize> TlsKeyUpdate::message(std::uint8_t request) {
+  std::array<std::uint8_t, kSize> bytes{};
+  std::copy(std::begin(kKeyUpdateHead), std::end(kKeyUpdateHead), bytes.begin());
+  bytes.back() = request;
+  return bytes;
 }
 
 }  // namespace ocvpn

@@ -1,5 +1,6 @@
 #include "dataplane/tls_stream.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,9 +21,6 @@ namespace {
 constexpr std::size_t kHeader = 5;
 constexpr std::size_t kMaxCiphertext = TlsStream::kMaxPlaintext + 2048;
 constexpr std::uint8_t kHandshakeRecord = 22;
-// Alerts and handshake messages may go beyond the output limit by this much: a peer that makes us produce more
-// without reading is cut off.
-constexpr std::size_t kOutputReserve = 256 * 1024;
 
 // A KeyUpdate costs us two key derivations and a record in return, a hello that is declined an alert: a peer that only
 // sends those is cut off.
@@ -82,6 +80,7 @@ TlsStream::~TlsStream() {
     ERR_clear_error();
   }
   ssl_.reset();
+  OPENSSL_cleanse(dtls_psk_.data(), dtls_psk_.size());
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -137,7 +136,7 @@ void TlsStream::expect_packets() { SSL_clear_options(ssl_.get(), SSL_OP_CLEANSE_
 
 void TlsStream::release_buffers() {
   if (!handshake_done_ || sign_.in_job()) return;
-  SSL_free_buffers(ssl_.get());  // keeps those that hold something
+  if (ssl_ != nullptr) SSL_free_buffers(ssl_.get());  // keeps those that hold something
   if (input_start_ == input_end_) {
     discard_input();
     std::vector<std::uint8_t>().swap(input_);
@@ -195,7 +194,7 @@ bool TlsStream::append_output(const std::uint8_t* data, std::size_t length) {
   make_output_room(length);
   const std::size_t start = output_.size();
   output_.insert(output_.end(), data, data + length);
-  return pass_output(start);
+  return follow_library(start);
 }
 
 /// Forgets what was sent when the buffer would have to grow otherwise.
@@ -229,17 +228,11 @@ TlsStatus TlsStream::handshake() {
 TlsResult TlsStream::read(std::uint8_t* out, std::size_t capacity) {
   if (failed_) return {TlsStatus::kError, 0};
   if (!handshake_done_) return {TlsStatus::kWantRead, 0};
+  if (own_records_) return read_own(out, capacity);
   if (sign_.waiting()) return {TlsStatus::kWantSign, 0};
   for (;;) {
     find_records();
     const bool record = input_ready_ > input_start_;
-    TlsResult own{TlsStatus::kOk, 0};
-    if (record && open_own(out, capacity, &own)) {
-      if (own.bytes == 0 && !admit_record_without_data()) return {TlsStatus::kError, 0};
-      if (own.bytes == 0) continue;
-      records_without_data_ = 0;
-      return own;
-    }
     if (!record && !sign_.in_job() && SSL_pending(ssl_.get()) == 0) return {TlsStatus::kWantRead, 0};
     if (sign_.in_job() || renegotiating() ||
         (record && input_[input_start_] == kHandshakeRecord && !is_tls13())) {
@@ -266,7 +259,7 @@ TlsResult TlsStream::read(std::uint8_t* out, std::size_t capacity) {
 
 bool TlsStream::admit_record_without_data() {
   if (++records_without_data_ <= kMaxRecordsWithoutData) return true;
-  append_fatal_alert(ssl_.get(), SSL_AD_UNEXPECTED_MESSAGE);
+  send_fatal_alert(SSL_AD_UNEXPECTED_MESSAGE);
   fail("too many records without data");
   return false;
 }
@@ -311,7 +304,7 @@ TlsStatus TlsStream::write(const std::uint8_t* data, std::size_t length) {
   if (length == 0 || length > kMaxPlaintext) return TlsStatus::kError;
   if (!handshake_done_ || sign_.in_job() || renegotiating()) return TlsStatus::kBlocked;
   if (pending_output() >= output_limit_) return TlsStatus::kBlocked;
-  if (records_out_.active()) return write_own(data, length);
+  if (own_records_) return write_own(SSL3_RT_APPLICATION_DATA, data, length) ? TlsStatus::kOk : TlsStatus::kError;
   if (ERR_peek_error() != 0) ERR_clear_error();
   std::size_t written = 0;
   const int result = SSL_write_ex(ssl_.get(), data, length, &written);
@@ -322,13 +315,17 @@ TlsStatus TlsStream::write(const std::uint8_t* data, std::size_t length) {
 void TlsStream::close_notify() {
   if (closing_ || failed_ || !handshake_done_ || sign_.in_job()) return;
   closing_ = true;
+  if (own_records_) {
+    append_own_alert(SSL3_AL_WARNING, SSL_AD_CLOSE_NOTIFY);
+    return;
+  }
   SSL_shutdown(ssl_.get());
   ERR_clear_error();
 }
 
 bool TlsStream::send_fatal_alert(std::uint8_t description) {
   if (closing_ || failed_ || sign_.in_job()) return false;
-  if (append_fatal_alert(ssl_.get(), description)) {
+  if (own_records_ ? append_own_alert(SSL3_AL_FATAL, description) : append_fatal_alert(ssl_.get(), description)) {
     closing_ = true;
     return true;
   }
@@ -366,11 +363,14 @@ bool TlsStream::export_keying_material(const char* label, std::uint8_t* out, std
 }
 
 bool TlsStream::export_dtls_psk(std::uint8_t out[32]) const {
-  return export_keying_material("EXPORTER-openconnect-psk", out, 32);
+  if (ssl_ != nullptr) return export_keying_material("EXPORTER-openconnect-psk", out, 32);
+  std::copy(dtls_psk_.begin(), dtls_psk_.end(), out);
+  return true;
 }
 
 bool TlsStream::request_key_update() {
   if (failed_ || closing_ || !handshake_done_ || !is_tls13()) return false;
+  if (own_records_) return send_key_update(TlsKeyUpdate::kRequested);
   if (SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED) != 1) return false;
   // The message goes into the output now: until then the SSL object counts as handshaking, and write() would refuse.
   const bool sent = SSL_do_handshake(ssl_.get()) == 1;
@@ -384,7 +384,7 @@ std::uint32_t TlsStream::key_index() const {
 
 const TicketKeys* TlsStream::ticket_keys() const { return context_->ticket_keys(); }
 
-bool TlsStream::is_tls13() const { return SSL_version(ssl_.get()) >= TLS1_3_VERSION; }
+bool TlsStream::is_tls13() const { return own_records_ || SSL_version(ssl_.get()) >= TLS1_3_VERSION; }
 
 /// Code ERR_TLS_<REASON> and OpenSSL's reason text; `what` when OpenSSL gives none.
 void TlsStream::fail(const char* what) {

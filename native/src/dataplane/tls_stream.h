@@ -10,6 +10,7 @@
 
 #include <openssl/ssl.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -43,6 +44,9 @@ class TlsStream {
   static constexpr std::size_t kMaxPlaintext = 16384;
   /// Default of set_output_limit().
   static constexpr std::size_t kDefaultOutputLimit = 256 * 1024;
+  /// Alerts and handshake messages may go beyond the output limit by this much: a peer that makes us produce more
+  /// without reading is cut off.
+  static constexpr std::size_t kOutputReserve = 256 * 1024;
   /// Room for received ciphertext: what one receive() can bring at most.
   static constexpr std::size_t kInputCapacity = 64 * 1024;
 
@@ -102,9 +106,16 @@ class TlsStream {
   /// 'ERR_TLS_…' or the errno name that belongs to error().
   const std::string& error_code() const { return error_code_; }
 
-  /// From now on data goes past the library's record layer where that is possible (TLS 1.3 with AES-GCM): in each
-  /// direction from the next record on that the library writes or would read.
+  /// From the next record that it writes on the library has no part in the connection any more, where that is possible:
+  /// TLS 1.3 with AES-GCM, no KeyUpdate of the client yet, records of any length.
   void use_own_records();
+  bool owns_records() const { return own_records_; }
+
+  /// The connection as bytes, for restore() in another process, which needs a copy of the descriptor as well; secret.
+  /// Afterwards this object can only be destroyed. Empty: the library has a part in it.
+  std::vector<std::uint8_t> save();
+  /// Goes on where save() ended. Takes ownership of `fd`. null: not what save() gives.
+  static std::unique_ptr<TlsStream> restore(int fd, const std::uint8_t* saved, std::size_t length);
 
   // ---------------------------------------------------------------- signatures
 
@@ -130,6 +141,8 @@ class TlsStream {
   std::uint32_t renegotiations_refused() const { return renegotiations_refused_; }
   /// Appends a TLS 1.3 KeyUpdate that asks the peer for its own. False for TLS 1.2.
   bool request_key_update();
+  /// A renegotiation is under way, during which no data can be written.
+  bool renegotiating() const;
 
   // ---------------------------------------------------------------- facts
 
@@ -162,15 +175,23 @@ class TlsStream {
   TlsResult read_in_job(std::uint8_t* out, std::size_t capacity);
   void find_records();
   void prepare_input();
-  bool renegotiating() const;
   void admit_renegotiation();
   bool admit_record_without_data();
   std::size_t take_input(std::uint8_t* out, std::size_t capacity);
   bool append_output(const std::uint8_t* data, std::size_t length);
   void make_output_room(std::size_t length);
-  bool pass_output(std::size_t start);
-  bool open_own(std::uint8_t* out, std::size_t capacity, TlsResult* result);
-  TlsStatus write_own(const std::uint8_t* data, std::size_t length);
+  bool follow_library(std::size_t start);
+  bool take_over(const std::uint8_t* record, std::size_t length);
+  TlsResult read_own(std::uint8_t* out, std::size_t capacity);
+  TlsResult open_own(std::uint8_t* out, std::size_t capacity, std::uint8_t* content_type);
+  TlsResult deliver_opened(std::uint8_t* out, std::size_t capacity);
+  TlsStatus on_own_alert(const std::uint8_t* alert, std::size_t length);
+  TlsStatus on_own_handshake(const std::uint8_t* message, std::size_t length);
+  bool write_own(std::uint8_t content_type, const std::uint8_t* data, std::size_t length);
+  bool write_own_control(std::uint8_t content_type, const std::uint8_t* data, std::size_t length);
+  bool append_own_alert(std::uint8_t level, std::uint8_t description);
+  bool send_key_update(std::uint8_t request);
+  TlsStatus refuse_record(std::uint8_t alert, const char* why);
   void fail(const char* what);
   void fail_errno(const char* call, int error);
 
@@ -178,6 +199,12 @@ class TlsStream {
   HandshakeRecorder recorder_;
   TlsDirection records_in_;
   TlsDirection records_out_;
+  bool own_records_ = false;
+  /// Of a connection that came by restore().
+  std::array<std::uint8_t, 32> dtls_psk_{};
+  /// What is left of a record that its reader wants in pieces; ours only.
+  std::vector<std::uint8_t> opened_;
+  std::size_t opened_start_ = 0;
   std::unique_ptr<SSL, SslFree> ssl_;
   int fd_;
   SignSlot sign_;

@@ -25,6 +25,9 @@ class TunnelHost {
   // id, 0 on failure (errno).
   uint32_t open(std::unique_ptr<TlsStream> tls, std::vector<uint8_t> response, std::vector<uint8_t> head,
                 TunnelOptions options);
+  // Makes what open() has then ready, where there is something: with the rights that this process has now, so after it
+  // has given the others up, and before its memory holds a secret of anybody. false and errno: open() does without.
+  virtual bool start_template() { return true; }
   // Takes ownership of `fd`. A tunnel that is not there any more, or a datagram that is too long, is ignored.
   void attach_udp(uint32_t id, int fd, bool hello, const uint8_t* datagram, size_t length);
   void terminate(uint32_t id, bool disconnect, CloseReason reason);

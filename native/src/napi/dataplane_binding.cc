@@ -170,6 +170,7 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   ~DataplaneWrap() override { stop(); }
 
  private:
+  void start_template(const Napi::CallbackInfo& info);
   Napi::Value open(const Napi::CallbackInfo& info);
   void attach_udp(const Napi::CallbackInfo& info);
   void terminate(const Napi::CallbackInfo& info);
@@ -199,6 +200,7 @@ struct DataplaneClass {
 Napi::Function DataplaneWrap::define(Napi::Env env) {
   return DefineClass(env, "Dataplane",
                      {
+                         InstanceMethod("startTemplate", &DataplaneWrap::start_template),
                          InstanceMethod("open", &DataplaneWrap::open),
                          InstanceMethod("attachUdp", &DataplaneWrap::attach_udp),
                          InstanceMethod("terminate", &DataplaneWrap::terminate),
@@ -235,6 +237,10 @@ DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   }
   cleanup_ = std::make_unique<CleanupHook>(info.Env(), [this] { stop(); });
   Ref();  // until close(): the loops serve people even if JavaScript forgot the object
+}
+
+void DataplaneWrap::start_template(const Napi::CallbackInfo& info) {
+  if (host_ == nullptr || !host_->start_template()) throw_sys_error(info.Env(), "fork", host_ ? errno : ESHUTDOWN);
 }
 
 Napi::Value DataplaneWrap::open(const Napi::CallbackInfo& info) {
@@ -380,6 +386,10 @@ Napi::Object DataplaneWrap::event_object(const Event& event) {
       if (counters != nullptr) object.Set("counters", counters_object(*counters));
       break;
     }
+    case EventType::template_lost:
+      object.Set("type", "template-lost");
+      object.Set("detail", event.detail);
+      break;
   }
   return object;
 }

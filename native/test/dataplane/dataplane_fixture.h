@@ -243,15 +243,18 @@ inline TunnelOptions plain_options() {
   return options;
 }
 
-/** What serves the tunnels: OCVPN_TEST_HOST=process for a process each, else a thread. */
-inline bool with_processes() {
+/** What serves the tunnels: OCVPN_TEST_HOST=process for a process each, =template for copies of one, else a thread. */
+inline std::string host_kind() {
   const char* host = std::getenv("OCVPN_TEST_HOST");
-  return host != nullptr && std::string(host) == "process";
+  return host == nullptr ? "thread" : host;
 }
+inline bool with_processes() { return host_kind() != "thread"; }
 
 inline std::unique_ptr<TunnelHost> new_host(uint32_t clock_rate) {
-  if (with_processes()) return dataplane::Shepherd::create(clock_rate);
-  return Engine::create(clock_rate);
+  if (!with_processes()) return Engine::create(clock_rate);
+  std::unique_ptr<TunnelHost> host = dataplane::Shepherd::create(clock_rate);
+  if (host_kind() == "template" && !host->start_template()) fail(__FILE__, __LINE__, "no template");
+  return host;
 }
 
 /** A packet loop with its events. */

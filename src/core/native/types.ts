@@ -353,7 +353,7 @@ export type CloseReason =
   | 'temporary-disconnect'
   | 'health-probe';
 
-export type DataplaneEvent =
+export type TunnelEvent =
   | { type: 'dtls-up'; id: number; version: string; cipher: string; milliseconds: number }
   | { type: 'dtls-down'; id: number; detail: string }
   /** UDP hand-over by address was adopted (roaming) or refused. */
@@ -362,6 +362,8 @@ export type DataplaneEvent =
   /** The client rekeys TLS 1.2 by renegotiation; as TlsHandlers.onSign, answer with Dataplane.completeSign within 20 s. */
   | { type: 'sign'; id: number; requestId: number; keyIndex: number; scheme: number; data: Buffer }
   | { type: 'closed'; id: number; reason: CloseReason; detail: string; counters: TunnelCounters };
+/** The last: startTemplate()'s process failed; from now on processes of tunnels are forked from this one. `id` is 0. */
+export type DataplaneEvent = TunnelEvent | { type: 'template-lost'; id: number; detail: string };
 
 /** All counts since open; bytes are inner packet bytes. */
 export interface TunnelCounters {
@@ -401,6 +403,8 @@ export interface TunnelCounters {
 }
 
 export interface Dataplane {
+  /** Once, confined and before the first client: forks what open() copies (session_template.h). Otherwise it forks this process. */
+  startTemplate(): void;
   /**
    * Moves the connection (TLS state, TCP descriptor) into the packet loop; the JavaScript object is dead
    * afterwards and its onClose is not called. `head` is plaintext that JavaScript had read beyond the request.
@@ -439,7 +443,7 @@ export interface NativeBinding {
   /** Takes ownership of `fd`. */
   acceptTls(context: TlsServerContext, fd: number, handlers: TlsHandlers): TlsConnection;
   /**
-   * `processes`: each tunnel gets a process of its own, forked by open(), which ends with this one; false: all share a
+   * `processes`: each tunnel gets a process of its own, made by open(), which ends with this one; false: all share a
    * thread. With processes, the thread that calls open() must be the only one that uses OpenSSL then.
    */
   createDataplane(onEvent: (event: DataplaneEvent) => void, processes: boolean): Dataplane;

@@ -160,7 +160,7 @@ export class LoginAttempt {
     if (this.#isPending() && this.#deps.nowMs() >= this.#deadlineMs) this.#abort.abort();
   }
 
-  /** The worker is gone, or begins a new login for this client. */
+  /** The worker or the client is gone, or a new login begins. */
   async abandon(): Promise<void> {
     // Nothing works for a login that has ended.
     if (this.#isPending()) this.#abort.abort();

@@ -6,11 +6,11 @@ import type { Logger } from '../log.js';
 import type {
   CloseReason,
   Dataplane,
-  DataplaneEvent,
   NativeIo,
   TlsConnection,
   TlsInfo,
   TunnelCounters,
+  TunnelEvent,
 } from '../native/types.js';
 import type { Session, TunnelPlan } from '../session/tunnel-plan.js';
 import { suiteName } from '../wire/cipher-names.js';
@@ -98,7 +98,7 @@ export class Tunnel {
     this.#endings.push(() => clearTimeout(limit));
   }
 
-  onEvent(event: Exclude<DataplaneEvent, { type: 'sign' }>): void {
+  onEvent(event: Exclude<TunnelEvent, { type: 'sign' }>): void {
     const { client, log } = this.#deps;
     switch (event.type) {
       case 'dtls-up':
@@ -129,7 +129,7 @@ export class Tunnel {
     }
   }
 
-  #closed({ reason, detail, counters }: Extract<DataplaneEvent, { type: 'closed' }>): void {
+  #closed({ reason, detail, counters }: Extract<TunnelEvent, { type: 'closed' }>): void {
     for (const end of this.#endings) end();
     void this.#deps.secmod.send('SEC_CLI_STATS', {
       sid: Uint8Array.from(this.#sid),

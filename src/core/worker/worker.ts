@@ -156,6 +156,7 @@ export class Worker {
     const memory = options['limit-worker-memory'];
     const clients = atOnce === 1 && how === 'pooled' ? POOLED_LOGINS : atOnce;
     this.#deps.lockDown({ uid, gid, clients, isolate, memory });
+    if (atOnce === 1 && how === 'pooled' && options['session-template']) this.#startTemplate();
     this.#main?.send('WORKER_READY', {});
     if (this.#inheritedFd === null) return;
     const { remote, local } = io.socketAddresses(this.#inheritedFd);
@@ -165,6 +166,14 @@ export class Worker {
       ourIp: local.address,
       ourPort: local.port,
     });
+  }
+
+  #startTemplate(): void {
+    try {
+      this.#dataplane?.startTemplate();
+    } catch (error) {
+      this.#deps.log.warn({ err: error }, TEMPLATE_LOST);
+    }
   }
 
   // ---------------------------------------------------------------- clients
@@ -241,6 +250,10 @@ export class Worker {
   }
 
   #onEvent(event: DataplaneEvent): void {
+    if (event.type === 'template-lost') {
+      this.#deps.log.warn({ detail: event.detail }, TEMPLATE_LOST);
+      return;
+    }
     const client = this.#tunnels.get(event.id);
     if (event.type === 'closed') this.#tunnels.delete(event.id);
     client?.onTunnelEvent(event);
@@ -310,6 +323,9 @@ export class Worker {
     this.#settle.resolve();
   }
 }
+
+const TEMPLATE_LOST =
+  'no template for the processes of sessions: they are forked from this worker and take more memory';
 
 const isolated = (vhosts: Vhosts): boolean => vhosts.default.options['worker-clients'] === 1;
 

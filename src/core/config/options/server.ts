@@ -155,6 +155,12 @@ export const serverOptions = {
     values: ['pooled', 'fresh', 'none'],
     doc: 'With `worker-clients` 1: an open session moves to a small native process of its own, and the worker that did its login goes on to the next login (pooled) or serves no other client (fresh); none: the worker carries the packets itself.',
   }),
+  'session-template': flag(true, {
+    ...GN,
+    ...mainWorker,
+    since: 'ocvpn',
+    doc: 'With `session-process` pooled: processes of sessions are copies of one that each worker makes before its first login, where the connection allows it (TLS 1.3 with AES-GCM); otherwise, and without, copies of the worker, with more memory and what earlier logins left in it.',
+  }),
   'spare-workers': num(2, {
     ...GN,
     ...main,
