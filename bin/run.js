@@ -52,13 +52,13 @@ function inheritedDescriptors() {
 async function dispatch() {
   const wantsHelp = argv.includes('--help') || argv.includes('-h');
   // Made last of all.
-  const workerBundle = join(root, 'dist/core/worker/bundle.cjs');
-  if (!existsSync(workerBundle)) {
+  const workerCache = join(root, 'dist/core/worker/bundle.cache');
+  if (!existsSync(workerCache)) {
     process.stderr.write(`vpn is not built yet. Run "npm run build" in ${root}, or use "npm start".\n`);
     process.exit(1);
   }
   if (argv[0] === 'worker' && !wantsHelp) {
-    createRequire(self)(workerBundle);
+    createRequire(self)('./worker.cjs');
     return;
   }
   if (argv[0] === 'secmod' && !wantsHelp) {

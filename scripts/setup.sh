@@ -80,7 +80,7 @@ build_javascript() { # folder with tsconfig.json
   mv "$new" "$1/dist"
   rm -rf "$old"
 }
-sources_hash=$(content_hash src/core src/commands tsconfig.json package-lock.json scripts/bundle-worker.ts)
+sources_hash=$(content_hash src/core src/commands tsconfig.json package-lock.json scripts/{bundle,compile}-worker.ts)
 in_place javascript "$sources_hash" dist/.tsbuildinfo ||
   step javascript "$sources_hash" 'Run "npm run types" for the errors alone.' 'compiling TypeScript …' build_javascript .
 for folder in src/plugins/*; do

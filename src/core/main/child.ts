@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { NODE_FLAGS } from '../native/rings.js';
 
 const LAUNCHER = fileURLToPath(new URL('../../../bin/run.js', import.meta.url));
-/** What the launcher would load for a worker (scripts/bundle-worker.ts): without it the start takes half the time. */
-const WORKER = fileURLToPath(new URL('../../../dist/core/worker/bundle.cjs', import.meta.url));
+/** What the launcher would load for a worker: without it the start takes half the time. */
+const WORKER = fileURLToPath(new URL('../../../bin/worker.cjs', import.meta.url));
 
 export interface Exit {
   readonly code: number | null;
@@ -28,7 +28,8 @@ export interface Child {
 
 /**
  * V8 compiles and collects on the one thread that a worker has work for: less memory, which a session's process would
- * have a copy of (native/src/dataplane/shepherd.cc), and no CPU time for threads that wait for each other.
+ * have a copy of (native/src/dataplane/shepherd.cc), and no CPU time for threads that wait for each other. What is compiled
+ * in advance (scripts/bundle-worker.ts) is good for these flags alone.
  */
 const WORKER_FLAGS = ['--single-threaded'] as const;
 
