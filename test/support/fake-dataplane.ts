@@ -1,12 +1,12 @@
 /** A data plane that needs no tun device: it answers CONNECT and remembers what it was told. */
 import { native } from '../../src/core/native/index.js';
+import type { TunnelOptions } from '../../src/core/native/tunnel-types.js';
 import type {
   CloseReason,
   Dataplane,
   DataplaneEvent,
   TlsConnection,
   TunnelCounters,
-  TunnelOptions,
 } from '../../src/core/native/types.js';
 
 const ZERO_COUNTERS: TunnelCounters = {
