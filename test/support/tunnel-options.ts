@@ -1,5 +1,5 @@
 /** Options of a tunnel that does what it can, and ends by no timer. */
-import type { TunnelOptions } from '../../src/core/native/types.js';
+import type { TunnelOptions } from '../../src/core/native/tunnel-types.js';
 
 export const tunnelOptions = (tunFd: number, changes: Partial<TunnelOptions> = {}): TunnelOptions => ({
   tunFd,

@@ -1,4 +1,4 @@
-// What one tunnel is opened with: the C++ side of TunnelOptions in src/core/native/types.ts.
+// What one tunnel is opened with: the C++ side of TunnelOptions in src/core/native/tunnel-types.ts.
 #pragma once
 
 #include <array>

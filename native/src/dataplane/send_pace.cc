@@ -4,22 +4,22 @@
 
 namespace ocvpn::dataplane {
 
-void SendPace::note_sent(uint64_t now_ns) {
+void SendPace::note_sent(size_t bytes, uint64_t now_ns) {
   if (now_ns != leaked_ns_) leak(now_ns);  // once a turn
-  level_ += kUnit;
-  ++sent_;
+  level_ += bytes;
+  sent_ += bytes;
 }
 
 bool SendPace::full(uint64_t now_ns) {
   if (now_ns != leaked_ns_) leak(now_ns);
-  return rate() < kMany && level_ > std::max(kRoom * kUnit, leak_of(kHoldNs));
+  return rate() < kMany && level_ > std::max(kRoom, leak_of(kHoldNs));
 }
 
 uint64_t SendPace::rate() const {
   return std::max({kLeast, sent_, *std::max_element(windows_.begin(), windows_.end())});
 }
 
-uint64_t SendPace::leak_of(uint64_t ns) const { return 2 * rate() * kUnit * ns / kWindowNs; }
+uint64_t SendPace::leak_of(uint64_t ns) const { return 2 * rate() * ns / kWindowNs; }
 
 void SendPace::leak(uint64_t now_ns) {
   // No more can be in the bucket than the windows that are known have seen.

@@ -13,6 +13,9 @@ namespace {
 // super-packet always fits.
 constexpr size_t kTlsBatchBytes = 128 * 1024;
 
+// Without a packet for the client: longer than within a burst, shorter than between two packets of a conversation.
+constexpr uint64_t kSilenceNs = 1000000;
+
 }  // namespace
 
 // protocol.md 8: UDP while it is active, else TCP; and TCP when nothing came over UDP for switch-to-tcp-timeout.
@@ -33,7 +36,10 @@ void Session::on_tun(uint32_t events) {
   // Reported even while reading is paused, when the device was removed.
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) return shut(CloseReason::error, "the tun device was removed");
   size_t bytes = 0;
-  for (int i = 0; i < kTurnReads && bytes < kTurnBytes && may_read_tun(); ++i) {
+  // After a silence one packet is most likely all: epoll says whether there is more, and costs no read that finds nothing.
+  const int reads = ws_->now_ns - tun_read_ns_ > kSilenceNs ? 1 : kTurnReads;
+  tun_read_ns_ = ws_->now_ns;
+  for (int i = 0; i < reads && bytes < kTurnBytes && may_read_tun(); ++i) {
     size_t length = 0;
     TunPort::Status status = tun_.read(ws_->tun_frame.get(), &length);
     if (status != TunPort::Status::ok) break;
@@ -105,7 +111,7 @@ void Session::send_packet(Channel channel, pkt::MutView packet) {
     record[0] = static_cast<uint8_t>(type);
     if (!active().slot.write(record, packet.size() + pkt::kDtlsTypeSize)) return udp_failed(active().slot.failure());
     udp_dirty_ = true;
-    send_pace_.note_sent(ws_->now_ns);
+    send_pace_.note_sent(size, ws_->now_ns);
     last_udp_tx_ms_ = ws_->now_ms();
     counters_->txDtlsPackets.add();
   } else {

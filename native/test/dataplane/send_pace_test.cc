@@ -1,4 +1,4 @@
-// How many datagrams of a burst leave before the next ones wait.
+// How much of a burst leaves before the next ones wait.
 #include "dataplane/send_pace.h"
 
 #include "support/check.h"
@@ -10,10 +10,11 @@ namespace {
 
 constexpr uint64_t kStart = 5000000000;
 constexpr uint64_t kMillisecond = 1000000;
-constexpr uint64_t kSuperPacket = 47;  // datagrams of a read of 64 KiB
+constexpr uint64_t kSuperPacket = 47;  // packets of a read of 64 KiB
+constexpr uint64_t kPacket = 1400;
 
-void send(SendPace& pace, uint64_t datagrams, uint64_t now) {
-  for (uint64_t i = 0; i < datagrams; ++i) pace.note_sent(now);
+void send(SendPace& pace, uint64_t packets, uint64_t now, size_t bytes = kPacket) {
+  for (uint64_t i = 0; i < packets; ++i) pace.note_sent(bytes, now);
 }
 
 /** Holds until the pace has room; the time afterwards. */
@@ -25,7 +26,7 @@ uint64_t wait(SendPace& pace, uint64_t now) {
   return now;
 }
 
-/** Super-packets one after the other for so long, each as soon as it may. Datagrams sent. */
+/** Super-packets one after the other for so long, each as soon as it may. Packets sent. */
 uint64_t flood(SendPace& pace, uint64_t now, uint64_t duration, uint64_t work) {
   uint64_t sent = 0;
   for (const uint64_t end = now + duration; now < end; now = wait(pace, now) + work) {
@@ -45,13 +46,21 @@ TEST(a_few_packets_never_wait) {
   }
 }
 
+TEST(small_packets_never_wait) {
+  SendPace pace;
+  for (uint64_t now = kStart; now < kStart + 100 * kMillisecond; now += kMillisecond) {
+    send(pace, 40, now, 200);
+    CHECK(!pace.full(now));
+  }
+}
+
 TEST(a_super_packet_lets_the_next_one_wait_until_it_has_passed) {
   SendPace pace;
   send(pace, kSuperPacket, kStart);
   CHECK(pace.full(kStart));
   const uint64_t waited = wait(pace, kStart) - kStart;
-  // At the least rate: twice kLeast datagrams a window.
-  const uint64_t passes = kSuperPacket - SendPace::kRoom;
+  // At the least rate: twice kLeast a window.
+  const uint64_t passes = kSuperPacket * kPacket - SendPace::kRoom;
   CHECK(waited >= passes * SendPace::kWindowNs / SendPace::kLeast / 2);
   CHECK(waited <= kMillisecond);
 }
@@ -75,7 +84,7 @@ TEST(a_burst_after_a_silence_waits_like_the_first) {
 
 TEST(the_rate_is_no_limit) {
   SendPace pace;
-  // 20 us of work for a super-packet: 2,350 datagrams a millisecond if nothing held them.
+  // 20 us of work for a super-packet: 2,350 packets a millisecond if nothing held them.
   flood(pace, kStart, 60 * kMillisecond, 20000);
   CHECK(flood(pace, kStart + 60 * kMillisecond, 10 * kMillisecond, 20000) >= 20000);
 }
@@ -83,7 +92,7 @@ TEST(the_rate_is_no_limit) {
 TEST(a_client_that_takes_much_is_not_held) {
   SendPace pace;
   uint64_t now = kStart;
-  // 470 datagrams a millisecond, 5 Gbit/s.
+  // 470 packets a millisecond, 5 Gbit/s.
   for (; now < kStart + 100 * kMillisecond; now += kMillisecond / 10) send(pace, kSuperPacket, now);
   for (int i = 0; i < 100; ++i, now += kMillisecond / 10) {
     send(pace, kSuperPacket, now);
