@@ -7,7 +7,6 @@ import {
   type KeyObject,
   randomBytes,
   verify,
-  X509Certificate,
 } from 'node:crypto';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -33,8 +32,11 @@ const keyExchange = (curve = 0x001d, pointBytes = 32, length = pointBytes) =>
     randomBytes(pointBytes),
   ]);
 
-/** `certificate` of SEC_SIGN_DATA. */
-const digestOf = (pem: Buffer): Buffer => createHash('sha256').update(new X509Certificate(pem).raw).digest();
+/** `publicKey` of SEC_SIGN_DATA. */
+const digestOf = (pem: Buffer): Buffer =>
+  createHash('sha256')
+    .update(createPublicKey(pem).export({ type: 'spki', format: 'der' }))
+    .digest();
 
 const verifies = (key: KeyObject, digest: string | null, data: Buffer, signature: Buffer, pss = false) => {
   const padding = pss
@@ -143,12 +145,12 @@ describe('a worker', () => {
     const certificate = Buffer.from(chains[0] ?? []);
     expect(certificate).toEqual(readFileSync(`${lab.directory}/server.crt`));
     const data = certificateVerify();
-    const ask = { vhost: 'default', certificate: digestOf(certificate), scheme: 0x0403, data };
+    const ask = { vhost: 'default', publicKey: digestOf(certificate), scheme: 0x0403, data };
     const { signature } = (await worker.call('SEC_SIGN_DATA', ask)).body;
     expect(verify('sha256', data, createPublicKey(certificate), signature ?? Buffer.alloc(0))).toBe(true);
     for (const wrong of [
       { data: randomBytes(100) },
-      { certificate: randomBytes(32) },
+      { publicKey: randomBytes(32) },
       { vhost: 'other' },
       { scheme: 0x0804 },
     ]) {
@@ -169,7 +171,7 @@ describe('a worker', () => {
 
     const data = certificateVerify();
     const signed = async (certificate: Buffer): Promise<boolean> => {
-      const ask = { vhost: 'default', certificate: digestOf(certificate), scheme: 0x0403, data };
+      const ask = { vhost: 'default', publicKey: digestOf(certificate), scheme: 0x0403, data };
       const { signature } = (await worker.call('SEC_SIGN_DATA', ask)).body;
       return signature !== null && verify('sha256', data, createPublicKey(certificate), signature);
     };

@@ -272,8 +272,8 @@ export const messages = {
     from: 'worker',
     to: 'secmod',
     reply: 'SEC_SIGN_DATA_REP',
-    body: { vhost: str(255), certificate: bytes(32), scheme: u16(), data: bytes(1, 1024) },
-    doc: 'Sign a TLS handshake message. certificate: SHA-256 of the one that the client was shown, which a reload may have replaced meanwhile. secmod checks that data has the form of a TLS 1.2 ServerKeyExchange or a TLS 1.3 server CertificateVerify, so a taken-over worker has no general signing oracle.',
+    body: { vhost: str(255), publicKey: bytes(32), scheme: u16(), data: bytes(1, 1024) },
+    doc: 'Sign a TLS handshake message. publicKey: SHA-256 of the SubjectPublicKeyInfo that the client was shown; a reload may have replaced it meanwhile. secmod checks that data has the form of a TLS 1.2 ServerKeyExchange or a TLS 1.3 server CertificateVerify, so a taken-over worker has no general signing oracle.',
   }),
   SEC_SIGN_DATA_REP: message({
     id: 130,

@@ -3,17 +3,16 @@
  *
  * Theory of operation. Three groups of primitives, each as thin as it can be:
  *
- * - `io`: system calls that Node does not offer (descriptor passing, tun, netlink, packet-info UDP,
- *   peer credentials, privilege drop) and one event source (`Poller`, a uv_poll on a descriptor).
- *   Listeners and IPC channels are TypeScript on top of these.
+ * - `io`: system calls that Node does not offer (descriptor passing, tun, netlink, packet-info UDP, peer credentials,
+ *   privilege drop) and one event source (`Poller`, a uv_poll on a descriptor). Listeners and IPC are TypeScript on top.
  * - `TlsServerContext` / `TlsConnection`: TLS server side on the OpenSSL inside `node`. The connection owns
  *   the TCP descriptor from the first byte, polls it on the libuv loop, and asks for signatures through
  *   `onSign`: the private key is in secmod, never here.
  * - `Dataplane`: one epoll thread per process, or a native process per tunnel. `open()` moves a TLS connection
  *   there; from then on no packet touches JavaScript. Only rare events come back.
  *
- * Descriptors are plain numbers. A function that takes ownership of one says so. Every failing system call
- * throws an Error with `code` (errno name, e.g. 'EADDRINUSE') and `syscall`.
+ * Descriptors are plain numbers. A function that takes ownership of one says so. Failing system calls
+ * throw an Error with `code` (errno name) and `syscall`.
  */
 import type { CertificateVerifier, Pkcs12Options } from './certificate-types.js';
 import type { LoginRecord } from './login-types.js';
@@ -44,10 +43,9 @@ export interface Poller {
 }
 
 export interface SocketAddress {
-  /** Textual IPv4 or IPv6 address without zone, IPv4-mapped addresses already unmapped; '' for unix sockets. */
+  /** Text without zone, IPv4-mapped addresses already unmapped, '' for unix sockets; `scope`: link-local, the interface's index. */
   address: string;
   port: number;
-  /** Index of the interface of a link-local IPv6 address. */
   scope?: number;
 }
 

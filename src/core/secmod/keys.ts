@@ -7,7 +7,7 @@ import { VpnError } from '../errors.js';
 export interface ServerKey {
   /** PEM, leaf first. */
   readonly chain: Buffer;
-  /** SHA-256 of the leaf, lower-case hex: the `certificate` of SEC_SIGN_DATA. */
+  /** SHA-256 of the SubjectPublicKeyInfo, lower-case hex: the `publicKey` of SEC_SIGN_DATA. */
   readonly fingerprint: string;
   readonly privateKey: KeyObject;
 }
@@ -44,7 +44,9 @@ function loadKey(certPath: string, keyPath: string, passphrase: string): ServerK
   if (unusable) throw new VpnError('OCS_KEY_TYPE', { key: keyPath, type: unusable });
   if (!leaf.checkPrivateKey(privateKey))
     throw new VpnError('OCS_KEY_MISMATCH', { cert: certPath, key: keyPath });
-  const fingerprint = createHash('sha256').update(leaf.raw).digest('hex');
+  const fingerprint = createHash('sha256')
+    .update(leaf.publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
   return { chain, fingerprint, privateKey };
 }
 

@@ -92,7 +92,7 @@ export class Vhosts {
     for (const [, vhost] of gone) await closeBackends(vhost);
   }
 
-  /** Key of a certificate (SHA-256, hex) of this virtual host, for a while also of one that a reload replaced. */
+  /** Private key to a public one (SHA-256, hex) of this virtual host, for a while also of one that a reload replaced. */
   signingKey(vhost: string, fingerprint: string): KeyObject | undefined {
     const current = this.#byName.get(vhost)?.keys.find((key) => key.fingerprint === fingerprint);
     return current?.privateKey ?? this.#retired.find(vhost, fingerprint);

@@ -51,16 +51,16 @@ async function vhostPages({ vhosts, log }: Secmod, name: string): Promise<Body<'
 
 async function signData(
   { vhosts, statistics, log }: Secmod,
-  { vhost, certificate, scheme, data }: Body<'SEC_SIGN_DATA'>,
+  { vhost, publicKey, scheme, data }: Body<'SEC_SIGN_DATA'>,
   workerPid: number,
 ): Promise<Body<'SEC_SIGN_DATA_REP'>> {
-  const fingerprint = Buffer.from(certificate).toString('hex');
+  const fingerprint = Buffer.from(publicKey).toString('hex');
   const key = vhosts.signingKey(vhost, fingerprint);
   const reason = key ? signatureRefusal(key, scheme, data) : 'no such key';
   if (!key || reason) {
     const refused = statistics.refusedSignature();
     log.warn(
-      { workerPid, vhost, certificate: fingerprint, scheme, bytes: data.length, reason, refused },
+      { workerPid, vhost, publicKey: fingerprint, scheme, bytes: data.length, reason, refused },
       'signature refused',
     );
     return { signature: null };

@@ -38,9 +38,9 @@ export class SecmodCalls {
     complain: (why: string) => void,
   ): Promise<Uint8Array | null> {
     try {
-      const certificate = certificates[keyIndex]?.sha256 ?? Buffer.alloc(0);
+      const publicKey = certificates[keyIndex]?.keySha256 ?? Buffer.alloc(0);
       const channel = await this.#link.channel();
-      const { body } = await channel.call('SEC_SIGN_DATA', { vhost, certificate, scheme, data });
+      const { body } = await channel.call('SEC_SIGN_DATA', { vhost, publicKey, scheme, data });
       if (!body.signature) complain('secmod refused to sign the TLS handshake');
       return body.signature;
     } catch (error) {

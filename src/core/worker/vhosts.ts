@@ -23,8 +23,8 @@ export interface Vhost {
 export interface LeafDigests {
   /** Upper-case hex, for clients. */
   readonly sha1: string;
-  /** For secmod. */
-  readonly sha256: Uint8Array;
+  /** Of its SubjectPublicKeyInfo, for secmod. */
+  readonly keySha256: Uint8Array;
 }
 
 /** user-profile */
@@ -103,6 +103,7 @@ function profileOf(name: string, content: Buffer): Profile {
 }
 
 function digestsOfLeaf(chain: Uint8Array): LeafDigests {
-  const { fingerprint, raw } = new X509Certificate(Buffer.from(chain));
-  return { sha1: fingerprint.replaceAll(':', ''), sha256: createHash('sha256').update(raw).digest() };
+  const { fingerprint, publicKey } = new X509Certificate(Buffer.from(chain));
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  return { sha1: fingerprint.replaceAll(':', ''), keySha256: createHash('sha256').update(spki).digest() };
 }
