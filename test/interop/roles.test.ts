@@ -18,7 +18,7 @@ async function pidsOf(lab: Lab, role: 'worker' | 'secmod'): Promise<number[]> {
     // A process that has just ended has no file.
     if (!existsSync(`/proc/${pid}/cmdline`)) return false;
     const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return words.some((word) => /(run\.js|bundle\.cjs)$/.test(word)) && words.includes(role);
+    return words.some((word) => /(run\.js|worker\.cjs)$/.test(word)) && words.includes(role);
   });
 }
 
