@@ -1,13 +1,8 @@
 /** A data plane that needs no tun device: it answers CONNECT and remembers what it was told. */
 import { native } from '../../src/core/native/index.js';
+import type { TlsConnection } from '../../src/core/native/tls-types.js';
 import type { TunnelOptions } from '../../src/core/native/tunnel-types.js';
-import type {
-  CloseReason,
-  Dataplane,
-  DataplaneEvent,
-  TlsConnection,
-  TunnelCounters,
-} from '../../src/core/native/types.js';
+import type { CloseReason, Dataplane, DataplaneEvent, TunnelCounters } from '../../src/core/native/types.js';
 
 const ZERO_COUNTERS: TunnelCounters = {
   rxBytes: 0,

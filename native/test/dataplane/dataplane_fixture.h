@@ -260,7 +260,8 @@ inline std::unique_ptr<TunnelHost> new_host(uint32_t clock_rate) {
 /** A packet loop with its events. */
 class Server {
  public:
-  explicit Server(uint32_t clock_rate = 1) : engine_(new_host(clock_rate)) {
+  explicit Server(uint32_t clock_rate = 1) : Server(new_host(clock_rate)) {}
+  explicit Server(std::unique_ptr<TunnelHost> host) : engine_(std::move(host)) {
     signal(SIGPIPE, SIG_IGN);  // the test client writes to closed connections
   }
 

@@ -3,8 +3,8 @@
  * chance come in as arguments.
  */
 import type { Body } from '../ipc/messages.js';
+import type { TlsInfo } from '../native/tls-types.js';
 import type { OffloadSwitches, TunnelOptions } from '../native/tunnel-types.js';
-import type { TlsInfo } from '../native/types.js';
 import { chooseEncoding, type Encoding } from '../wire/compression.js';
 import type { ClientIdentity, ConnectRequest } from '../wire/connect-request.js';
 import { type ConnectReplyInput, connectReply } from '../wire/connect-response.js';
