@@ -10,9 +10,13 @@ void SendPace::note_sent(size_t bytes, uint64_t now_ns) {
   sent_ += bytes;
 }
 
+void SendPace::end_hold(uint64_t held_ns, uint64_t now_ns) {
+  if (now_ns > held_ns + kHoldNs + kLateNs) no_hold_until_ns_ = now_ns + kBackOffNs;
+}
+
 bool SendPace::full(uint64_t now_ns) {
   if (now_ns != leaked_ns_) leak(now_ns);
-  return rate() < kMany && level_ > std::max(kRoom, leak_of(kHoldNs));
+  return now_ns >= no_hold_until_ns_ && rate() < kMany && level_ > std::max(kRoom, leak_of(kHoldNs));
 }
 
 uint64_t SendPace::rate() const {

@@ -22,6 +22,10 @@ class SendPace {
   static constexpr uint64_t kHoldNs = 100000;
   // Bytes that may be on their way when a super-packet of 64 KiB follows.
   static constexpr uint64_t kRoom = 14000;
+  // After a hold that ends so much too late there is none for a while: other processes want the CPU, and giving it up
+  // costs more than the datagrams that are lost.
+  static constexpr uint64_t kLateNs = 200000;
+  static constexpr uint64_t kBackOffNs = 20000000;
   // The rate is that of the busiest of so many windows.
   static constexpr size_t kWindows = 4;
   static constexpr uint64_t kWindowNs = 4000000;
@@ -32,6 +36,8 @@ class SendPace {
 
   // A packet left, so many bytes with it.
   void note_sent(size_t bytes, uint64_t now_ns);
+  // A hold that began at `held_ns` is over.
+  void end_hold(uint64_t held_ns, uint64_t now_ns);
   // Whether what was sent should pass on, for kHoldNs at least, before more follows.
   bool full(uint64_t now_ns);
 
@@ -45,6 +51,7 @@ class SendPace {
 
   uint64_t level_ = 0;  // bytes
   uint64_t leaked_ns_ = 0;
+  uint64_t no_hold_until_ns_ = 0;
   uint64_t sent_ = 0;  // in this window, bytes
   uint64_t window_began_ns_ = 0;
   std::array<uint64_t, kWindows> windows_{};  // bytes of those before

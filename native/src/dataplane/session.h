@@ -192,6 +192,7 @@ class Session {
   bool tx_paused_ = false;
   SendPace send_pace_;
   bool tun_held_ = false;
+  uint64_t tun_held_ns_ = 0;  // since when
   uint64_t tun_read_ns_ = 0;  // the turn that read the tun last
 
   pkt::Timer liveness_timer_;

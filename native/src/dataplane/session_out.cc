@@ -58,12 +58,14 @@ void Session::on_tun(uint32_t events) {
 
 void Session::hold_tun() {
   tun_held_ = true;
+  tun_held_ns_ = ws_->now_ns;
   ws_->holds.push(id_, ws_->now_ns + SendPace::kHoldNs);
 }
 
 void Session::end_hold() {
   if (state_ != State::running) return;
   tun_held_ = false;
+  send_pace_.end_hold(tun_held_ns_, ws_->now_ns);
   if (send_pace_.full(ws_->now_ns)) hold_tun();
   update_interest();
 }

@@ -89,6 +89,19 @@ TEST(the_rate_is_no_limit) {
   CHECK(flood(pace, kStart + 60 * kMillisecond, 10 * kMillisecond, 20000) >= 20000);
 }
 
+TEST(a_hold_that_ends_late_is_the_last_for_a_while) {
+  SendPace pace;
+  const uint64_t in_time = kStart + SendPace::kHoldNs + SendPace::kLateNs;
+  send(pace, 300, kStart);
+  pace.end_hold(kStart, in_time);
+  CHECK(pace.full(in_time));
+  pace.end_hold(kStart, in_time + 1);
+  CHECK(!pace.full(in_time + 1));
+  const uint64_t later = in_time + 1 + SendPace::kBackOffNs;
+  send(pace, 300, later);
+  CHECK(pace.full(later));
+}
+
 TEST(a_client_that_takes_much_is_not_held) {
   SendPace pace;
   uint64_t now = kStart;
