@@ -24,6 +24,8 @@ export interface BenchOptions {
   /** Congestion control of the traffic inside. */
   readonly congestion: string;
   readonly softwareSegmentation: boolean;
+  /** The batched cases on all cores, instead of one for the server and the rest for the others. */
+  readonly allCores: boolean;
   readonly json: string | undefined;
   readonly check: boolean;
   readonly verbose: boolean;
@@ -34,7 +36,7 @@ export const usage = `npm run bench -- [options]
   --case NAME …       only these cases (default: those marked *)
   --rounds N          alternating rounds, the median counts (2)
   --seconds N         duration of one measurement (5)
-  --clients N         clients of the cases memory, logins, scale (20)
+  --clients N         clients of the cases with many clients, some of which take more (20)
   --alone             our server only: figures without ratios
   --peers             also wireguard-go and openvpn, in the cases batched-dtls-down/up
   --ocserv PATH       binary to compare with (ocserv)
@@ -42,6 +44,7 @@ export const usage = `npm run bench -- [options]
   --noise             compare ocserv with itself: what the machine's noise does to the ratios
   --congestion NAME   congestion control of the traffic inside (cubic, as most hosts have)
   --software-uso      segment the server's UDP in software, as on a NIC without UDP segmentation
+  --all-cores         the batched cases too on all cores, instead of one for the server and the others for the rest
   --json FILE         write the raw results (- for standard output)
   --check             compare with thresholds.json; exit status 1 if one fails
   --verbose           show the output of servers and clients when something fails
@@ -101,6 +104,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
       noise: { type: 'boolean', default: false },
       congestion: { type: 'string', default: 'cubic' },
       'software-uso': { type: 'boolean', default: false },
+      'all-cores': { type: 'boolean', default: false },
       json: { type: 'string' },
       check: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
@@ -121,6 +125,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
     against: values.noise ? 'ocserv' : 'ocvpn',
     congestion: values.congestion,
     softwareSegmentation: values['software-uso'],
+    allCores: values['all-cores'],
     json: values.json,
     check: values.check,
     verbose: values.verbose,

@@ -9,7 +9,7 @@ import { writeCertificate } from '../support/pki.ts';
 import type { Companion } from '../support/process.ts';
 import { until } from '../support/wait.ts';
 import type { Case } from './cases.ts';
-import type { Measurement } from './metrics.ts';
+import type { Measured } from './metrics.ts';
 import { BenchLab, routeInside } from './network.ts';
 import type { BenchOptions } from './options.ts';
 import type { PeerName } from './peer-names.ts';
@@ -94,11 +94,13 @@ const starters: Record<PeerName, (lab: BenchLab) => Promise<Companion>> = {
 /** One program with its tunnel, in a lab of its own. */
 export class Peer {
   readonly lab: BenchLab;
+  readonly pid: number;
   readonly #meter: Meter;
   readonly #options: BenchOptions;
 
   private constructor(lab: BenchLab, server: Companion, options: BenchOptions) {
     this.lab = lab;
+    this.pid = server.pid;
     this.#meter = meter(server.pid);
     this.#options = options;
   }
@@ -125,7 +127,7 @@ export class Peer {
 
   async prepare(): Promise<void> {}
 
-  async measure(one: Case): Promise<Measurement> {
+  async measure(one: Case): Promise<Measured> {
     if (one.tunnel === undefined) throw new Error(`${one.name} needs a server of ours`);
     const { seconds, congestion } = this.#options;
     const { server } = this.lab;

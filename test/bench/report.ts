@@ -1,6 +1,6 @@
 /** The result as a table for people. */
 import { cases } from './cases.ts';
-import { type Measurement, type MetricName, metrics } from './metrics.ts';
+import { type Measured, type MetricName, metricOf, metrics } from './metrics.ts';
 import { type PeerName, peerNames } from './peer-names.ts';
 import { median } from './statistics.ts';
 
@@ -9,7 +9,7 @@ export interface Sample {
   readonly case: string;
   readonly server: 'reference' | 'ours' | PeerName;
   readonly round: number;
-  readonly measured: Measurement;
+  readonly measured: Measured;
 }
 
 /** One figure of one case: medians over the rounds. */
@@ -42,9 +42,10 @@ function figure(name: string, metric: MetricName, samples: readonly Sample[]): F
   const reference = of('reference');
   const ours = of('ours');
   if (reference.size === 0 && ours.size === 0) return undefined;
+  const { floor = 0 } = metricOf(metric);
   const ratios = [...ours].flatMap(([round, value]) => {
-    const other = reference.get(round);
-    return other === undefined || other === 0 ? [] : [value / other];
+    const other = Math.max(floor, reference.get(round) ?? Number.NaN);
+    return other > 0 ? [Math.max(floor, value) / other] : [];
   });
   const middle = (found: Map<number, number>): number | undefined =>
     found.size > 0 ? median([...found.values()]) : undefined;
@@ -75,8 +76,13 @@ function cell(value: number | undefined, digits: number): string {
   return value === undefined ? '-' : value.toFixed(digits);
 }
 
-/** `names`: the servers' titles. */
-export function table(figures: readonly Figure[], names: { reference: string; ours: string }): string {
+/** `names`: the servers' titles; `details`: figures that explain others, too. */
+export function table(
+  all: readonly Figure[],
+  names: { reference: string; ours: string },
+  details = false,
+): string {
+  const figures = all.filter(({ metric }) => details || !metricOf(metric).detail);
   const shown = peerNames.filter((peer) => figures.some(({ peers }) => peers[peer] !== undefined));
   const rows = [['case', 'measured', names.reference, names.ours, 'ratio', ...shown]];
   let last = '';

@@ -5,6 +5,7 @@ import { cases } from './cases.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { type BenchOptions, readOptions, usage } from './options.ts';
 import { Peer } from './peers.ts';
+import { canDivide, divideCores } from './placement.ts';
 import { type Figure, type Sample, summarize, table } from './report.ts';
 import { Side } from './side.ts';
 import { check } from './thresholds.ts';
@@ -17,12 +18,15 @@ function fail(error: unknown): never {
 }
 
 function progress(sample: Sample): void {
-  const measured = Object.entries(sample.measured).map(
-    ([name, value]) => `${name} ${Number(value.toPrecision(4))}`,
-  );
-  console.error(
-    `round ${sample.round}  ${sample.server.padEnd(12)}  ${sample.case.padEnd(18)}  ${measured.join('  ')}`,
-  );
+  const { steps = [], ...total } = sample.measured;
+  for (const measured of [...steps, total]) {
+    const figures = Object.entries(measured).map(
+      ([name, value]) => `${name} ${Number(value.toPrecision(4))}`,
+    );
+    console.error(
+      `round ${sample.round}  ${sample.server.padEnd(12)}  ${sample.case.padEnd(18)}  ${figures.join('  ')}`,
+    );
+  }
 }
 
 interface Contestant {
@@ -36,11 +40,20 @@ interface Contestant {
  */
 async function compare(
   contestants: readonly Contestant[],
-  { rounds, cases: names }: BenchOptions,
+  { rounds, cases: names, allCores }: BenchOptions,
   samples: Sample[],
 ): Promise<void> {
+  let divided = false;
   for (const one of cases.filter(({ name }) => names.includes(name))) {
     const taking = contestants.filter(({ side }) => side.takes(one));
+    const wanted = one.tunnel !== undefined && one.oneCore === true && !allCores && canDivide();
+    if (wanted !== divided) {
+      await divideCores(
+        contestants.map(({ side }) => side.pid),
+        wanted,
+      );
+      divided = wanted;
+    }
     // The tunnels are opened before the first measurement: none of it meets the other server's figures.
     for (const { side } of taking) await side.prepare(one);
     for (let round = 1; round <= rounds; round += 1) {
@@ -96,7 +109,7 @@ function publish(options: BenchOptions, { machine, samples }: Outcome): Figure[]
   const figures = summarize(samples);
   for (const [name, value] of Object.entries(machine)) console.log(`${`${name}:`.padEnd(20)}${value}`);
   const ours = options.against === 'ocserv' ? 'ocserv again' : 'ours';
-  console.log(`\n${table(figures, { reference: 'ocserv', ours })}`);
+  console.log(`\n${table(figures, { reference: 'ocserv', ours }, options.verbose)}`);
   console.log(
     `\nMedians of ${options.rounds} rounds of ${options.seconds} s; ↓ less is better, ↑ more is better. Only the ratios count.`,
   );

@@ -1,6 +1,6 @@
 /** The case `scale`: a crowd at rest, then a part of it active; what it costs and how long the administrator waits. */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Crowd, OpenCrowd } from './cases.ts';
+import type { Crowd, OpenCrowd } from './crowd.ts';
 import type { Measurement } from './metrics.ts';
 import { settled } from './usage.ts';
 
@@ -13,14 +13,16 @@ const REST_MS = 15_000;
 /** Commands that are timed; the median counts. */
 const ASKED = 3;
 
-const perThousand = (cpuSeconds: number, seconds: number, clients: number): number =>
-  (100 * cpuSeconds) / seconds / (clients / 1000);
+/** % of a core for 1,000 clients. */
+export const perThousand = (cpuPerSecond: number, clients: number): number =>
+  (100 * cpuPerSecond) / (clients / 1000);
 
 async function cpuDuring({ meter, seconds }: Crowd, clients: number): Promise<number> {
   const before = meter.cpuSeconds();
   const from = performance.now();
   await pause(seconds * 1000);
-  return perThousand(meter.cpuSeconds() - before, (performance.now() - from) / 1000, clients);
+  const took = (performance.now() - from) / 1000;
+  return perThousand((meter.cpuSeconds() - before) / took, clients);
 }
 
 /** How long it takes until the last byte of the answer is there, ms. */

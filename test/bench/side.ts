@@ -1,11 +1,21 @@
 /** One server of the comparison: started in a lab of its own, put through the cases. */
+
+import { ClientPki } from '../support/client-pki.ts';
 import { statusOf } from '../support/ocvpn.ts';
-import { type ServerKind, startServer, type VpnServer } from '../support/server.ts';
-import type { Case, Crowd, TunnelKind } from './cases.ts';
-import type { Measurement } from './metrics.ts';
+import {
+  defaultUsers,
+  type ServerKind,
+  type ServerOptions,
+  startServer,
+  type VpnServer,
+} from '../support/server.ts';
+import type { Case, CrowdCase, TunnelCase, TunnelKind } from './cases.ts';
+import type { Crowd } from './crowd.ts';
+import type { Measured } from './metrics.ts';
 import { BenchLab } from './network.ts';
 import type { BenchOptions } from './options.ts';
-import { openCrowd, openSecond, openTunnel, type Tunnel } from './tunnels.ts';
+import type { Bench } from './traffic.ts';
+import { type Identity, openCrowd, openSecond, openTunnel, type Tunnel } from './tunnels.ts';
 import { type Meter, meter } from './usage.ts';
 
 /** Limits that would end a crowd from one address; the same for both servers. */
@@ -21,37 +31,56 @@ export interface SideRequest {
   /** Name of the lab; unique within the process. */
   readonly id: string;
   readonly options: BenchOptions;
+  /** The one case that it is for, if it is for one only. */
+  readonly only?: CrowdCase;
+}
+
+/** Name of the user (UID) in a certificate. */
+const USER_OID = '0.9.2342.19200300.100.1.1';
+
+/** A certificate for the first user, and what makes a server let it in. */
+function certificateLogin(lab: BenchLab): { identity: Identity; options: ServerOptions } {
+  const [user = { name: '' }] = defaultUsers;
+  const pki = new ClientPki(lab.folder);
+  pki.issue(user.name);
+  return {
+    identity: { certificate: pki.path(`${user.name}.crt`), key: pki.path(`${user.name}.key`) },
+    options: { auth: ['certificate'], 'ca-cert': pki.path('ca.crt'), 'cert-user-oid': USER_OID },
+  };
 }
 
 export class Side {
   readonly lab: BenchLab;
   readonly meter: Meter;
   readonly #server: VpnServer;
+  readonly #identity: Identity | undefined;
   readonly #request: SideRequest;
   #tunnel: Tunnel | undefined;
   #tunnelKind: TunnelKind | undefined;
 
-  private constructor(lab: BenchLab, server: VpnServer, request: SideRequest) {
+  private constructor(lab: BenchLab, server: VpnServer, request: SideRequest, identity?: Identity) {
     this.lab = lab;
     this.#server = server;
+    this.#identity = identity;
     this.meter = meter(server.process.pid);
     this.#request = request;
   }
 
   /** Builds a lab and starts the server in it. */
   static async open(request: SideRequest): Promise<Side> {
-    const { kind, id, options } = request;
+    const { kind, id, options, only } = request;
     const lab = new BenchLab(id);
     try {
       await lab.build();
       if (options.softwareSegmentation) await lab.segmentInSoftware();
-      const own = kind === 'ocvpn' ? options.ours : {};
+      const own = kind === 'ocvpn' ? { ...options.ours, ...only?.ours } : {};
+      const login = only?.certificates ? certificateLogin(lab) : undefined;
       const server = await startServer(lab, kind, {
-        options: { ...COMMON, ...own },
+        options: { ...COMMON, ...login?.options, ...own },
         keys: ['ecdsa'],
         ocserv: { binary: options.ocserv, debug: 0 },
       });
-      return new Side(lab, server, request);
+      return new Side(lab, server, request, login?.identity);
     } catch (error) {
       await lab.close();
       throw error;
@@ -69,8 +98,13 @@ export class Side {
     return this.#tunnel;
   }
 
-  takes(_: Case): boolean {
-    return true;
+  /** Main's. */
+  get pid(): number {
+    return this.#server.process.pid;
+  }
+
+  takes(one: Case): boolean {
+    return one.tunnel !== undefined || !one.alone || this.#request.kind === 'ocvpn';
   }
 
   /** Opens the tunnel that the case wants, unless it is open from the case before. */
@@ -78,12 +112,12 @@ export class Side {
     await this.#use(one.tunnel);
   }
 
-  async measure(one: Case): Promise<Measurement> {
-    if (!one.freshServer) return await this.#measureHere(one);
-    const fresh = await Side.open({ ...this.#request, id: `${this.#request.id}.fresh` });
-    let measured: Measurement;
+  async measure(one: Case): Promise<Measured> {
+    if (one.tunnel !== undefined) return await this.#measureTraffic(one);
+    const fresh = await Side.open({ ...this.#request, id: `${this.#request.id}.fresh`, only: one });
+    let measured: Measured;
     try {
-      measured = await fresh.#measureHere(one);
+      measured = await one.measure(fresh.#crowd(one));
     } catch (error) {
       // What went wrong first is what is told.
       await fresh.close().catch(() => undefined);
@@ -93,30 +127,46 @@ export class Side {
     return measured;
   }
 
-  async #measureHere(one: Case): Promise<Measurement> {
-    const { clients, seconds, congestion } = this.#request.options;
+  #bench(device: string): Bench {
+    const { seconds, congestion } = this.#request.options;
+    return {
+      client: this.lab.client(),
+      server: this.lab.server,
+      device,
+      meter: this.meter,
+      seconds,
+      congestion,
+    };
+  }
+
+  async #measureTraffic(one: TunnelCase): Promise<Measured> {
     const tunnel = await this.#use(one.tunnel);
-    if (one.tunnel === undefined) {
-      const open: Crowd['open'] = (request, held) => openCrowd(this.lab, request, held);
-      const listed = async (): Promise<number> => (await this.#server.users()).length;
-      // The other server's status does not differ in cost: its list stands for it.
-      const status = async (): Promise<number> =>
-        this.#request.kind === 'ocvpn' ? (await statusOf(this.lab)).activeSessions : await listed();
-      return await one.measure({ meter: this.meter, clients, seconds, listed, status, open });
-    }
     const second = one.second && (await openSecond(this.lab));
     try {
-      return await one.measure({
-        client: this.lab.client(),
-        server: this.lab.server,
-        device: tunnel?.device ?? '',
-        meter: this.meter,
-        seconds,
-        congestion,
-      });
+      return await one.measure(this.#bench(tunnel?.device ?? ''));
     } finally {
       await second?.close();
     }
+  }
+
+  #crowd({ leastClients = 1 }: CrowdCase): Crowd {
+    const { clients, seconds } = this.#request.options;
+    const listed = async (): Promise<number> => (await this.#server.users()).length;
+    return {
+      meter: this.meter,
+      clients: Math.max(clients, leastClients),
+      seconds,
+      listed,
+      // The other server's status does not differ in cost: its list stands for it.
+      status: async () =>
+        this.#request.kind === 'ocvpn' ? (await statusOf(this.lab)).activeSessions : await listed(),
+      open: (request, held) => openCrowd(this.lab, { ...request, identity: this.#identity }, held),
+      beside: async (measure) => {
+        const tunnel = await openTunnel(this.lab, this.#server, 'stock-dtls');
+        await measure(this.#bench(tunnel.device));
+        await tunnel.close();
+      },
+    };
   }
 
   async close(): Promise<void> {

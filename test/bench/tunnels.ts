@@ -4,7 +4,8 @@ import { inside, type Lab, outside } from '../support/lab.ts';
 import { connect } from '../support/openconnect.ts';
 import { must } from '../support/process.ts';
 import { defaultUsers, type VpnServer } from '../support/server.ts';
-import type { CrowdRequest, OpenCrowd, TunnelKind } from './cases.ts';
+import type { TunnelKind } from './cases.ts';
+import type { CrowdRequest, OpenCrowd } from './crowd.ts';
 import { routeInside, SECOND_INNER } from './network.ts';
 
 const folder = join(import.meta.dirname, 'client');
@@ -12,6 +13,12 @@ const binary = join(folder, 'build/bench-client');
 const [user = { name: '', password: '' }] = defaultUsers;
 const DEVICE = 'tun0';
 const SECOND_DEVICE = 'tun1';
+
+/** Files of a client certificate and its key. */
+export interface Identity {
+  readonly certificate: string;
+  readonly key: string;
+}
 
 export interface Tunnel {
   readonly device: string;
@@ -69,12 +76,20 @@ export function openSecond(lab: Lab): Promise<Tunnel> {
 /** Opens sessions from one process; calls `held` while they are open. Returns the seconds that opening took. */
 export async function openCrowd(
   lab: Lab,
-  { clients, dtls, on = 0, dpd = 0, active = 0 }: CrowdRequest,
+  {
+    clients,
+    dtls,
+    on = 0,
+    dpd = 0,
+    active = 0,
+    identity,
+  }: CrowdRequest & { identity?: Identity | undefined },
   held: (crowd: OpenCrowd) => Promise<void>,
 ): Promise<number> {
   const { command, input } = batchedCommand(
     ...['--clients', `${clients}`],
     ...(dtls ? [] : ['--no-dtls']),
+    ...(identity ? ['--certificate', identity.certificate, '--key', identity.key] : []),
     ...(dpd > 0 ? ['--dpd', `${dpd}`] : []),
     ...(active > 0 ? ['--active', `${active}`, '--target', inside.host4] : []),
   );

@@ -11,11 +11,21 @@ const ROOT = '/sys/fs/cgroup';
 /** clock ticks per second of /proc/PID/stat: USER_HZ, 100 on every architecture that Linux runs Node on. */
 const TICKS = 100;
 
+/** User and system time of processes that serve many clients. Seconds. */
+export interface RoleSeconds {
+  readonly main: number;
+  readonly secmod: number;
+  /** Those that do several clients' logins. */
+  readonly workers: number;
+}
+
 export interface Meter {
   /** How it measures, for the report. */
   readonly kind: string;
   /** User and system time so far, seconds. */
   cpuSeconds(): number;
+  /** The same by role, of those that live; what is missing of the whole are processes of one client each. */
+  roleSeconds(): RoleSeconds;
   /** Memory charged now, kernel memory included, page cache not. Bytes; undefined: not known. */
   memoryBytes(): number | undefined;
   /** After the processes have ended. */
@@ -43,13 +53,34 @@ function readProcess(pid: number): Process | undefined {
 }
 
 /** A process and all its descendants that live now. */
-function processTree(root: number): Process[] {
+export function processTree(root: number): Process[] {
   const all = readdirSync('/proc').flatMap((name) =>
     /^\d+$/.test(name) ? (readProcess(Number(name)) ?? []) : [],
   );
   const tree = all.filter(({ pid }) => pid === root);
   for (const parent of tree) tree.push(...all.filter((one) => one.parent === parent.pid));
   return tree;
+}
+
+/** How a process is called, and its command line; empty for one that has ended. */
+function titleOf(pid: number): string {
+  try {
+    return ['comm', 'cmdline'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'latin1')).join('\0');
+  } catch {
+    return '';
+  }
+}
+
+function roleSeconds(root: number): RoleSeconds {
+  const seconds = { main: 0, secmod: 0, workers: 0 };
+  for (const { pid, cpu } of processTree(root)) {
+    const title = titleOf(pid);
+    if (pid === root) seconds.main += cpu;
+    else if (/\0secmod\0|ocserv-sm/.test(title)) seconds.secmod += cpu;
+    // A session's process keeps the command line of the worker that it was forked from.
+    else if (/\0worker\0/.test(title) && !title.startsWith('ocvpn-session')) seconds.workers += cpu;
+  }
+  return seconds;
 }
 
 const number = (path: string): number => Number(readFileSync(path, 'utf8'));
@@ -110,6 +141,7 @@ function unifiedMeter(root: number): Meter {
   return {
     kind: 'control group v2',
     cpuSeconds: () => entry(join(group, 'cpu.stat'), 'usage_usec') / 1e6,
+    roleSeconds: () => roleSeconds(root),
     memoryBytes: () =>
       memory ? number(join(group, 'memory.current')) - entry(join(group, 'memory.stat'), 'file') : undefined,
     close: () => removeGroups(groups),
@@ -123,6 +155,7 @@ function legacyMeter(root: number): Meter {
   return {
     kind: 'control groups v1',
     cpuSeconds: () => number(join(cpu, 'cpuacct.usage')) / 1e9,
+    roleSeconds: () => roleSeconds(root),
     memoryBytes: () =>
       number(join(memory, 'memory.usage_in_bytes')) - entry(join(memory, 'memory.stat'), 'total_cache'),
     close: () => removeGroups(groups),
@@ -133,6 +166,7 @@ function procMeter(root: number): Meter {
   return {
     kind: '/proc/PID/stat',
     cpuSeconds: () => processTree(root).reduce((sum, { cpu }) => sum + cpu, 0),
+    roleSeconds: () => roleSeconds(root),
     memoryBytes: () => undefined,
     close: async () => undefined,
   };

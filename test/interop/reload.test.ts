@@ -10,8 +10,13 @@ import { ping } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
 const launcher = join(import.meta.dirname, '../../bin/run.js');
+const handshakePeer = join(import.meta.dirname, '../support/handshake-peer.ts');
 const ctl = (lab: Lab, ...words: string[]) =>
   lab.server.run([process.execPath, launcher, 'ctl', ...words, '--run-dir', `${lab.folder}/run`]);
+
+/** More than what is under way at once: these are new ones. */
+const LANES = 4;
+const RELOADS = 4;
 
 /** Rewrites the server's configuration file. */
 function change(lab: Lab, values: Record<string, unknown>): void {
@@ -85,4 +90,25 @@ test('certificates that change on disk are shown to new connections, without a r
     return now !== '' && now !== before;
   });
   expect((await ping(client.host, inside.host4)).received).toBe(5);
+});
+
+test('no handshake fails while certificates and keys are replaced again and again', async () => {
+  const lab = await openLab();
+  const server = await startServer(lab, 'ocvpn');
+  const options = JSON.parse(readFileSync(`${lab.folder}/vpn.config.json`, 'utf8'));
+  const files = [options['server-cert'][0], options['server-key'][0]] as const;
+  const first = files.map((path) => readFileSync(path));
+  const { certificate, key } = await writeCertificate(`${lab.folder}/run`, 'ecdsa');
+  const second = [readFileSync(certificate), readFileSync(key)];
+  const peer = lab.client().start('handshakes', [process.execPath, handshakePeer, outside.server4]);
+  const good = (): number => Number(/good (\d+)\s*$/.exec(peer.output)?.[1] ?? 0);
+  for (let round = 0; round < RELOADS; round++) {
+    const from = good();
+    for (const [index, content] of (round % 2 === 0 ? second : first).entries())
+      writeFileSync(files[index] ?? '', content);
+    expect(await ctl(lab, 'reload')).toMatchObject({ code: 0 });
+    await until('handshakes after the reload', () => peer.exit !== undefined || good() > from + LANES);
+  }
+  expect(peer.exit, peer.output).toBeUndefined();
+  expect(server.process.output).not.toContain('signature refused');
 });

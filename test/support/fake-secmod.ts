@@ -5,6 +5,8 @@ export interface Login {
   readonly password: string;
   /** Asked after the password. */
   readonly secondFactor?: string;
+  /** The back end works on the password, and goes on working. */
+  readonly neverAnswers?: boolean;
 }
 
 /** secmod's side of a login: three tries, then an optional second factor. */
@@ -30,6 +32,7 @@ export class FakeLogins {
     if (!login) throw new Error('no login');
     const known = this.#logins[login.user];
     login.state = 'CONT';
+    if (known?.neverAnswers) return new Promise<never>(() => undefined);
     const expected = login.passed ? known?.secondFactor : known?.password;
     if (password !== expected) {
       login.tries += 1;

@@ -8,7 +8,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import type { NativeBinding, TlsServerContext, TunnelOptions } from '../../src/core/native/types.ts';
+import type { NativeBinding, TlsServerContext } from '../../src/core/native/types.ts';
+import { tunnelOptions } from './tunnel-options.ts';
 
 // The compiled modules: TypeScript's own are not loadable by their .js names.
 const dist = join(import.meta.dirname, '../../dist/core/native');
@@ -36,27 +37,6 @@ const ends = new Map<number, (how: string) => void>();
 const dataplane = native.createDataplane((event) => {
   if (event.type === 'closed') ends.get(event.id)?.(`${event.reason}: ${event.detail}`);
 }, true);
-
-function tunnelOptions(tunFd: number): TunnelOptions {
-  return {
-    tunFd,
-    ...{ tunVnetHdr: false, tunTso: false, tunUso: false, dataMtu: 1400, maxDataMtu: 1434 },
-    dtls: { mode: 'psk', ciphers: 'PSK-AES256-GCM-SHA384' },
-    ...{ cstpCompression: null, dtlsCompression: null, noCompressLimit: 256 },
-    ...{ mtuDiscovery: false, sendBufferBytes: 0, dpdSec: 0, keepaliveSec: 0, idleTimeoutSec: 0 },
-    ...{ sessionTimeoutSec: 0, switchToTcpSec: 25, rekeySec: 0, rxBytesPerSec: 0, txBytesPerSec: 0 },
-    offloads: {
-      udpSegment: true,
-      udpGro: true,
-      tunCoalesce: true,
-      tlsBatch: true,
-      turnPace: true,
-      ackFilter: true,
-      ownRecords: true,
-    },
-    ...{ clientIpv4: null, clientIpv6: null, localIpv4: null, localIpv6: null },
-  };
-}
 
 /** A TLS connection of a client in this process to a server in this process. */
 async function dial(context: TlsServerContext, port: number, listener: number) {

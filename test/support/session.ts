@@ -52,13 +52,14 @@ export function aSession(changes: Partial<Session> = {}, config: Partial<Session
   };
 }
 
-const groupConfig: Session['config'] = {
-  routes: ['10.10.0.0/16', 'fd10::/32'],
-  noRoutes: ['10.10.5.0/24'],
+/** What a group gets that sets nothing. */
+export const plainConfig: Session['config'] = {
+  routes: [],
+  noRoutes: [],
   iroutes: [],
-  dns: ['10.99.0.1'],
-  nbns: ['10.99.0.2'],
-  splitDns: ['corp.example.com'],
+  dns: ['192.0.2.53'],
+  nbns: [],
+  splitDns: [],
   tunnelAllDns: false,
   noUdp: false,
   denyRoaming: false,
@@ -76,15 +77,30 @@ const groupConfig: Session['config'] = {
   rxBytesPerSec: 0,
   txBytesPerSec: 0,
   netPriority: 0,
-  maxSameClients: 4,
-  ipv4Network: '10.99.0.0/24',
-  ipv4Netmask: '255.255.255.0',
-  ipv6Network: 'fd99::/48',
+  maxSameClients: 0,
+  ipv4Network: '10.8.0.0/24',
+  ipv4Netmask: '',
+  ipv6Network: 'fd00:8::/64',
   ipv6SubnetPrefix: 128,
   explicitIpv4: '',
   explicitIpv6: '',
   hostname: '',
+  defaultDomain: '',
+  banner: '',
+  xmlConfigFile: '',
+};
+
+const groupConfig: Session['config'] = {
+  ...plainConfig,
+  routes: ['10.10.0.0/16', 'fd10::/32'],
+  noRoutes: ['10.10.5.0/24'],
+  dns: ['10.99.0.1'],
+  nbns: ['10.99.0.2'],
+  splitDns: ['corp.example.com'],
+  maxSameClients: 4,
+  ipv4Network: '10.99.0.0/24',
+  ipv4Netmask: '255.255.255.0',
+  ipv6Network: 'fd99::/48',
   defaultDomain: 'example.com',
   banner: 'Welcome to the example VPN',
-  xmlConfigFile: '',
 };

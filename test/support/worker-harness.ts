@@ -295,6 +295,7 @@ export class WorkerHarness {
         this.#record(this.toSecmod, 'SEC_AUTH_CONT', body);
         return logins.next(body.client, Buffer.from(body.password).toString());
       },
+      SEC_AUTH_END: (body) => this.#record(this.toSecmod, 'SEC_AUTH_END', body),
       SEC_KDC_REQUEST: (body) => {
         this.#record(this.toSecmod, 'SEC_KDC_REQUEST', body);
         return this.kdcReply;

@@ -11,6 +11,7 @@ import type { AuthBackendPlugin, Step } from '../../src/core/plugin-api/index.js
 import { loadAddon } from '../../src/plugins/auth-gssapi/src/addon.js';
 import { createGssapiBackend } from '../../src/plugins/auth-gssapi/src/gssapi-backend.js';
 import { type Kdc, krb5Conf, startKdc } from '../support/kdc.ts';
+import { aLogin } from '../support/login.ts';
 import { Companion, must } from '../support/process.ts';
 
 const HOST = 'vpn.lab.test';
@@ -67,22 +68,8 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const place = {
-  groupName: '',
-  certificate: null,
-  remoteIp: '192.0.2.7',
-  ourIp: '',
-  vhost: '',
-  userAgent: '',
-  sessionId: '',
-};
 const begin = (options: Record<string, string | number | boolean> = {}, nowMs?: () => number) =>
-  createGssapiBackend({ keytab, ...options }, host, nowMs).begin({
-    userName: '',
-    ...place,
-    signal: new AbortController().signal,
-    deadline: 0,
-  });
+  createGssapiBackend({ keytab, ...options }, host, nowMs).begin(aLogin(''));
 
 /** Tokens go to and fro until the back end has decided; returns its steps and the last line of the client. */
 async function negotiate(

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AuthBackendPlugin, Conversation, Step } from '../../src/core/plugin-api/index.js';
 import { loadAddon } from '../../src/plugins/auth-pam/src/addon.js';
 import { createPamBackend, pamPlugin } from '../../src/plugins/auth-pam/src/pam-backend.js';
+import { aLogin } from '../support/login.ts';
 import { buildPamModule, writeService } from '../support/pam.ts';
 import { until } from '../support/wait.ts';
 
@@ -30,17 +31,7 @@ function begin(args: string[], userName = 'nobody', gidMin?: number): Conversati
   const service = `s${services++}`;
   writeService(directory, service, module, ...args);
   const options = { service, ...(gidMin === undefined ? {} : { 'gid-min': gidMin }) };
-  const place = {
-    groupName: '',
-    certificate: null,
-    remoteIp: '192.0.2.7',
-    ourIp: '',
-    vhost: '',
-    userAgent: '',
-    sessionId: '',
-  };
-  const signal = new AbortController().signal;
-  return createPamBackend(options, host, directory).begin({ userName, ...place, signal, deadline: 0 });
+  return createPamBackend(options, host, directory).begin(aLogin(userName));
 }
 
 async function run(conversation: Conversation, ...answers: (string | Uint8Array)[]): Promise<Step[]> {
@@ -166,17 +157,7 @@ describe('account', () => {
 
   test('a service that is missing lets nobody in', async () => {
     const backend = createPamBackend({ service: 'not-there' }, host, directory);
-    const place = {
-      groupName: '',
-      certificate: null,
-      remoteIp: '',
-      ourIp: '',
-      vhost: '',
-      userAgent: '',
-      sessionId: '',
-    };
-    const signal = new AbortController().signal;
-    expect((await run(backend.begin({ userName: 'x', ...place, signal, deadline: 0 }))).at(-1)).toEqual(fail);
+    expect((await run(backend.begin(aLogin('x')))).at(-1)).toEqual(fail);
   });
 
   test.each(['../passwd', '/etc/pam.d/login', 'a b'])('service=%s is refused', async (service) => {

@@ -11,6 +11,7 @@ import { OathFile } from '../../src/plugins/auth-plain/src/oath-file.js';
 import { parseOathLine } from '../../src/plugins/auth-plain/src/oath-line.js';
 import { acceptCode, hotp, type Token, WINDOW } from '../../src/plugins/auth-plain/src/otp.js';
 import { plainPlugin } from '../../src/plugins/auth-plain/src/plain-backend.js';
+import { aLogin } from '../support/login.ts';
 
 /** Key of the vectors in RFC 4226 appendix D and RFC 6238 appendix B. */
 const KEY = Buffer.from('12345678901234567890');
@@ -210,17 +211,7 @@ describe('logins', () => {
     const log = pino({ level: 'warn' }, { write: (line: string) => warnings.push(line) });
     const options = { passwd: join(directory, 'ocpasswd'), otp: file };
     const backend = await plainPlugin.create(options, { vhost: 'default', log });
-    const place = {
-      groupName: '',
-      certificate: null,
-      remoteIp: '',
-      ourIp: '',
-      vhost: '',
-      userAgent: '',
-      sessionId: '',
-    };
-    const signal = new AbortController().signal;
-    const conversation = backend.begin({ userName, ...place, signal, deadline: 0 });
+    const conversation = backend.begin(aLogin(userName));
     const steps = [await conversation.start()];
     for (const answer of answers) steps.push(await conversation.answer(Buffer.from(answer)));
     return steps;

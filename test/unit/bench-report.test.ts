@@ -1,5 +1,9 @@
 /** The benchmark's own arithmetic: medians, ratios, thresholds, command line. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { cases } from '../bench/cases.ts';
+import { metrics } from '../bench/metrics.ts';
 import { readOptions } from '../bench/options.ts';
 import { type Sample, summarize, table } from '../bench/report.ts';
 import { median, quantile } from '../bench/statistics.ts';
@@ -42,6 +46,27 @@ describe('summary', () => {
     expect(summarize([sample('ours', 1, 3)])[0]?.ratio).toBeUndefined();
     expect(summarize([sample('reference', 1, 0), sample('ours', 1, 3)])[0]?.ratio).toBeUndefined();
     expect(summarize([])).toEqual([]);
+  });
+
+  it("does not tell apart what is below a metric's floor, and hides nothing above it", () => {
+    const lost = (server: Sample['server'], lostShare: number): Sample => ({
+      ...sample(server, 1, 0),
+      measured: { lostShare },
+    });
+    const ratio = (reference: number, ours: number) =>
+      summarize([lost('reference', reference), lost('ours', ours)])[0]?.ratio;
+    expect(ratio(0.01, 0.07)).toBe(1);
+    expect(ratio(0, 0)).toBe(1);
+    expect(ratio(0.01, 0.5)).toBeCloseTo(5);
+    expect(ratio(0.5, 1)).toBeCloseTo(2);
+  });
+
+  it('keeps figures that explain others for those who ask', () => {
+    const logins = { case: 'logins', server: 'ours', round: 1 } as const;
+    const figures = summarize([{ ...logins, measured: { cpuPerLogin: 9, secmodCpuPerLogin: 4 } }]);
+    const names = { reference: 'ocserv', ours: 'ours' };
+    expect(table(figures, names)).not.toMatch(/secmod/);
+    expect(table(figures, names, true)).toMatch(/secmod, ms ↓ +- +4\.00/);
   });
 
   it('has a column for another program only where it took part', () => {
@@ -92,6 +117,27 @@ describe('thresholds', () => {
     expect(of(5, 1000)).toMatchObject([{ severity: 'fail' }]);
     expect(of(1.9, 5000)).toEqual([]);
     expect(of(9, 999)).toEqual([]);
+  });
+
+  it('judges the ratio to another program where it took part', () => {
+    const of = (peers: Record<string, number>) =>
+      check([{ case: 'batched-dtls-up', metric: 'mbit', reference: 1, ours: 3, ratio: 9, peers }], 20);
+    expect(of({ openvpn: 1 })).toEqual([
+      { severity: 'warn', text: 'batched-dtls-up mbit: ratio to openvpn 3.00, wanted at least 4' },
+    ]);
+    expect(of({ 'wireguard-go': 2 })).toMatchObject([{ severity: 'fail' }]);
+    expect(of({ openvpn: 0.5 })).toEqual([]);
+    expect(of({})).toEqual([]);
+  });
+
+  it('knows its cases and metrics', () => {
+    const judged = JSON.parse(
+      readFileSync(join(import.meta.dirname, '../bench/thresholds.json'), 'utf8'),
+    ) as { case: string; metric: string }[];
+    for (const { case: name, metric } of judged) {
+      expect(cases.map((one) => one.name)).toContain(name);
+      expect(Object.keys(metrics)).toContain(metric);
+    }
   });
 
   it('does not judge what was not measured', () => {

@@ -17,7 +17,15 @@ import { rates } from '../../src/core/control/top.js';
 import { type PlainVerb, type VerbName, verbs } from '../../src/core/control/verbs.js';
 import { noDrops } from '../../src/core/main/clients.js';
 import { controlHandlers, eventData } from '../../src/core/main/control-handlers.js';
-import { addClient, cookieRequest, FakeWorker, makeSessions, SID, secmodSession } from './main-support.js';
+import {
+  aCookie,
+  addClient,
+  cookieRequest,
+  FakeWorker,
+  makeSessions,
+  SID,
+  secmodSession,
+} from './main-support.js';
 
 const names = Object.keys(verbs) as VerbName[];
 
@@ -56,21 +64,6 @@ function misfit(schema: Json, value: unknown, at = '$'): string {
   return '';
 }
 
-const cookie = {
-  safeId: 'abcdefghijklmnopqrstuvwxyz0=',
-  sessionIsOpen: true,
-  tlsAuthOk: false,
-  created: 1000,
-  expires: 1300,
-  userName: 'alice',
-  groupName: '',
-  vhost: 'default',
-  userAgent: 'agent',
-  remoteIp: '198.51.100.7',
-  status: 'authenticated' as const,
-  inUse: 1,
-};
-
 async function populated() {
   const parts = makeSessions();
   const worker = new FakeWorker();
@@ -79,7 +72,7 @@ async function populated() {
   addClient(parts.clients, worker, '203.0.113.5');
   parts.bans.add('203.0.113.9', 200);
   parts.bans.add('2001:db8::5', 3);
-  const cookies = [cookie, { ...cookie, safeId: 'abczzzz', userName: 'bob', inUse: 0 }];
+  const cookies = [aCookie, { ...aCookie, safeId: 'abczzzz', userName: 'bob', inUse: 0 }];
   const handlers = controlHandlers({
     ...parts,
     secmod: {

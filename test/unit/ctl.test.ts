@@ -19,29 +19,15 @@ import { controlHandlers } from '../../src/core/main/control-handlers.js';
 import { ControlServer } from '../../src/core/main/control-server.js';
 import { EventFeed } from '../../src/core/main/event-feed.js';
 import { native } from '../../src/core/native/index.js';
-import { addClient, cookieRequest, FakeWorker, makeSessions, silent } from './main-support.js';
+import { aCookie, addClient, cookieRequest, FakeWorker, makeSessions, silent } from './main-support.js';
 
 const feed = new EventFeed();
 
 /** secmod with two sessions, one of them with a tunnel. */
 function cookieJar() {
-  const cookie = {
-    safeId: 'abcdefghijklmnopqrstuvwxyz0=',
-    sessionIsOpen: true,
-    tlsAuthOk: false,
-    created: 1000,
-    expires: 1300,
-    userName: 'alice',
-    groupName: '',
-    vhost: 'default',
-    userAgent: 'Open AnyConnect VPN Agent v9.01',
-    remoteIp: '198.51.100.7',
-    status: 'authenticated' as const,
-    inUse: 1,
-  };
   let cookies = [
-    cookie,
-    { ...cookie, safeId: 'abczzzghijklmnopqrstuvwxyz0=', sessionIsOpen: false, inUse: 0 },
+    aCookie,
+    { ...aCookie, safeId: 'abczzzghijklmnopqrstuvwxyz0=', sessionIsOpen: false, inUse: 0 },
   ];
   return {
     pid: 12,
@@ -227,6 +213,27 @@ describe('the control socket', () => {
     await stream.return(undefined);
   });
 
+  it('sends a long answer from where it was written, part by part', async () => {
+    const { handlers } = await populated();
+    const [user] = await handlers.users();
+    if (!user) throw new Error('no user');
+    const parts: Uint8Array[] = [];
+    const io: typeof native.io = {
+      ...native.io,
+      sendMessage: (fd, data, fds) => {
+        parts.push(data);
+        return native.io.sendMessage(fd, data, fds);
+      },
+    };
+    server = new ControlServer({
+      ...{ io, path, gid: null, log: silent, events: feed },
+      handlers: { ...handlers, users: () => Array.from({ length: 5000 }, (_, id) => ({ ...user, id })) },
+    });
+    expect(await callControl(path, 'users', {})).toHaveLength(5000);
+    expect(parts.length).toBeGreaterThan(2);
+    expect(new Set(parts.map(({ buffer }) => buffer)).size).toBe(1);
+  });
+
   it('says what is not there', async () => {
     serve((await populated()).handlers);
     for (const call of [
@@ -339,6 +346,15 @@ describe('text for people', () => {
 
   it('has something to say about an empty server', () => {
     expect(usersText([])).toBe('no users are connected');
+  });
+
+  it('lists any number of them: each row costs the same', async () => {
+    const [user] = await (await populated()).handlers.users();
+    if (!user) throw new Error('no user');
+    // A layout that looks at all rows for each row would take hours.
+    const lines = usersText(Array.from({ length: 100_000 }, (_, id) => ({ ...user, id }))).split('\n');
+    expect(lines).toHaveLength(100_001);
+    expect(new Set(lines.map((line) => line.length)).size).toBe(1);
   });
 
   it('prints the block of a user with the lines that have a value', async () => {

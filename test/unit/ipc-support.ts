@@ -18,6 +18,7 @@ export function recordingLog(): { log: Logger; lines: LogLine[] } {
     lines.push({ level, fields, text });
   };
   const log = {
+    isLevelEnabled: () => true,
     trace: write('trace'),
     debug: write('debug'),
     info: write('info'),

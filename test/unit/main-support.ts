@@ -12,6 +12,7 @@ import { SessionHooks } from '../../src/core/main/session-hooks.js';
 import { type SessionEvent, Sessions } from '../../src/core/main/sessions.js';
 import { Tickets } from '../../src/core/main/tickets.js';
 import type { InterfaceConfig, TunDevice } from '../../src/core/native/types.js';
+import { plainConfig } from '../support/session.js';
 
 export const silent = createLogger('test', 2);
 silent.level = 'silent';
@@ -19,40 +20,7 @@ silent.level = 'silent';
 type SecmodSession = NonNullable<Body<'SECM_SESSION_REPLY'>['session']>;
 
 export const sessionConfig = (values: Partial<SecmodSession['config']> = {}): SecmodSession['config'] => ({
-  routes: [],
-  noRoutes: [],
-  iroutes: [],
-  dns: ['192.0.2.53'],
-  nbns: [],
-  splitDns: [],
-  tunnelAllDns: false,
-  noUdp: false,
-  denyRoaming: false,
-  clientBypassProtocol: false,
-  restrictUserToRoutes: false,
-  restrictUserToPorts: '',
-  dpdSec: 90,
-  mobileDpdSec: 1800,
-  keepaliveSec: 32400,
-  idleTimeoutSec: 0,
-  mobileIdleTimeoutSec: 0,
-  sessionTimeoutSec: 0,
-  statsReportTimeSec: 0,
-  mtu: 0,
-  rxBytesPerSec: 0,
-  txBytesPerSec: 0,
-  netPriority: 0,
-  maxSameClients: 0,
-  ipv4Network: '10.8.0.0/24',
-  ipv4Netmask: '',
-  ipv6Network: 'fd00:8::/64',
-  ipv6SubnetPrefix: 128,
-  explicitIpv4: '',
-  explicitIpv6: '',
-  hostname: '',
-  defaultDomain: '',
-  banner: '',
-  xmlConfigFile: '',
+  ...plainConfig,
   ...values,
 });
 
@@ -72,6 +40,22 @@ export const secmodSession = (sid: Uint8Array, values: Partial<SecmodSession> = 
   config: sessionConfig(),
   ...values,
 });
+
+/** An entry of SECM_LIST_COOKIES_REPLY. */
+export const aCookie = {
+  safeId: 'abcdefghijklmnopqrstuvwxyz0=',
+  sessionIsOpen: true,
+  tlsAuthOk: false,
+  created: 1000,
+  expires: 1300,
+  userName: 'alice',
+  groupName: '',
+  vhost: 'default',
+  userAgent: 'Open AnyConnect VPN Agent v9.01',
+  remoteIp: '198.51.100.7',
+  status: 'authenticated' as const,
+  inUse: 1,
+};
 
 /** secmod with scripted answers. */
 export class FakeSecmod implements SecmodCalls {

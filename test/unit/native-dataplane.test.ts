@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Dataplane, DataplaneEvent, TunnelOptions } from '../../src/core/native/types.js';
+import { tunnelOptions } from '../support/tunnel-options.ts';
 import { ecServer } from './native-tls.fixture.js';
 import { type Accepted, native, TestServer } from './native-tls.support.js';
 
@@ -55,42 +56,13 @@ async function withDataplane(use: (dataplane: Dataplane) => Promise<void>): Prom
 /** A tun that is a socket: one packet at a time keeps its borders. */
 function options(changes: Partial<TunnelOptions> = {}): { tun: number; options: TunnelOptions } {
   const [tun, tunFd] = native.io.socketpair();
-  const defaults: TunnelOptions = {
-    tunFd,
-    tunVnetHdr: false,
-    tunTso: false,
-    tunUso: false,
-    dataMtu: 1400,
-    maxDataMtu: 1434,
-    dtls: { mode: 'psk', ciphers: 'PSK-AES256-GCM-SHA384' },
-    cstpCompression: null,
-    dtlsCompression: null,
-    noCompressLimit: 256,
-    mtuDiscovery: false,
-    sendBufferBytes: 0,
-    dpdSec: 0,
-    keepaliveSec: 0,
-    idleTimeoutSec: 0,
-    sessionTimeoutSec: 0,
-    switchToTcpSec: 25,
-    rekeySec: 0,
-    rxBytesPerSec: 0,
-    txBytesPerSec: 0,
-    offloads: {
-      udpSegment: true,
-      udpGro: true,
-      tunCoalesce: true,
-      tlsBatch: true,
-      turnPace: true,
-      ackFilter: true,
-      ownRecords: true,
-    },
+  const addresses = {
     clientIpv4: '10.0.0.2',
     clientIpv6: { address: 'fd00::2', prefix: 128 },
     localIpv4: '10.0.0.1',
     localIpv6: 'fd00::1',
   };
-  return { tun, options: { ...defaults, ...changes } };
+  return { tun, options: tunnelOptions(tunFd, { ...addresses, ...changes }) };
 }
 
 async function dial(

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AuthBackend, Step } from '../../src/core/plugin-api/index.js';
 import { crypt } from '../../src/plugins/auth-plain/src/crypt.js';
 import { plainPlugin } from '../../src/plugins/auth-plain/src/plain-backend.js';
+import { aLogin } from '../support/login.ts';
 import { expectSameTime, timesOf } from '../support/timing.js';
 
 let directory: string;
@@ -27,19 +28,7 @@ async function attempt(
   password: string,
   signal = new AbortController().signal,
 ): Promise<Step> {
-  const login = {
-    userName,
-    groupName: '',
-    remoteIp: '',
-    ourIp: '',
-    vhost: '',
-    userAgent: '',
-    certificate: null,
-    sessionId: 'lab',
-    signal,
-    deadline: 0,
-  };
-  const conversation = backend.begin(login);
+  const conversation = backend.begin(aLogin(userName, { signal }));
   expect(await conversation.start()).toEqual({ result: 'prompt', message: '', counter: 0 });
   return conversation.answer(Buffer.from(password));
 }

@@ -272,6 +272,39 @@ describe('a back end', () => {
     await told.promise;
   });
 
+  test('is told when the client leaves; the worker and its other clients go on', async () => {
+    const asked = Promise.withResolvers<void>();
+    const told = Promise.withResolvers<void>();
+    const plugin: AuthBackendPlugin = {
+      manifest: { name: 'slow', options: {}, maxTries: 3 },
+      create: async () => ({
+        begin: ({ signal, userName }) => ({
+          start: async () => ASK,
+          answer: () => {
+            if (userName === 'quick') return Promise.resolve({ result: 'ok', userName, groups: [] });
+            signal.addEventListener('abort', () => told.resolve());
+            asked.resolve();
+            return new Promise<Step>(() => {});
+          },
+        }),
+      }),
+    };
+    lab = await SecmodLab.start({ plugin, auth: 'slow' });
+    const worker = lab.connectWorker();
+    const waiting = logIn(worker, lab.init(1, 'alice'), 'pw');
+    await asked.promise;
+    worker.send('SEC_AUTH_END', { client: 1 });
+    await told.promise;
+    expect(await waiting).toMatchObject({ reply: 'FAILED' });
+    expect((await lab.main.call('SECM_LIST_COOKIES', {})).body.cookies).toEqual([]);
+
+    expect(await logIn(worker, lab.init(2, 'quick'), 'pw')).toMatchObject({ reply: 'OK' });
+    // Neither of a login that is over nor of one that never was.
+    for (const client of [2, 3]) worker.send('SEC_AUTH_END', { client });
+    expect(await logIn(worker, lab.init(4, 'quick'), 'pw')).toMatchObject({ reply: 'OK' });
+    expect((await lab.main.call('SECM_LIST_COOKIES', {})).body.cookies).toHaveLength(2);
+  });
+
   test('gets no answer that comes after the deadline; the worker keeps its connection', async () => {
     lab = await startScripted(ASK, { result: 'ok', userName: 'alice', groups: [] });
     const worker = lab.connectWorker();

@@ -1,17 +1,20 @@
 /** Signatures for handshakes: right ones verify, anything that is no handshake message is refused. */
 import {
   constants,
+  createHash,
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
   verify,
+  X509Certificate,
 } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AuthBackendPlugin } from '../../src/core/plugin-api/index.js';
+import { RETIRED_KEY_MS } from '../../src/core/secmod/retired-keys.js';
 import { handshakeForm, signatureRefusal, signHandshake } from '../../src/core/secmod/signing.js';
-import { SecmodLab } from '../support/secmod-lab.js';
+import { makeKeyPair, SecmodLab } from '../support/secmod-lab.js';
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -29,6 +32,9 @@ const keyExchange = (curve = 0x001d, pointBytes = 32, length = pointBytes) =>
     Buffer.from([3, curve >> 8, curve & 0xff, length]),
     randomBytes(pointBytes),
   ]);
+
+/** `certificate` of SEC_SIGN_DATA. */
+const digestOf = (pem: Buffer): Buffer => createHash('sha256').update(new X509Certificate(pem).raw).digest();
 
 const verifies = (key: KeyObject, digest: string | null, data: Buffer, signature: Buffer, pss = false) => {
   const padding = pss
@@ -137,12 +143,12 @@ describe('a worker', () => {
     const certificate = Buffer.from(chains[0] ?? []);
     expect(certificate).toEqual(readFileSync(`${lab.directory}/server.crt`));
     const data = certificateVerify();
-    const ask = { vhost: 'default', keyIndex: 0, scheme: 0x0403, data };
+    const ask = { vhost: 'default', certificate: digestOf(certificate), scheme: 0x0403, data };
     const { signature } = (await worker.call('SEC_SIGN_DATA', ask)).body;
     expect(verify('sha256', data, createPublicKey(certificate), signature ?? Buffer.alloc(0))).toBe(true);
     for (const wrong of [
       { data: randomBytes(100) },
-      { keyIndex: 1 },
+      { certificate: randomBytes(32) },
       { vhost: 'other' },
       { scheme: 0x0804 },
     ]) {
@@ -150,5 +156,29 @@ describe('a worker', () => {
     }
     expect(lab.logged.filter((line) => line.includes('signature refused'))).toHaveLength(4);
     expect((await worker.call('SEC_GET_PK', { vhost: 'other' })).body.chains).toEqual([]);
+  });
+
+  test('that has shown a certificate gets its signature although a reload has replaced it, for a minute', async () => {
+    lab = await SecmodLab.start({ plugin, auth: 'none' });
+    const worker = lab.connectWorker();
+    const shown = readFileSync(`${lab.directory}/server.crt`);
+    const [certPath, keyPath] = makeKeyPair(lab.directory, 'P-256');
+    copyFileSync(certPath, `${lab.directory}/server.crt`);
+    copyFileSync(keyPath, `${lab.directory}/server.key`);
+    expect((await lab.main.call('SECM_RELOAD', { keysOnly: true })).body.ok).toBe(true);
+
+    const data = certificateVerify();
+    const signed = async (certificate: Buffer): Promise<boolean> => {
+      const ask = { vhost: 'default', certificate: digestOf(certificate), scheme: 0x0403, data };
+      const { signature } = (await worker.call('SEC_SIGN_DATA', ask)).body;
+      return signature !== null && verify('sha256', data, createPublicKey(certificate), signature);
+    };
+    const current = readFileSync(certPath);
+    lab.nowMs += RETIRED_KEY_MS - 1;
+    await lab.secmod.expire();
+    expect([await signed(shown), await signed(current)]).toEqual([true, true]);
+    lab.nowMs += 1;
+    await lab.secmod.expire();
+    expect([await signed(shown), await signed(current)]).toEqual([false, true]);
   });
 });

@@ -169,6 +169,30 @@ describe('login', () => {
     expect(harness.log[0]?.msg).toContain('secmod refused to sign');
   });
 
+  it('gives a login up at secmod when its client leaves, and only one that is open', async () => {
+    await start();
+    const done = await TlsClient.connect(harness.port);
+    done.send(credentials('alice', 'secret'));
+    await done.reply();
+    done.socket.destroy();
+    const open = await TlsClient.connect(harness.port);
+    open.send(credentials('carol', 'one'));
+    await open.reply();
+    open.socket.destroy();
+    await harness.until(() => harness.received('CLIENT_CLOSED').length === 2);
+    await harness.until(() => harness.received('SEC_AUTH_END').length > 0);
+    expect(harness.received('SEC_AUTH_END')).toEqual([{ client: 2 }]);
+  });
+
+  it('sees a client leave while the back end works', async () => {
+    await start({ logins: { alice: { password: 'secret', neverAnswers: true } } });
+    const client = await TlsClient.connect(harness.port);
+    client.send(credentials('alice', 'secret'));
+    await harness.until(() => harness.received('SEC_AUTH_CONT').length === 1);
+    client.socket.destroy();
+    await harness.until(() => harness.received('SEC_AUTH_END').length === 1);
+  });
+
   it('ends a login that takes longer than auth-timeout', async () => {
     await start({ options: { 'auth-timeout': 1 } });
     const client = await TlsClient.connect(harness.port);

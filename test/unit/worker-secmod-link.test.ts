@@ -38,6 +38,7 @@ class Secmod {
         if (!this.checks) return new Promise(() => undefined);
         return { reply: 'OK', sid, userName: 'u', message: '', passwdCounter: 0, banner: '', token: null };
       },
+      SEC_AUTH_END: () => undefined,
       SEC_KDC_REQUEST: () => ({ reply: null, reason: '' }),
       SEC_CLI_STATS: ({ bytesIn }) => {
         this.reported.push(bytesIn);

@@ -270,8 +270,10 @@ Napi::Value receive_message(const Info& info) {
   const int fd = args.fd(0);
   const auto max = static_cast<size_t>(args.integer(1, "max", 1, 1 << 24));
   if (!args.ok()) return env.Undefined();
-  std::vector<uint8_t> bytes(max);
-  auto message = io::receive_with_fds(fd, bytes.data(), bytes.size());
+  // One for each thread: a new one each time would be zeroed first, most of it for nothing.
+  static thread_local std::vector<uint8_t> bytes;
+  if (bytes.size() < max) bytes.resize(max);
+  auto message = io::receive_with_fds(fd, bytes.data(), max);
   if (!message.ok()) return throw_error(env, message.error());
   if (!message.value()) return env.Null();
   Napi::Object object = Napi::Object::New(env);

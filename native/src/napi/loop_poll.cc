@@ -71,6 +71,8 @@ int LoopPoll::open(Napi::Env env, int fd, OnEvents on_events) {
 
 int LoopPoll::set(int events) {
   if (handle_ == nullptr) return EBADF;
+  // libuv would tell the kernel again (epoll_ctl).
+  if (handle_->wanted == events) return 0;
   handle_->wanted = events;
   return handle_->arm();
 }

@@ -267,6 +267,22 @@ TEST(tls13_key_update_by_the_server) {
   }
 }
 
+// What comes from the tun must not wait until something else is written to the client.
+TEST(tls13_key_update_by_the_client_does_not_hold_packets_up) {
+  Server server;
+  Tunnel tunnel(server);
+  Bytes packet = build(inner(100));
+  for (int i = 0; i < 5; ++i) {
+    for (int type : {SSL_KEY_UPDATE_REQUESTED, SSL_KEY_UPDATE_NOT_REQUESTED}) {
+      REQUIRE(SSL_key_update(tunnel.ssl(), type) == 1 && SSL_do_handshake(tunnel.ssl()) == 1);
+      for (int down = 0; down < 5; ++down) {
+        tunnel.tun.push_packet(packet);
+        CHECK_EQ(tunnel.receive().payload, packet);
+      }
+    }
+  }
+}
+
 TEST(every_descriptor_is_closed_once) {
   size_t before = open_descriptors();
   {

@@ -43,10 +43,14 @@ function usersOf(directory: string, onProblem: (problem: string) => void): strin
   }
 }
 
-/** `config` with the iroutes of all but `userName` among its routes; as it is when everything goes through the VPN. */
+/**
+ * `config` with the iroutes of all but `userName` among its routes. The same object when that changes nothing, since what
+ * is made of it is kept (sessionConfig), and when everything goes through the VPN.
+ */
 export function withIroutes(config: VhostConfig, iroutes: Iroutes, userName: string): VhostConfig {
-  if (config.route.length === 0 || config.route.some(isDefaultRoute)) return config;
+  if (config.route.length === 0) return config;
   const others = [...iroutes].filter(([owner]) => owner !== userName).flatMap(([, routes]) => routes);
   const route = [...new Set([...config.route, ...others])].slice(0, MAX_ROUTES);
-  return { ...config, route };
+  const isSame = others.length === 0 && route.length === config.route.length;
+  return isSame || config.route.some(isDefaultRoute) ? config : { ...config, route };
 }

@@ -125,3 +125,15 @@ export type SessionData = Of<typeof sessionShape>;
 export type CookieData = Of<typeof cookieShape>;
 export type BanData = Of<typeof banShape>;
 export type EventData = Of<typeof eventShape>;
+
+/** A session in `vpn ctl top`. */
+export interface Rate {
+  readonly id: number;
+  readonly user: string;
+  readonly ip: string;
+  readonly device: string;
+  /** Bytes per second since the look before, from and to the client. */
+  readonly rx: number;
+  readonly tx: number;
+  readonly since: string;
+}

@@ -1,7 +1,5 @@
 /** The control verbs' results as text for people, laid out as occtl's (reference features §7). */
-import Table from 'cli-table3';
-import type { BanData, CookieData, EventData, SessionData, StatusData, UserData } from './results.js';
-import type { Rate } from './top.js';
+import type { BanData, CookieData, EventData, Rate, SessionData, StatusData, UserData } from './results.js';
 
 /** Seven characters: `2days`, ` 1h:02m`, ` 3m:04s`, `    5s`. */
 export function formatAge(seconds: number): string {
@@ -206,30 +204,20 @@ export function eventText({ type, reason, time, user }: EventData): string {
   return `${who} (reason: ${reason}, time: ${formatAge(time - user.connectedAt).trim()})`;
 }
 
-/** Columns on the right edge, no lines, as wide as the content needs. */
-function plainTable(head: readonly string[], least: readonly number[], rows: readonly string[][]): string {
-  const width = (column: number) =>
-    Math.max(least[column] ?? 0, ...[head, ...rows].map((row) => row[column]?.length ?? 0));
-  const names = [
-    'top',
-    'top-mid',
-    'top-left',
-    'top-right',
-    'bottom',
-    'bottom-mid',
-    'bottom-left',
-    'bottom-right',
-  ];
-  const edges = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'];
-  const table = new Table({
-    head: [...head],
-    chars: { ...Object.fromEntries([...names, ...edges].map((name) => [name, ''])), middle: ' ' },
-    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
-    colAligns: head.map(() => 'right'),
-    colWidths: head.map((_, column) => width(column)),
-  });
-  table.push(...rows);
-  return table.toString();
+/**
+ * Columns on the right edge, no lines, as wide as the content needs and as `least` says. Each cell is looked at twice,
+ * however many rows there are: a table with lines (cli-table3) of 5,000 rows takes nine seconds.
+ */
+export function plainTable(
+  head: readonly string[],
+  least: readonly number[],
+  rows: readonly string[][],
+): string {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) =>
+    all.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), least[column] ?? 0),
+  );
+  return all.map((row) => row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join(' ')).join('\n');
 }
 
 /** Without protocol version and key exchange: `(DTLS1.2)-(PSK)-(AES-256-GCM)` is `(AES-256-GCM)`. */

@@ -3,21 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { callControl } from './client.js';
 import { type CtlFlags, reportErrors, socketOf } from './command.js';
 import { untilInterrupted } from './interrupt.js';
-import type { StatusData, UserData } from './results.js';
+import type { Rate, StatusData, UserData } from './results.js';
 import { formatAge, formatBytes, ratesText } from './text.js';
 
 const CLEAR = '\u001b[H\u001b[2J';
-
-export interface Rate {
-  readonly id: number;
-  readonly user: string;
-  readonly ip: string;
-  readonly device: string;
-  /** Bytes per second since the look before, from and to the client. */
-  readonly rx: number;
-  readonly tx: number;
-  readonly since: string;
-}
 
 /** Rates between two looks `seconds` apart, busiest first; a session that is new in the second has its average. */
 export function rates(before: readonly UserData[], now: readonly UserData[], seconds: number): Rate[] {

@@ -1,8 +1,7 @@
 /** `vpn history`: questions to the file that main writes. */
 import { existsSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
-import Table from 'cli-table3';
-import { formatAge, formatBytes, formatTime } from '../control/text.js';
+import { formatAge, formatBytes, formatTime, plainTable } from '../control/text.js';
 import { VpnError } from '../errors.js';
 import type { HistoryRow } from './history.js';
 
@@ -80,22 +79,16 @@ export function parseTime(text: string, now: number): number | null {
 
 /** The table for people. */
 export function historyText(rows: readonly HistoryRow[], now: number): string {
-  const table = new Table({
-    head: ['user', 'from', 'address', 'connected', 'for', 'RX', 'TX', 'ended by'],
-    style: { head: [], border: [] },
-  });
-  for (const row of rows) {
-    const end = row.disconnected ?? now;
-    table.push([
-      row.user,
-      row.remoteIp,
-      row.ipv4 ?? row.ipv6 ?? '',
-      formatTime(row.connected),
-      formatAge(end - row.connected).trim(),
-      formatBytes(row.bytesIn),
-      formatBytes(row.bytesOut),
-      row.disconnected === null ? '(connected)' : (row.reason ?? ''),
-    ]);
-  }
-  return rows.length === 0 ? 'no sessions' : table.toString();
+  if (rows.length === 0) return 'no sessions';
+  const cells = rows.map((row) => [
+    row.user,
+    row.remoteIp,
+    row.ipv4 ?? row.ipv6 ?? '',
+    formatTime(row.connected),
+    formatAge((row.disconnected ?? now) - row.connected).trim(),
+    formatBytes(row.bytesIn),
+    formatBytes(row.bytesOut),
+    row.disconnected === null ? '(connected)' : (row.reason ?? ''),
+  ]);
+  return plainTable(['user', 'from', 'address', 'connected', 'for', 'RX', 'TX', 'ended by'], [], cells);
 }

@@ -204,7 +204,7 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
     } finally {
       frame.body.fill(0);
     }
-    this.#log.trace(about(message.name, body), 'ipc message');
+    if (this.#log.isLevelEnabled('trace')) this.#log.trace(about(message.name, body), 'ipc message');
     if (message.spec.isReply) this.#onReply(message, frame, body);
     else void this.#handle(message, frame, body);
   }

@@ -232,7 +232,7 @@ export const messages = {
     to: 'secmod',
     reply: 'SEC_GET_PK_REP',
     body: { vhost: str(255) },
-    doc: 'Public certificate chains of a vhost, in keyIndex order.',
+    doc: 'Public certificate chains of a vhost, in the order of server-cert.',
   }),
   SEC_GET_PK_REP: message({
     id: 129,
@@ -272,8 +272,8 @@ export const messages = {
     from: 'worker',
     to: 'secmod',
     reply: 'SEC_SIGN_DATA_REP',
-    body: { vhost: str(255), keyIndex: u8(), scheme: u16(), data: bytes(1, 1024) },
-    doc: 'Sign a TLS handshake message. secmod checks that data has the form of a TLS 1.2 ServerKeyExchange or a TLS 1.3 server CertificateVerify, so a taken-over worker has no general signing oracle.',
+    body: { vhost: str(255), certificate: bytes(32), scheme: u16(), data: bytes(1, 1024) },
+    doc: 'Sign a TLS handshake message. certificate: SHA-256 of the one that the client was shown, which a reload may have replaced meanwhile. secmod checks that data has the form of a TLS 1.2 ServerKeyExchange or a TLS 1.3 server CertificateVerify, so a taken-over worker has no general signing oracle.',
   }),
   SEC_SIGN_DATA_REP: message({
     id: 130,
@@ -358,6 +358,14 @@ export const messages = {
     },
     maxBytes: 20 * 1024,
     doc: 'MSG: another round with this prompt (empty: standard text), or, where there is a token, with the next one of Negotiate. OK: sid is the cookie.',
+  }),
+
+  SEC_AUTH_END: message({
+    id: 143,
+    from: 'worker',
+    to: 'secmod',
+    body: { client: client() },
+    doc: 'The client has left while its login was open: what the back end does for it is given up. A login that has its cookie keeps it.',
   }),
 
   SEC_CHECK_COOKIE: message({

@@ -107,6 +107,8 @@ export class SocketTransport implements Transport {
         return;
       }
       this.#events.onData(message.data, message.fds);
+      // Most likely that was all; if not, the poller calls again.
+      if (message.data.length < READ_BYTES) return;
     }
   }
 

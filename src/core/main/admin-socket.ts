@@ -211,10 +211,16 @@ class AdminConnection implements AdminPeer {
   }
 
   #flush(): void {
-    const data = Buffer.concat(this.#output);
-    const sent = data.length === 0 ? 0 : this.#io.sendMessage(this.#fd, data, []);
-    this.#output = sent < data.length ? [data.subarray(sent)] : [];
-    this.#outputBytes = data.length - sent;
+    for (let [first] = this.#output; first !== undefined; [first] = this.#output) {
+      const sent = this.#io.sendMessage(this.#fd, first, []);
+      this.#outputBytes -= sent;
+      if (sent < first.length) {
+        // A view of the rest: an answer of megabytes goes out in many parts.
+        this.#output[0] = first.subarray(sent);
+        break;
+      }
+      this.#output.shift();
+    }
     this.#poller.set(this.#outputBytes === 0 ? READABLE : WRITABLE);
     this.#next();
   }

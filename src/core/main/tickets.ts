@@ -14,6 +14,10 @@ const TAG_BYTES = 16;
 const DOMAIN = Buffer.from('ocvpn client ticket v1', 'latin1');
 /** A ticket unpacks to at most so much: a merged configuration and some names. */
 const MAX_CONTENT = 1 << 20;
+/** Longer contents are packed: that takes longer than all else about a ticket. Characters. */
+const PACKED_FROM = 8192;
+/** In front of contents that are not packed: the block type that DEFLATE reserves (RFC 1951 section 3.2.3). */
+const PLAIN = Buffer.from([0x07]);
 
 /** What changes during a session is not in its ticket; the worker tells it anew. */
 type SealedSession = Omit<Session, 'counters' | 'mtu' | 'tlsCipher' | 'dtlsCipher' | 'dtlsActive' | 'pid'>;
@@ -49,7 +53,7 @@ export class Tickets {
     };
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(DOMAIN);
-    const sealed = cipher.update(deflateRawSync(JSON.stringify(content)));
+    const sealed = cipher.update(encode(content));
     return Buffer.concat([nonce, sealed, cipher.final(), cipher.getAuthTag()]);
   }
 
@@ -59,19 +63,29 @@ export class Tickets {
     const nonce = ticket.subarray(0, NONCE_BYTES);
     const decipher = createDecipheriv(CIPHER, this.#key, nonce, { authTagLength: TAG_BYTES }).setAAD(DOMAIN);
     decipher.setAuthTag(ticket.subarray(-TAG_BYTES));
-    let packed: Buffer;
+    let bytes: Buffer;
     try {
-      packed = Buffer.concat([decipher.update(ticket.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
+      bytes = Buffer.concat([decipher.update(ticket.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
     } catch {
       // The tag does not fit: that is the answer.
       return null;
     }
-    const text = inflateRawSync(packed, { maxOutputLength: MAX_CONTENT }).toString('utf8');
-    const content = JSON.parse(text) as TicketContent;
+    const content = decode(bytes) as TicketContent;
     const { session } = content;
     const sid = bytesOf(session.sid);
     return { ...content, session: { ...session, sid, dtlsSessionId: bytesOf(session.dtlsSessionId) } };
   }
+}
+
+function encode(content: unknown): Buffer {
+  const text = JSON.stringify(content);
+  return text.length < PACKED_FROM ? Buffer.concat([PLAIN, Buffer.from(text)]) : deflateRawSync(text);
+}
+
+function decode(bytes: Buffer): unknown {
+  const isPlain = bytes[0] === PLAIN[0];
+  const text = isPlain ? bytes.subarray(1) : inflateRawSync(bytes, { maxOutputLength: MAX_CONTENT });
+  return JSON.parse(text.toString('utf8'));
 }
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');

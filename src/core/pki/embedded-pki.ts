@@ -7,11 +7,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { hostname, networkInterfaces } from 'node:os';
 import { embeddedPaths } from '../config/embedded.js';
 import { VpnError } from '../errors.js';
-
-export interface ServerNames {
-  readonly dns: readonly string[];
-  readonly ip: readonly string[];
-}
+import type { ServerNames } from './issue.js';
 
 export interface PkiOptions {
   /** Milliseconds since the epoch. */

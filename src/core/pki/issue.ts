@@ -16,8 +16,12 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
-import type { ServerNames } from './embedded-pki.js';
 import { type KeyPair, type KeyType, keyPair } from './key-pair.js';
+
+export interface ServerNames {
+  readonly dns: readonly string[];
+  readonly ip: readonly string[];
+}
 
 /** PEM. */
 export interface Issued {

@@ -6,7 +6,7 @@
  * file cannot be believed (a deletion may be missing): it is set aside and the set begins empty.
  */
 import { hash } from 'node:crypto';
-import { constants } from 'node:fs';
+import { appendFileSync, constants } from 'node:fs';
 import { type FileHandle, lstat, open, readFile, rename, rm } from 'node:fs/promises';
 import type { Logger } from '../log.js';
 
@@ -93,7 +93,7 @@ export class Journal {
     do {
       try {
         if (this.#file === null || this.#failing || this.#isLong()) await this.#rewrite();
-        else await this.#append(this.#file);
+        else this.#append(this.#file);
         if (this.#failing) log.info({ path }, 'the state file is written again');
         this.#failing = false;
       } catch (error) {
@@ -115,10 +115,11 @@ export class Journal {
     }, RETRY_MS).unref();
   }
 
-  async #append(file: FileHandle): Promise<void> {
+  /** Into the kernel's cache, of a file in memory as a rule: a thread for it would cost several times the write itself. */
+  #append(file: FileHandle): void {
     const text = this.#queue.join('');
     this.#queue = [];
-    await file.appendFile(text);
+    appendFileSync(file.fd, text);
     this.#size += Buffer.byteLength(text);
   }
 

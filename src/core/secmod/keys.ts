@@ -1,5 +1,5 @@
 /** The certificates and private keys of a virtual host. */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
@@ -7,6 +7,8 @@ import { VpnError } from '../errors.js';
 export interface ServerKey {
   /** PEM, leaf first. */
   readonly chain: Buffer;
+  /** SHA-256 of the leaf, lower-case hex: the `certificate` of SEC_SIGN_DATA. */
+  readonly fingerprint: string;
   readonly privateKey: KeyObject;
 }
 
@@ -14,7 +16,7 @@ const MIN_RSA_BITS = 2048;
 const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];
 
 /**
- * Reads server-cert and server-key; the index is `keyIndex` of SEC_SIGN_DATA.
+ * Reads server-cert and server-key.
  * Throws OCS_KEY_COUNT, OCS_KEY_TYPE, OCS_KEY_MISMATCH, OCS_FILE.
  */
 export function loadKeys(vhost: VhostConfig): ServerKey[] {
@@ -42,7 +44,8 @@ function loadKey(certPath: string, keyPath: string, passphrase: string): ServerK
   if (unusable) throw new VpnError('OCS_KEY_TYPE', { key: keyPath, type: unusable });
   if (!leaf.checkPrivateKey(privateKey))
     throw new VpnError('OCS_KEY_MISMATCH', { cert: certPath, key: keyPath });
-  return { chain, privateKey };
+  const fingerprint = createHash('sha256').update(leaf.raw).digest('hex');
+  return { chain, fingerprint, privateKey };
 }
 
 function readFrom<T>(what: string, path: string, parse: (pem: Buffer) => T): T {

@@ -79,6 +79,7 @@ export class LoginAttempt {
   readonly #way: LoginWay;
   readonly #tlsAuthOk: boolean;
   readonly #abort = new AbortController();
+  readonly #givenUp = aborted(this.#abort.signal);
   readonly #conversation: Conversation;
   /** Its lines name the connection and the session. */
   readonly #log: Logger;
@@ -159,9 +160,10 @@ export class LoginAttempt {
     if (this.#isPending() && this.#deps.nowMs() >= this.#deadlineMs) this.#abort.abort();
   }
 
-  /** The worker is gone, or begins a new login for this client. */
+  /** The worker or the client is gone, or a new login begins. */
   async abandon(): Promise<void> {
-    this.#abort.abort();
+    // Nothing works for a login that has ended.
+    if (this.#isPending()) this.#abort.abort();
     await this.#apply('abandon');
   }
 
@@ -174,7 +176,7 @@ export class LoginAttempt {
     let outcome: TryOutcome = 'open';
     const startedMs = this.#deps.nowMs();
     try {
-      const step = await Promise.race([run(), aborted(this.#abort.signal)]);
+      const step = await Promise.race([run(), this.#givenUp]);
       outcome = OUTCOMES[step.result];
       const endedMs = this.#deps.nowMs();
       const event = await this.#eventOf(step);
@@ -336,13 +338,13 @@ export class LoginAttempt {
   }
 }
 
-/** Rejects when `signal` is aborted. */
+/** Rejects when `signal` is aborted, whether or not anybody waits for it then. */
 function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(new Error('the login was given up'));
-    if (signal.aborted) fail();
-    else signal.addEventListener('abort', fail, { once: true });
+  const promise = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('the login was given up')), { once: true });
   });
+  promise.catch(() => undefined);
+  return promise;
 }
 
 /** Cuts to what SEC_AUTH_REPLY carries, at a character's border. */

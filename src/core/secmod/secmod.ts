@@ -132,20 +132,21 @@ export class Secmod {
 
   /** SECM_RELOAD. Throws errors of the catalogue; everything then stays as it was. */
   async reload(): Promise<void> {
-    await this.vhosts.reload(await this.#options.readConfig());
+    await this.vhosts.reload(await this.#options.readConfig(), this.#options.nowMs());
     this.log.info({ vhosts: this.vhosts.names }, 'configuration and keys read again');
   }
 
   /** SECM_RELOAD for changed key files: the configuration in force stays. */
   async reloadKeys(): Promise<void> {
-    await this.vhosts.reload(this.vhosts.config);
+    await this.vhosts.reload(this.vhosts.config, this.#options.nowMs());
     this.log.info('keys read again');
   }
 
-  /** Ends logins and sessions whose time is over. */
+  /** Ends logins and sessions whose time is over, and forgets keys that were replaced. */
   async expire(): Promise<void> {
     for (const logins of this.#workers) logins.expire();
     this.#pace.expire();
+    this.vhosts.expire(this.#options.nowMs());
     await this.sessions.expire();
   }
 

@@ -81,10 +81,14 @@ export function signatureRefusal(key: KeyObject, schemeCode: number, data: Uint8
   return fitsCurve(key, scheme) ? null : 'the scheme does not fit the curve of the key';
 }
 
-/** Signs off the event loop. Call only when `signatureRefusal` is null. Rejects with the error of OpenSSL. */
-export function signHandshake(key: KeyObject, schemeCode: number, data: Uint8Array): Promise<Buffer> {
+/**
+ * RSA signs off the event loop; the others take less time than to hand the work to a thread. Call only when
+ * `signatureRefusal` is null. Rejects with the error of OpenSSL.
+ */
+export async function signHandshake(key: KeyObject, schemeCode: number, data: Uint8Array): Promise<Buffer> {
   const scheme = SCHEMES.get(schemeCode);
-  if (!scheme) return Promise.reject(new RangeError(`unknown signature scheme ${schemeCode}`));
+  if (!scheme) throw new RangeError(`unknown signature scheme ${schemeCode}`);
+  if (scheme.keyType !== 'rsa') return sign(scheme.digest, data, signInput(key, scheme));
   return new Promise((resolve, reject) => {
     sign(scheme.digest, data, signInput(key, scheme), (error, signature) => {
       if (error) reject(error);

@@ -1,4 +1,5 @@
 /** The virtual hosts as secmod runs them: configuration, keys and back end of each. */
+import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { type Iroutes, readIroutes } from '../config/exposed-iroutes.js';
 import { needsRestart, reloaded } from '../config/reload.js';
@@ -10,6 +11,7 @@ import { type ClientTrust, loadClientTrust, loadOcspResponse } from './client-tr
 import { loadKeys, type ServerKey } from './keys.js';
 import type { AuthPlugins } from './plugins.js';
 import { loadProfile, type Profile } from './profile.js';
+import { RetiredKeys } from './retired-keys.js';
 import { closeWays, type LoginWay, makeWays } from './ways.js';
 
 export interface Vhost {
@@ -44,6 +46,7 @@ export class Vhosts {
   readonly #services: VhostServices;
   #config: ServerConfig;
   #byName: ReadonlyMap<string, Vhost> = new Map();
+  readonly #retired = new RetiredKeys();
   /** Ends sessions for an accounting back end; set by what has the sessions. */
   endSessions: EndSessions = async () => 0;
   changeSessions: ChangeSessions = async () => 0;
@@ -74,18 +77,30 @@ export class Vhosts {
 
   /**
    * Takes over what a reload may change and reads all keys again; back ends that run stay. On an error, which is
-   * thrown, everything stays as it was.
+   * thrown, everything stays as it was. `nowMs`: since the epoch.
    */
-  async reload(fresh: ServerConfig): Promise<void> {
+  async reload(fresh: ServerConfig, nowMs: number): Promise<void> {
     const next = reloaded(this.#config, fresh);
     const byName = await this.#build(next);
     const ignored = needsRestart(this.#config.default, fresh.default);
     if (ignored.length > 0)
       this.#services.log.warn({ options: ignored }, 'changed options that need a restart');
     const gone = [...this.#byName].filter(([name]) => !byName.has(name));
+    this.#retired.replace(this.#byName, byName, nowMs);
     this.#config = next;
     this.#byName = byName;
     for (const [, vhost] of gone) await closeBackends(vhost);
+  }
+
+  /** Key of a certificate (SHA-256, hex) of this virtual host, for a while also of one that a reload replaced. */
+  signingKey(vhost: string, fingerprint: string): KeyObject | undefined {
+    const current = this.#byName.get(vhost)?.keys.find((key) => key.fingerprint === fingerprint);
+    return current?.privateKey ?? this.#retired.find(vhost, fingerprint);
+  }
+
+  /** Forgets replaced keys when no handshake can need them any more. `nowMs`: since the epoch. */
+  expire(nowMs: number): void {
+    this.#retired.expire(nowMs);
   }
 
   async close(): Promise<void> {

@@ -20,6 +20,7 @@ export function workerHandlers(secmod: Secmod, logins: WorkerLogins): Handlers<'
     SEC_CLIENT_CERT: (body) => logins.certificates.show(secmod.vhosts.get(body.vhost), body),
     SEC_AUTH_INIT: (body) => logins.init(body),
     SEC_AUTH_CONT: (body) => logins.cont(body),
+    SEC_AUTH_END: ({ client }) => logins.end(client),
     SEC_KDC_REQUEST: (body) => secmod.kdcs.ask(secmod.vhosts.get(body.vhost)?.config, body),
     SEC_CLI_STATS: (body) => secmod.sessions.report(body),
   };
@@ -50,15 +51,16 @@ async function vhostPages({ vhosts, log }: Secmod, name: string): Promise<Body<'
 
 async function signData(
   { vhosts, statistics, log }: Secmod,
-  { vhost, keyIndex, scheme, data }: Body<'SEC_SIGN_DATA'>,
+  { vhost, certificate, scheme, data }: Body<'SEC_SIGN_DATA'>,
   workerPid: number,
 ): Promise<Body<'SEC_SIGN_DATA_REP'>> {
-  const key = vhosts.get(vhost)?.keys[keyIndex]?.privateKey;
+  const fingerprint = Buffer.from(certificate).toString('hex');
+  const key = vhosts.signingKey(vhost, fingerprint);
   const reason = key ? signatureRefusal(key, scheme, data) : 'no such key';
   if (!key || reason) {
     const refused = statistics.refusedSignature();
     log.warn(
-      { workerPid, vhost, keyIndex, scheme, bytes: data.length, reason, refused },
+      { workerPid, vhost, certificate: fingerprint, scheme, bytes: data.length, reason, refused },
       'signature refused',
     );
     return { signature: null };

@@ -67,6 +67,13 @@ export class WorkerLogins {
     }
   }
 
+  /** SEC_AUTH_END. */
+  async end(client: number): Promise<void> {
+    const login = this.#logins.get(client);
+    this.#logins.delete(client);
+    await login?.abandon();
+  }
+
   /** Gives up what back ends are doing for logins whose time is over. */
   expire(): void {
     for (const login of this.#logins.values()) login.expire();

@@ -128,7 +128,7 @@ export class Client implements HttpHandler {
   // ---------------------------------------------------------------- TLS
 
   async #signHandshake(vhost: string, request: SignRequest): Promise<void> {
-    const signature = await this.#secmod.signature(this.#deps.vhosts.find(vhost).name, request, (why) => {
+    const signature = await this.#secmod.signature(this.#deps.vhosts.find(vhost), request, (why) => {
       this.#failure ??= why;
     });
     if (!this.#gone) this.#stream.connection.completeSign(request.requestId, signature);
@@ -136,7 +136,7 @@ export class Client implements HttpHandler {
 
   /** The client renegotiates TLS 1.2 inside its tunnel. */
   async #signRekey(id: number, request: SignRequest): Promise<void> {
-    const signature = await this.#secmod.signature(this.#vhost.name, request, (why) => {
+    const signature = await this.#secmod.signature(this.#vhost, request, (why) => {
       this.log.lines.warn(why);
     });
     if (!this.#gone) this.#deps.dataplane.completeSign(id, request.requestId, signature);
@@ -173,7 +173,8 @@ export class Client implements HttpHandler {
   }
 
   #certificateSha1(): string {
-    return this.#vhost.certificateSha1[this.#tls?.keyIndex ?? 0] ?? this.#vhost.certificateSha1[0] ?? '';
+    const { certificates } = this.#vhost;
+    return (certificates[this.#tls?.keyIndex ?? 0] ?? certificates[0])?.sha1 ?? '';
   }
 
   #onClose(error: Error | null, bytesRead: number): void {
@@ -432,6 +433,7 @@ export class Client implements HttpHandler {
     clearTimeout(this.#timer.auth);
     clearTimeout(this.#timer.handshake);
     this.#auth?.end();
+    this.#secmod.endLogin();
     this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? this.#userName });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);

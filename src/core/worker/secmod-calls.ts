@@ -4,6 +4,7 @@ import type { ClientIdentity } from '../wire/connect-request.js';
 import type { KdcProxyMessage } from '../wire/kkdcp.js';
 import { messageOf } from './detail.js';
 import type { SecmodLink } from './secmod-link.js';
+import type { Vhost } from './vhosts.js';
 
 export type Startup = Body<'WORKER_STARTUP'>;
 type AuthReply = Body<'SEC_AUTH_REPLY'>;
@@ -22,6 +23,8 @@ const KDC_MS = 30_000;
 export class SecmodCalls {
   readonly #link: SecmodLink;
   readonly #startup: Startup;
+  /** secmod has a login of this client that is not decided. */
+  #undecided = false;
 
   constructor(link: SecmodLink, startup: Startup) {
     this.#link = link;
@@ -30,13 +33,14 @@ export class SecmodCalls {
 
   /** Signature of a TLS handshake message; null: there is none, and `complain` was told why. Never rejects. */
   async signature(
-    vhost: string,
+    { name: vhost, certificates }: Pick<Vhost, 'name' | 'certificates'>,
     { keyIndex, scheme, data }: SignRequest,
     complain: (why: string) => void,
   ): Promise<Uint8Array | null> {
     try {
+      const certificate = certificates[keyIndex]?.sha256 ?? Buffer.alloc(0);
       const channel = await this.#link.channel();
-      const { body } = await channel.call('SEC_SIGN_DATA', { vhost, keyIndex, scheme, data });
+      const { body } = await channel.call('SEC_SIGN_DATA', { vhost, certificate, scheme, data });
       if (!body.signature) complain('secmod refused to sign the TLS handshake');
       return body.signature;
     } catch (error) {
@@ -80,9 +84,10 @@ export class SecmodCalls {
     const { userAgent, devicePlatform, deviceType } = identity;
     const origin = { remoteIp, ourIp, origRemoteIp, sessionStartTime, hmac };
     const device = { userAgent, devicePlatform, deviceType };
+    this.#undecided = true;
     const channel = await this.#link.channel();
     const login = { client, vhost, userName, groupName, way, ...origin, ...device };
-    return withOwnSid((await channel.call('SEC_AUTH_INIT', login, { timeoutMs })).body);
+    return this.#decide((await channel.call('SEC_AUTH_INIT', login, { timeoutMs })).body);
   }
 
   /** The next password; it is zeroed. */
@@ -90,14 +95,21 @@ export class SecmodCalls {
     try {
       const channel = await this.#link.channel();
       const body = { client: this.#startup.client, sid: Uint8Array.from(sid), password };
-      return withOwnSid((await channel.call('SEC_AUTH_CONT', body, { timeoutMs })).body);
+      return this.#decide((await channel.call('SEC_AUTH_CONT', body, { timeoutMs })).body);
     } finally {
       password.fill(0);
     }
   }
-}
 
-/** The channel wipes secrets of a message after it was handled; the login keeps its own copy. */
-function withOwnSid(body: AuthReply): AuthReply {
-  return { ...body, sid: body.sid && Uint8Array.from(body.sid) };
+  /** The client has left: a login that is not decided is given up. */
+  endLogin(): void {
+    if (this.#undecided) void this.#link.send('SEC_AUTH_END', { client: this.#startup.client });
+    this.#undecided = false;
+  }
+
+  /** The channel wipes secrets of a message after it was handled; the login keeps its own copy. */
+  #decide(body: AuthReply): AuthReply {
+    this.#undecided = body.reply === 'MSG';
+    return { ...body, sid: body.sid && Uint8Array.from(body.sid) };
+  }
 }

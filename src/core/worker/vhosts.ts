@@ -13,9 +13,17 @@ export interface Vhost {
   readonly name: string;
   readonly options: WorkerVhost;
   readonly context: TlsServerContext;
-  /** Upper-case hex SHA-1 of each key's certificate, by keyIndex. */
-  readonly certificateSha1: readonly string[];
+  /** Of each key, by keyIndex. */
+  readonly certificates: readonly LeafDigests[];
   readonly profile: Profile | null;
+}
+
+/** What names the certificate that clients are shown. */
+export interface LeafDigests {
+  /** Upper-case hex, for clients. */
+  readonly sha1: string;
+  /** For secmod. */
+  readonly sha256: Uint8Array;
 }
 
 /** user-profile */
@@ -76,7 +84,7 @@ async function loadVhost(native: NativeBinding, secmod: SecmodLink, configured: 
     name,
     options: withGroups(configured, groups),
     context,
-    certificateSha1: chains.map(sha1OfLeaf),
+    certificates: chains.map(digestsOfLeaf),
     profile: profile && profileOf(profile.name, Buffer.from(profile.content)),
   };
 }
@@ -93,6 +101,7 @@ function profileOf(name: string, content: Buffer): Profile {
   return { content: content.toString('utf8'), link: { name, sha1 } };
 }
 
-function sha1OfLeaf(chain: Uint8Array): string {
-  return new X509Certificate(Buffer.from(chain)).fingerprint.replaceAll(':', '');
+function digestsOfLeaf(chain: Uint8Array): LeafDigests {
+  const { fingerprint, raw } = new X509Certificate(Buffer.from(chain));
+  return { sha1: fingerprint.replaceAll(':', ''), sha256: createHash('sha256').update(raw).digest() };
 }

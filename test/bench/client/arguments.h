@@ -9,8 +9,11 @@ struct Arguments {
   std::string server;
   std::string port = "443";
   std::string user;
-  /** Read from standard input, so that it is in no process list. */
+  /** Read from standard input, so that it is in no process list. Not asked for where the certificate is enough. */
   std::string password;
+  /** PEM files of a client certificate and its key; empty: none. */
+  std::string certificate;
+  std::string key;
   std::string device = "tun0";
   bool dtls = true;
   /** 0: one session with a tun device. Otherwise so many sessions without one. */

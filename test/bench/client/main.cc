@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     const bench::Arguments arguments = bench::read_arguments(argc, argv);
     const io::UniqueFd stop = signal_descriptor(arguments.clients > 0);
-    const bench::Contexts contexts = bench::make_contexts();
+    const bench::Contexts contexts = bench::make_contexts(arguments);
     (arguments.clients > 0 ? run_crowd : run_one)(contexts, arguments, stop.get());
     return 0;
   } catch (const std::exception& error) {

@@ -97,6 +97,12 @@ std::string decode_hex(const std::string& hex) {
   return bytes;
 }
 
+void use_certificate(SSL_CTX* context, const Arguments& arguments) {
+  if (SSL_CTX_use_certificate_chain_file(context, arguments.certificate.c_str()) != 1 ||
+      SSL_CTX_use_PrivateKey_file(context, arguments.key.c_str(), SSL_FILETYPE_PEM) != 1)
+    throw std::runtime_error(tls_error("client certificate"));
+}
+
 std::string value(const HttpReply& reply, const char* name) {
   const std::string* found = reply.header(name);
   return found ? *found : "";
@@ -122,11 +128,12 @@ std::string tls_error(const char* what) {
   return std::string(what) + ": " + text;
 }
 
-Contexts make_contexts() {
+Contexts make_contexts(const Arguments& arguments) {
   Contexts made;
   made.tls.reset(SSL_CTX_new(TLS_client_method()));
   if (!made.tls) throw std::runtime_error(tls_error("TLS context"));
   SSL_CTX_set_verify(made.tls.get(), SSL_VERIFY_NONE, nullptr);
+  if (!arguments.certificate.empty()) use_certificate(made.tls.get(), arguments);
   // Many records per receive: the library's own buffer must hold as many as the transport's.
   SSL_CTX_set_read_ahead(made.tls.get(), 1);
   SSL_CTX_set_default_read_buffer_len(made.tls.get(), 65536);

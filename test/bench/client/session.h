@@ -20,12 +20,13 @@ struct SslDeleter {
 using SslPtr = std::unique_ptr<SSL, SslDeleter>;
 using ContextPtr = std::unique_ptr<SSL_CTX, SslDeleter>;
 
-/** Settings of all sessions of a process. Certificates are not verified: this client is for the server next to it. */
+/** Settings of all sessions of a process. Servers are not verified: this client is for the one next to it. */
 struct Contexts {
   ContextPtr tls;
   ContextPtr dtls;
 };
-Contexts make_contexts();
+/** Throws std::runtime_error when the client certificate cannot be used. */
+Contexts make_contexts(const Arguments& arguments);
 
 /** A connected socket to the server; `type`: SOCK_STREAM or SOCK_DGRAM. Throws std::runtime_error. */
 io::UniqueFd connect_socket(const std::string& host, const std::string& port, int type);

@@ -1,4 +1,5 @@
 /** The users of an ocpasswd file, read again when the file has changed. */
+import { type BigIntStats, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { type OcpasswdEntry, parseOcpasswdLine } from '../../../core/plugin-api/ocpasswd-format.js';
 
@@ -29,22 +30,26 @@ export class PasswordFile {
 
   /** The users of now. Rejects with the error of the file system if the file cannot be read. */
   async users(): Promise<Users> {
+    // Not in a thread: that would cost each login more than the look itself.
+    const now = statSync(this.path, { bigint: true, throwIfNoEntry: false });
+    if (now && this.#users && stampOf(now) === this.#stamp) return this.#users;
     const file = await open(this.path, 'r');
     try {
       // Read from the descriptor that was looked at: a rename in between cannot mix two files.
-      const { dev, ino, size, mtimeNs, ctimeNs } = await file.stat({ bigint: true });
-      const stamp = [dev, ino, size, mtimeNs, ctimeNs].join(' ');
-      if (stamp !== this.#stamp || !this.#users) {
-        if (size > MAX_FILE_BYTES) throw new Error(`${this.path} is larger than ${MAX_FILE_BYTES} bytes`);
-        this.#users = await readUsers(file);
-        this.#stamp = stamp;
-      }
-      return this.#users;
+      const stats = await file.stat({ bigint: true });
+      if (stats.size > MAX_FILE_BYTES) throw new Error(`${this.path} is larger than ${MAX_FILE_BYTES} bytes`);
+      const users = await readUsers(file);
+      this.#users = users;
+      this.#stamp = stampOf(stats);
+      return users;
     } finally {
       await file.close();
     }
   }
 }
+
+const stampOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string =>
+  [dev, ino, size, mtimeNs, ctimeNs].join(' ');
 
 async function readUsers(file: FileHandle): Promise<Users> {
   const users = new Map<string, OcpasswdEntry>();
