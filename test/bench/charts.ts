@@ -1,12 +1,13 @@
 /**
  * `npm run bench:charts`: draws docs/performance/*.svg from the raw results beside them. One chart for each file of
- * results; files named scale-N.json together make one, over the number of clients, when there are at least two.
+ * results, over the number of clients if it was measured with several; files named scale-N.json together make one, when there
+ * are at least two.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
-import { type MetricName, metrics } from './metrics.ts';
+import { type MetricName, metrics, type Step } from './metrics.ts';
 import type { BenchOptions } from './options.ts';
 import type { Sample } from './report.ts';
 import { median } from './statistics.ts';
@@ -51,18 +52,25 @@ function points({ options, samples }: Results): Point[] {
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (!first) return [];
-    return DRAWN.flatMap((name) => {
-      const values = group.flatMap(({ measured }) => measured[name] ?? []);
-      if (values.length === 0) return [];
-      const { label, better } = metrics[name];
-      return {
-        case: first.case,
-        server: SERVER_NAMES[first.server],
-        measured: `${label} (${better} is better)`,
-        clients: options.clients,
-        value: median(values),
-      };
-    });
+    // What was measured in steps is drawn step by step.
+    const measured = group.flatMap(
+      ({ measured: { steps, ...whole } }): readonly Step[] =>
+        steps ?? [{ ...whole, clients: options.clients }],
+    );
+    return [...Map.groupBy(measured, ({ clients }) => clients)].flatMap(([clients, rows]) =>
+      DRAWN.flatMap((name) => {
+        const values = rows.flatMap((row) => row[name] ?? []);
+        if (values.length === 0) return [];
+        const { label, better } = metrics[name];
+        return {
+          case: first.case,
+          server: SERVER_NAMES[first.server],
+          measured: `${label} (${better} is better)`,
+          clients,
+          value: median(values),
+        };
+      }),
+    );
   });
 }
 
@@ -128,7 +136,9 @@ const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
 const read = (file: string): Results => JSON.parse(readFileSync(join(folder, file), 'utf8')) as Results;
 const isScale = (file: string): boolean => /^scale-\d+\.json$/.test(file);
 for (const file of files.filter((one) => !isScale(one))) {
-  await draw(file.replace(/\.json$/, ''), bars(points(read(file))));
+  const found = points(read(file));
+  const grows = new Set(found.map(({ clients }) => clients)).size > 1;
+  await draw(file.replace(/\.json$/, ''), (grows ? lines : bars)(found));
 }
 const crowds = files.filter(isScale);
 const growth = crowds.flatMap((file) => points(read(file)));

@@ -9,21 +9,23 @@ import { type Bench, SMALL_RATE, small } from './traffic.ts';
 const SIZES = [10, 100, 1000];
 /** Logins before the first step, so that the first ones are not those of a server that has just started. */
 const WARM = 200;
-/** Below so many, a client's part of the processes' own rest is noise. */
+/** At rest a server's processes cost something by themselves, so a client's part falls at first; with fewer it says nothing. */
 const LEAST_AT_REST = 100;
 /** Seconds between two liveness requests of a client over each channel. */
 const DPD = 30;
-const CALM_MS = 5_000;
-/** A rest is measured for so many times --seconds: a hundred clients cost little. */
-const REST_PARTS = 3;
+/** Looks at a server at rest; the least counts, since processes give memory back once, some seconds after they were busy. */
+const LOOKS = 5;
 
 /** Server CPU while nothing but the clients' liveness requests comes: seconds per second. */
 async function restRate({ meter, seconds }: Crowd): Promise<number> {
-  await pause(CALM_MS);
-  const before = meter.cpuSeconds();
-  const from = performance.now();
-  await pause(REST_PARTS * seconds * 1000);
-  return (meter.cpuSeconds() - before) / ((performance.now() - from) / 1000);
+  const rates: number[] = [];
+  while (rates.length < LOOKS) {
+    const before = meter.cpuSeconds();
+    const from = performance.now();
+    await pause(seconds * 1000);
+    rates.push((meter.cpuSeconds() - before) / ((performance.now() - from) / 1000));
+  }
+  return Math.min(...rates);
 }
 
 /** CPU seconds of one packet of 20,000 a second, without what the clients at rest cost meanwhile. */
@@ -33,13 +35,7 @@ async function perPacket(bench: Bench, rest: number): Promise<number> {
 }
 
 /** Opens what is missing to the next size, measures, and goes on while all stay connected. */
-async function grow(
-  crowd: Crowd,
-  bench: Bench,
-  sizes: readonly number[],
-  alone: number,
-  steps: Step[],
-): Promise<void> {
+async function grow(crowd: Crowd, bench: Bench, sizes: readonly number[], steps: Step[]): Promise<void> {
   const [size, ...larger] = sizes;
   if (size === undefined) return;
   const clients = size - (steps.at(-1)?.clients ?? 0);
@@ -48,8 +44,8 @@ async function grow(
     const cpuPerLogin = (1000 * (crowd.meter.cpuSeconds() - before)) / clients;
     const rest = await restRate(crowd);
     const packetsPerCpu = 1 / (await perPacket(bench, rest));
-    steps.push({ clients: size, cpuPerLogin, idleCpu: perThousand(rest - alone, size), packetsPerCpu });
-    await grow(crowd, bench, larger, alone, steps);
+    steps.push({ clients: size, cpuPerLogin, idleCpu: perThousand(rest, size), packetsPerCpu });
+    await grow(crowd, bench, larger, steps);
   });
 }
 
@@ -62,7 +58,7 @@ export async function flat(crowd: Crowd): Promise<Measured> {
   await crowd.open({ clients: WARM, dtls: true }, async () => undefined);
   await crowd.beside(async (bench) => {
     const sizes = [...SIZES.filter((size) => size < crowd.clients), crowd.clients];
-    await grow(crowd, bench, sizes, await restRate(crowd), steps);
+    await grow(crowd, bench, sizes, steps);
   });
   return {
     loginGrowth: growth(steps, ({ cpuPerLogin }) => cpuPerLogin),

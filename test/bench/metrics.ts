@@ -39,6 +39,8 @@ export const metrics = {
   workerCpuPerLogin: { label: '  workers of several clients, ms', digits: 2, better: 'less', detail: true },
   clientCpuPerLogin: { label: "  the client's own process, ms", digits: 2, better: 'less', detail: true },
   idleCpu: { label: 'CPU at rest, % of a core per 1,000', digits: 2, better: 'less' },
+  controlCpu: { label: 'CPU of the command that lists all, ms', digits: 0, better: 'less' },
+  statusCpu: { label: 'CPU of the status command, ms', digits: 0, better: 'less' },
   statusMs: { label: 'status command, ms', digits: 0, better: 'less' },
   activeCpu: { label: 'CPU with a tenth active, % of a core per 1,000', digits: 2, better: 'less' },
   activeControlMs: { label: 'command that lists all meanwhile, ms', digits: 0, better: 'less' },

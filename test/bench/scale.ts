@@ -2,7 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Crowd, OpenCrowd } from './crowd.ts';
 import type { Measurement } from './metrics.ts';
-import { settled } from './usage.ts';
+import { median } from './statistics.ts';
+import { commandSeconds, settled } from './usage.ts';
 
 /** One client in so many is active. */
 const ACTIVE_PART = 10;
@@ -25,16 +26,24 @@ async function cpuDuring({ meter, seconds }: Crowd, clients: number): Promise<nu
   return perThousand((meter.cpuSeconds() - before) / took, clients);
 }
 
-/** How long it takes until the last byte of the answer is there, ms. */
-async function timed(ask: () => Promise<number>, expected: number): Promise<number> {
+/** Milliseconds of a command. */
+interface Asked {
+  /** Until the last byte of the answer is there. */
+  readonly took: number;
+  /** CPU of the command itself. */
+  readonly cpu: number;
+}
+
+async function timed(ask: () => Promise<number>, expected: number): Promise<Asked> {
   const times: number[] = [];
+  const cpuBefore = commandSeconds();
   for (let i = 0; i < ASKED; i++) {
     const from = performance.now();
     const found = await ask();
     times.push(performance.now() - from);
     if (found !== expected) throw new Error(`${expected} clients are connected, the server lists ${found}`);
   }
-  return times.sort((a, b) => a - b)[Math.floor(ASKED / 2)] ?? Number.NaN;
+  return { took: median(times), cpu: (1000 * (commandSeconds() - cpuBefore)) / ASKED };
 }
 
 /** Traffic of a part of the clients, with the commands beside it. */
@@ -42,8 +51,8 @@ async function active(crowd: Crowd, open: OpenCrowd): Promise<Measurement> {
   const { clients, seconds, listed, status } = crowd;
   open.startTraffic();
   const activeCpu = await cpuDuring(crowd, clients);
-  const activeControlMs = await timed(listed, clients);
-  const activeStatusMs = await timed(status, clients);
+  const { took: activeControlMs } = await timed(listed, clients);
+  const { took: activeStatusMs } = await timed(status, clients);
   const told = await open.stopTraffic();
   if (told.ended > 0) throw new Error(`the server ended ${told.ended} sessions`);
   return {
@@ -67,11 +76,15 @@ export async function scale(crowd: Crowd): Promise<Measurement> {
     await pause(REST_MS);
     const memoryAfter = await settled(() => meter.memoryBytes());
     const idleCpu = await cpuDuring(crowd, clients);
+    const list = await timed(listed, clients);
+    const short = await timed(status, clients);
     measured = {
       cpuPerLogin: (1000 * cpu) / clients,
       idleCpu,
-      controlMs: await timed(listed, clients),
-      statusMs: await timed(status, clients),
+      controlMs: list.took,
+      controlCpu: list.cpu,
+      statusMs: short.took,
+      statusCpu: short.cpu,
       ...(memoryBefore === undefined || memoryAfter === undefined
         ? {}
         : { kbPerClient: (memoryAfter - memoryBefore) / clients / 1024 }),

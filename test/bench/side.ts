@@ -1,21 +1,15 @@
 /** One server of the comparison: started in a lab of its own, put through the cases. */
 
-import { ClientPki } from '../support/client-pki.ts';
 import { statusOf } from '../support/ocvpn.ts';
-import {
-  defaultUsers,
-  type ServerKind,
-  type ServerOptions,
-  startServer,
-  type VpnServer,
-} from '../support/server.ts';
+import { type ServerKind, startServer, type VpnServer } from '../support/server.ts';
 import type { Case, CrowdCase, TunnelCase, TunnelKind } from './cases.ts';
 import type { Crowd } from './crowd.ts';
+import { certificateLogin, type Identity } from './identity.ts';
 import type { Measured } from './metrics.ts';
 import { BenchLab } from './network.ts';
 import type { BenchOptions } from './options.ts';
 import type { Bench } from './traffic.ts';
-import { type Identity, openCrowd, openSecond, openTunnel, type Tunnel } from './tunnels.ts';
+import { openCrowd, openSecond, openTunnel, type Tunnel } from './tunnels.ts';
 import { type Meter, meter } from './usage.ts';
 
 /** Limits that would end a crowd from one address; the same for both servers. */
@@ -33,20 +27,6 @@ export interface SideRequest {
   readonly options: BenchOptions;
   /** The one case that it is for, if it is for one only. */
   readonly only?: CrowdCase;
-}
-
-/** Name of the user (UID) in a certificate. */
-const USER_OID = '0.9.2342.19200300.100.1.1';
-
-/** A certificate for the first user, and what makes a server let it in. */
-function certificateLogin(lab: BenchLab): { identity: Identity; options: ServerOptions } {
-  const [user = { name: '' }] = defaultUsers;
-  const pki = new ClientPki(lab.folder);
-  pki.issue(user.name);
-  return {
-    identity: { certificate: pki.path(`${user.name}.crt`), key: pki.path(`${user.name}.key`) },
-    options: { auth: ['certificate'], 'ca-cert': pki.path('ca.crt'), 'cert-user-oid': USER_OID },
-  };
 }
 
 export class Side {

@@ -6,6 +6,7 @@ import { must } from '../support/process.ts';
 import { defaultUsers, type VpnServer } from '../support/server.ts';
 import type { TunnelKind } from './cases.ts';
 import type { CrowdRequest, OpenCrowd } from './crowd.ts';
+import type { Identity } from './identity.ts';
 import { routeInside, SECOND_INNER } from './network.ts';
 
 const folder = join(import.meta.dirname, 'client');
@@ -13,12 +14,6 @@ const binary = join(folder, 'build/bench-client');
 const [user = { name: '', password: '' }] = defaultUsers;
 const DEVICE = 'tun0';
 const SECOND_DEVICE = 'tun1';
-
-/** Files of a client certificate and its key. */
-export interface Identity {
-  readonly certificate: string;
-  readonly key: string;
-}
 
 export interface Tunnel {
   readonly device: string;

@@ -37,6 +37,8 @@ interface Process {
   readonly parent: number;
   /** User and system time, also of children that have been waited for. Seconds. */
   readonly cpu: number;
+  /** That of those children alone. */
+  readonly childrenCpu: number;
 }
 
 function readProcess(pid: number): Process | undefined {
@@ -48,9 +50,18 @@ function readProcess(pid: number): Process | undefined {
   }
   // The name in parentheses may hold anything; fields count from the state, which is number 3 (proc(5)).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticks = [14, 15, 16, 17].reduce((sum, number) => sum + Number(fields[number - 3]), 0);
-  return { pid, parent: Number(fields[1]), cpu: ticks / TICKS };
+  const seconds = (...numbers: readonly number[]): number =>
+    numbers.reduce((sum, number) => sum + Number(fields[number - 3]), 0) / TICKS;
+  return {
+    pid,
+    parent: Number(fields[1]),
+    cpu: seconds(14, 15, 16, 17),
+    childrenCpu: seconds(16, 17),
+  };
 }
+
+/** User and system time of the commands that this process has run to their end. Seconds. */
+export const commandSeconds = (): number => readProcess(process.pid)?.childrenCpu ?? Number.NaN;
 
 /** A process and all its descendants that live now. */
 export function processTree(root: number): Process[] {

@@ -1,5 +1,6 @@
 /** The benchmark's batched client against both servers: what it measures must be a working tunnel. */
 import { beforeAll, expect, it } from 'vitest';
+import { certificateLogin } from '../bench/identity.ts';
 import { batchedCommand, buildBatchedClient, openCrowd, openTunnel } from '../bench/tunnels.ts';
 import { inside, openLab } from '../support/lab.ts';
 import { forEachServer, startServer } from '../support/server.ts';
@@ -25,10 +26,14 @@ forEachServer((kind) => {
     },
   );
 
-  it('holds several sessions from one process and logs them out', async () => {
+  it('holds several sessions from one process, by certificate, and logs them out', async () => {
     const lab = await openLab();
-    const server = await startServer(lab, kind, { keys: ['ecdsa'] });
-    await openCrowd(lab, { clients: 3, dtls: true }, async () => {
+    const { identity, options } = certificateLogin(lab);
+    const server = await startServer(lab, kind, { keys: ['ecdsa'], options });
+    await expect(openCrowd(lab, { clients: 1, dtls: true }, async () => undefined)).rejects.toThrow(
+      /bench-client@.* ended \(status 1\)/,
+    );
+    await openCrowd(lab, { clients: 3, dtls: true, identity }, async () => {
       const users = await until('three sessions', async () => {
         const found = await server.users();
         return found.length === 3 && found;

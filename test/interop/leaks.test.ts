@@ -14,8 +14,8 @@ const TIMEOUT_MS = 300_000;
 beforeAll(buildBatchedClient, 300_000);
 
 test.for([
-  { kind: 'of a pool', workerClients: 64, clients: 250, rounds: 3, growthKb: 48 * MEGABYTE },
-  { kind: 'isolated', workerClients: 1, clients: 10, rounds: 2, growthKb: 192 * MEGABYTE },
+  { kind: 'of a pool', workerClients: 64, clients: 250, rounds: 3, growthKb: 32 * MEGABYTE },
+  { kind: 'isolated', workerClients: 1, clients: 10, rounds: 2, growthKb: 48 * MEGABYTE },
 ])(
   'connects leave nothing behind: sessions $kind',
   { timeout: TIMEOUT_MS },

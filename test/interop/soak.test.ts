@@ -18,7 +18,7 @@ const SECONDS = Number(process.env.SOAK_SECONDS ?? 20);
 const WARM_UP = 2;
 const CROWD = 10;
 /** All processes together; what Node's heaps take before they collect. The longer the run, the less a leak fits in. */
-const GROWTH_KB = 192 * 1024;
+const GROWTH_KB = 96 * 1024;
 /** For the start, the last round and the end, beside the soak itself. */
 const MARGIN_MS = 240_000;
 

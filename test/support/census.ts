@@ -13,6 +13,8 @@ export interface Census {
   readonly processes: number;
   /** Descriptors of all processes. */
   readonly descriptors: number;
+  /** Those of main and secmod, which no connect may leave any in. */
+  readonly central: number;
   readonly devices: number;
   /** Addresses of tunnels. */
   readonly addresses: number;
@@ -53,12 +55,14 @@ export async function takeCensus(lab: Lab): Promise<Census> {
 }
 
 async function countAll(lab: Lab): Promise<Census> {
-  const { secmodEntries, connections } = await statusOf(lab);
+  const { secmodEntries, connections, pid, secmodPid } = await statusOf(lab);
   const pids = await pidsOf(lab);
-  const sum = (of: (pid: number) => number): number => pids.map(of).reduce((a, b) => a + b, 0);
+  const sum = (of: (pid: number) => number, among = pids): number => among.map(of).reduce((a, b) => a + b, 0);
+  const opened = (each: number): number => readdirSync(`/proc/${each}/fd`).length;
   return {
     processes: pids.length,
-    descriptors: sum((each) => readdirSync(`/proc/${each}/fd`).length),
+    descriptors: sum(opened),
+    central: sum(opened, [pid, secmodPid ?? pid]),
     devices: lines(await lab.server.must(['sh', '-c', 'ip -o link | grep vpns || true'])),
     addresses: lines(await lab.server.must(['sh', '-c', 'ip -o addr | grep vpns || true'])),
     tables: lines(await lab.server.must(['nft', 'list', 'tables'])),
@@ -68,20 +72,33 @@ async function countAll(lab: Lab): Promise<Census> {
   };
 }
 
-/** A rush leaves workers behind that stay warm for a while, each with the process that forks its sessions. */
-const WARM = { processes: 8, descriptors: 8 * 30 };
+/** A rush leaves workers behind that stay warm for half a minute, each with the process that forks its sessions. */
+const WARM_PROCESSES = 4;
+/** What each of them may have: without one there may be nothing that was not there before. */
+const OF_ONE_WARM = { descriptors: 30, central: 4, memoryKb: 32 * 1024 };
+
+function allowedBeside(extraProcesses: number, growthKb: number): Partial<Census> {
+  const warm = Math.max(0, extraProcesses);
+  return {
+    processes: WARM_PROCESSES,
+    descriptors: warm * OF_ONE_WARM.descriptors,
+    central: warm * OF_ONE_WARM.central,
+    memoryKb: growthKb + warm * OF_ONE_WARM.memoryKb,
+  };
+}
 
 /** Waits until everything is given back that was not there before; memory may have grown by so many kB. */
 export async function expectNoLeak(lab: Lab, before: Census, growthKb: number): Promise<Census> {
   let now = before;
-  const allowed: Partial<Census> = { ...WARM, memoryKb: growthKb };
   const grown = async (): Promise<string[]> => {
     now = await takeCensus(lab);
+    const allowed = allowedBeside(now.processes - before.processes, growthKb);
     return (Object.keys(before) as (keyof Census)[]).filter(
       (name) => now[name] - before[name] > (allowed[name] ?? 0),
     );
   };
-  await until('all to be given back', async () => (await grown()).length === 0).catch(async () => {
+  const back = async (): Promise<boolean> => (await grown()).length === 0;
+  await until('all to be given back', back, { timeoutMs: 60_000 }).catch(async () => {
     expect(await grown(), `before ${JSON.stringify(before)}, now ${JSON.stringify(now)}`).toEqual([]);
   });
   return now;

@@ -1,10 +1,10 @@
 /** A data plane that needs no tun device: it answers CONNECT and remembers what it was told. */
 import { native } from '../../src/core/native/index.js';
+import type { TlsConnection } from '../../src/core/native/tls-types.js';
 import type {
   CloseReason,
   Dataplane,
   DataplaneEvent,
-  TlsConnection,
   TunnelCounters,
   TunnelOptions,
 } from '../../src/core/native/types.js';

@@ -1,6 +1,6 @@
 /** A secmod in this process, joined to a main and to workers by memory channels: real codec, real checks. */
 import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
+import { createSecretKey, generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -181,7 +181,7 @@ export class SecmodLab {
       remoteIp: ORIGIN.origRemoteIp,
       ...ORIGIN,
       sessionStartTime,
-      hmac: workerHmac(HMAC_KEY, { ...ORIGIN, sessionStartTime }),
+      hmac: workerHmac(createSecretKey(HMAC_KEY), { ...ORIGIN, sessionStartTime }),
       userAgent: 'lab',
       devicePlatform: '',
       deviceType: '',

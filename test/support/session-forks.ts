@@ -8,7 +8,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import type { NativeBinding, TlsServerContext } from '../../src/core/native/types.ts';
+import type { TlsServerContext } from '../../src/core/native/tls-types.ts';
+import type { NativeBinding } from '../../src/core/native/types.ts';
 import { tunnelOptions } from './tunnel-options.ts';
 
 // The compiled modules: TypeScript's own are not loadable by their .js names.

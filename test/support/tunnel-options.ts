@@ -30,6 +30,7 @@ export const tunnelOptions = (tunFd: number, changes: Partial<TunnelOptions> = {
     turnPace: true,
     ackFilter: true,
     ownRecords: true,
+    sendPace: true,
   },
   clientIpv4: null,
   clientIpv6: null,

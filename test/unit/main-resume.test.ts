@@ -1,8 +1,9 @@
 /** Tunnels that outlived main: what a new main believes of what their workers present. */
-import { randomBytes } from 'node:crypto';
+import { createCipheriv, randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Body } from '../../src/core/ipc/messages.js';
 import { MainState } from '../../src/core/main/main-state.js';
@@ -118,6 +119,38 @@ describe('a main that starts again', () => {
     expect(reason({ id: taken.client.id, ticket: clash })).toMatch(/addresses are taken/);
     expect(after.clients.size).toBe(1);
     expect(session.ipv4).toBe(after.clients.bySid(SID)?.session?.lease.ipv4?.address);
+  });
+});
+
+describe('tickets', () => {
+  const seal = async (banner: string) => {
+    const before = makeSessions();
+    const { client } = await openTunnel(before);
+    const { session } = client;
+    const config = { ...session?.config, banner };
+    return { before, ticket: before.tickets.seal(client, { ...session, config } as never) };
+  };
+
+  it.each([20, 8000, 60_000])('open with what was sealed: %i characters more', async (length) => {
+    const banner = 'ä'.repeat(length);
+    const { before, ticket } = await seal(banner);
+    expect(before.tickets.open(ticket)?.session).toMatchObject({ config: { banner }, userName: 'alice' });
+    expect(Buffer.from(before.tickets.open(ticket)?.session.sid ?? [])).toEqual(Buffer.from(SID));
+  });
+
+  it('of a long configuration are packed, so that they fit into their messages', async () => {
+    const [short, long] = [await seal(''), await seal('x'.repeat(60_000))];
+    expect(long.ticket.length).toBeLessThan(short.ticket.length + 1000);
+  });
+
+  it('of an earlier version, which packed all, open as well', () => {
+    const [key, nonce] = [Buffer.alloc(32, 9), Buffer.alloc(12, 1)];
+    const content = { client: 7, session: { sid: 'AQI=', dtlsSessionId: 'Aw==' } };
+    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from('ocvpn client ticket v1'));
+    const sealed = [cipher.update(deflateRawSync(JSON.stringify(content))), cipher.final()];
+    const ticket = Buffer.concat([nonce, ...sealed, cipher.getAuthTag()]);
+    const opened = new Tickets(key).open(ticket);
+    expect(opened).toMatchObject({ client: 7, session: { sid: Buffer.from([1, 2]) } });
   });
 });
 

@@ -251,3 +251,24 @@ export const cookieRequest = (client: number, sid: Uint8Array = SID): Body<'AUTH
   ipv4: true,
   ipv6: true,
 });
+
+/** DTLS 1.2 ClientHello with this session id (RFC 6347 §4.2.1). */
+export function clientHello(sessionId: Uint8Array): Buffer {
+  const body = Buffer.concat([
+    Buffer.from([0xfe, 0xfd]),
+    Buffer.alloc(32, 7),
+    Buffer.from([sessionId.length]),
+    sessionId,
+    Buffer.from([0, 0, 2, 0xc0, 0x2f, 1, 0]),
+  ]);
+  const handshake = Buffer.alloc(12);
+  handshake.writeUInt8(1, 0);
+  handshake.writeUIntBE(body.length, 1, 3);
+  handshake.writeUIntBE(body.length, 9, 3);
+  const record = Buffer.from([22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  record.writeUInt16BE(handshake.length + body.length, 11);
+  return Buffer.concat([record, handshake, body]);
+}
+
+/** A data record of DTLS 1.2. */
+export const dataRecord = Buffer.from([23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 2, 1, 2]);

@@ -1,4 +1,5 @@
 /** main's dealings with the machine: start checks, rules, routes, sockets. */
+import { createSecretKey } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -226,7 +227,7 @@ describe('Acceptor', () => {
       bans,
       stats,
       log: silent,
-      hmacKey: new Uint8Array(32),
+      hmacKey: createSecretKey(Buffer.alloc(32)),
       ticketKeys: { current: () => ({ keys: new Uint8Array(), lifetimeSec: 0 }) },
       connectionPoints: 1,
       maxPending: 0,

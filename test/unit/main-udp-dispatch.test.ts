@@ -3,7 +3,9 @@ import { UdpDispatch } from '../../src/core/main/udp-dispatch.js';
 import type { SocketAddress } from '../../src/core/native/types.js';
 import {
   addClient,
+  clientHello,
   cookieRequest,
+  dataRecord,
   FakeWorker,
   makeSessions,
   SID,
@@ -12,25 +14,6 @@ import {
   silent,
 } from './main-support.js';
 
-/** DTLS 1.2 ClientHello with this session id (RFC 6347 §4.2.1). */
-function clientHello(sessionId: Uint8Array): Buffer {
-  const body = Buffer.concat([
-    Buffer.from([0xfe, 0xfd]),
-    Buffer.alloc(32, 7),
-    Buffer.from([sessionId.length]),
-    sessionId,
-    Buffer.from([0, 0, 2, 0xc0, 0x2f, 1, 0]),
-  ]);
-  const handshake = Buffer.alloc(12);
-  handshake.writeUInt8(1, 0);
-  handshake.writeUIntBE(body.length, 1, 3);
-  handshake.writeUIntBE(body.length, 9, 3);
-  const record = Buffer.from([22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-  record.writeUInt16BE(handshake.length + body.length, 11);
-  return Buffer.concat([record, handshake, body]);
-}
-
-const dataRecord = Buffer.from([23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 2, 1, 2]);
 const local = { address: '192.0.2.1', port: 443 };
 
 async function setUp() {

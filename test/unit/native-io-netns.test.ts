@@ -102,6 +102,28 @@ test('offloads that were not asked for are off', () => {
   expect(result).toMatchObject({ vnetHdr: true, tso: false, uso: false });
 });
 
+test('a client at a link-local address gets a connected UDP socket on its interface', () => {
+  execFileSync('ip', ['-n', namespace, 'addr', 'replace', 'fe80::7/64', 'dev', 'lo', 'nodad']);
+  const result = withTun(
+    {},
+    `const listener = io.bindUdp('::', 4443);
+     const client = require('node:dgram').createSocket('udp6');
+     client.on('message', (answer) => { client.close(); report({ datagram, answer: String(answer), lo: ip('link', 'show', 'lo')[0].ifindex }); });
+     let datagram;
+     const poller = io.createPoller(listener, () => {
+       datagram = io.receiveDatagram(listener);
+       poller.close();
+       io.sendMessage(io.connectUdp(datagram.local, datagram.remote), Buffer.from('answer'), []);
+     });
+     poller.set(1);
+     client.connect(4443, 'fe80::7%lo', () => client.send('hello'));`,
+  ) as { datagram: { local: object; remote: object }; answer: string; lo: number };
+  const { datagram, answer, lo } = result;
+  expect(answer).toBe('answer');
+  expect(datagram.local).toEqual({ address: 'fe80::7', port: 4443, scope: lo });
+  expect(datagram.remote).toMatchObject({ address: 'fe80::7', scope: lo });
+});
+
 test('errors name the operation and its object', () => {
   const result = withTun(
     {},

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { TlsDuplex, type TlsDuplexHandlers } from '../../src/core/native/tls-duplex.js';
-import type { TlsConnection, TlsHandlers, TlsInfo } from '../../src/core/native/types.js';
+import type { TlsConnection, TlsHandlers, TlsInfo } from '../../src/core/native/tls-types.js';
 
 const ends = { remote: { address: '192.0.2.7', port: 1234 }, local: { address: '2001:db8::1', port: 443 } };
 

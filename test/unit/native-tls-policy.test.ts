@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { ConnectionOptions } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TlsContextOptions } from '../../src/core/native/types.js';
+import type { TlsContextOptions } from '../../src/core/native/tls-types.js';
 import { client, leave, refusal, serving } from './native-tls.clients.js';
 import { type Behaviour, contextOptions, echo, native, RemoteSigner, TestPki } from './native-tls.support.js';
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { ConnectionOptions } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TlsContextOptions, TlsInfo, TlsServerContext } from '../../src/core/native/types.js';
+import type { TlsContextOptions, TlsInfo, TlsServerContext } from '../../src/core/native/tls-types.js';
 import { client, leave, serving } from './native-tls.clients.js';
 import { contextOptions, echo, native, RemoteSigner, TestPki } from './native-tls.support.js';
 

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import type { TlsServerContext } from '../../src/core/native/types.js';
+import type { TlsServerContext } from '../../src/core/native/tls-types.js';
 import { type Accepted, type Behaviour, type TestPki, TestServer } from './native-tls.support.js';
 
 /** A server for the time of `use`. */

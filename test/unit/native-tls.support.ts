@@ -7,14 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type {
-  NativeBinding,
-  Poller,
   TlsConnection,
   TlsContextOptions,
   TlsHandlers,
   TlsInfo,
   TlsServerContext,
-} from '../../src/core/native/types.js';
+} from '../../src/core/native/tls-types.js';
+import type { NativeBinding, Poller } from '../../src/core/native/types.js';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 

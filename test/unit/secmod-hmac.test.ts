@@ -1,10 +1,10 @@
 /** The HMAC that binds a login to the connection that main accepted. */
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { workerHmac, workerHmacMatches } from '../../src/core/ipc/worker-hmac.js';
 
-const KEY = Buffer.alloc(32, 1);
+const KEY = createSecretKey(Buffer.alloc(32, 1));
 
 test('main and secmod of different builds must agree: the encoding is fixed', () => {
   const bytes = Buffer.concat([
@@ -35,7 +35,7 @@ test('another key, a bit that differs and another length do not match', () => {
   const origin = { origRemoteIp: '192.0.2.1', ourIp: '192.0.2.2', sessionStartTime: 1 };
   const hmac = workerHmac(KEY, origin);
   expect(workerHmacMatches(KEY, origin, hmac)).toBe(true);
-  expect(workerHmacMatches(Buffer.alloc(32, 2), origin, hmac)).toBe(false);
+  expect(workerHmacMatches(createSecretKey(Buffer.alloc(32, 2)), origin, hmac)).toBe(false);
   expect(workerHmacMatches(KEY, origin, hmac.subarray(1))).toBe(false);
   expect(
     workerHmacMatches(

@@ -1,5 +1,7 @@
 /** The process itself, over its socket: start, users, keys, bad input, the death of main, stop. */
+
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createSecretKey } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -112,7 +114,7 @@ function init(client: number) {
     way: 0,
     remoteIp: '192.0.2.1',
   };
-  return { ...login, ...names, ...origin, hmac: workerHmac(HMAC_KEY, origin) };
+  return { ...login, ...names, ...origin, hmac: workerHmac(createSecretKey(HMAC_KEY), origin) };
 }
 
 const startup = (channel: MainEnd) => channel.call('SECM_STARTUP', { hmacKey: HMAC_KEY, workerUid: NOBODY });

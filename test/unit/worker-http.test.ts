@@ -139,6 +139,17 @@ describe('bad input', () => {
     expect(await endsWith(client, 'request body is over 262144 bytes')).toBe('');
   });
 
+  it('takes nothing of a body that the end of the connection cuts', async () => {
+    const client = await TlsClient.connect(harness.port);
+    const body =
+      '<config-auth><auth><username>alice</username><password>secret</password></auth></config-auth>';
+    client.send(`POST /auth HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length + 1}\r\n\r\n${body}`);
+    client.socket.end();
+    expect((await client.end()).rest).toBe('');
+    await harness.until(() => harness.received('CLIENT_CLOSED').length > 0);
+    expect(harness.received('SEC_AUTH_INIT')).toEqual([]);
+  });
+
   it('answers no request behind CONNECT', async () => {
     harness.cookieReply = 'FAILED';
     const client = await TlsClient.connect(harness.port);

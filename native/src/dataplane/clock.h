@@ -16,6 +16,7 @@ class Clock {
   uint64_t now_ms() const { return now_ns() / 1000000; }
   // Real milliseconds until `loop_ms` of the loop's time have passed, rounded up.
   int64_t to_real_ms(int64_t loop_ms) const { return loop_ms <= 0 ? loop_ms : (loop_ms + rate_ - 1) / rate_; }
+  uint64_t to_real_ns(uint64_t loop_ns) const { return (loop_ns + rate_ - 1) / rate_; }
   int64_t to_loop_ms(int64_t real_ms) const { return real_ms * rate_; }
   // Sleeps for so many nanoseconds of the loop's time; a signal may end it early.
   void sleep(uint64_t loop_ns) const {

@@ -21,6 +21,10 @@ constexpr size_t kMinFragment = 2048;
 // From this OpenSSL on DTLS allocates released buffers again.
 constexpr unsigned long kBuffersComeBack = 0x30200000;
 
+// An address that may be a victim's gets at most so many times what came from it (as in RFC 9000 section 8.1): repetitions
+// beyond are lost, until the client repeats its own flight.
+constexpr uint64_t kAmplification = 3;
+
 unsigned int next_retransmit(SSL* /*ssl*/, unsigned int current_us) {
   if (current_us == 0) return kFirstRetransmitUs;
   return std::min(current_us * 2, kLastRetransmitUs);
@@ -42,9 +46,17 @@ const BIO_METHOD* DtlsSlot::bio_method() {
   return method;
 }
 
+bool DtlsSlot::may_answer(size_t length) {
+  if (state_ != State::handshake) return true;
+  if (said_ + length > kAmplification * heard_) return false;
+  said_ += length;
+  return true;
+}
+
 int DtlsSlot::bio_write(BIO* bio, const char* data, int length) {
   auto* slot = static_cast<DtlsSlot*>(BIO_get_data(bio));
   if (length <= 0) return 0;
+  if (!slot->may_answer(static_cast<size_t>(length))) return length;
   const auto* datagram = reinterpret_cast<const uint8_t*>(data);
   const auto size = static_cast<size_t>(length);
   if (!slot->own_records_ || !slot->records_.watches()) {
@@ -124,6 +136,7 @@ bool DtlsSlot::start(SSL_CTX* context, DtlsKeys* keys, UdpSocket socket, UdpBatc
   SSL_set_info_callback(ssl_.get(), on_info);
   DTLS_set_timer_cb(ssl_.get(), next_retransmit);
   handshakes_ = 0;
+  heard_ = said_ = 0;
   new_keys_ = false;
   socket_ = std::move(socket);
   batch_ = batch;

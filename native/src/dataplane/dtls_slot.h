@@ -49,6 +49,7 @@ class DtlsSlot {
   void set_input(const uint8_t* datagram, size_t length) {
     input_ = datagram;
     input_length_ = length;
+    if (state_ == State::handshake) heard_ += length;
   }
   // Exchanges the socket of a client that roamed; gives the old one back.
   UdpSocket replace_socket(UdpSocket socket);
@@ -77,6 +78,7 @@ class DtlsSlot {
 
  private:
   static const BIO_METHOD* bio_method();
+  bool may_answer(size_t length);
   static int bio_write(BIO* bio, const char* data, int length);
   static int bio_read(BIO* bio, char* out, int capacity);
   static long bio_ctrl(BIO* bio, int command, long number, void* pointer);
@@ -99,6 +101,9 @@ class DtlsSlot {
   const uint8_t* input_ = nullptr;
   size_t input_length_ = 0;
   uint64_t started_ms_ = 0;
+  // Bytes from and to an address that the first handshake has not proved yet.
+  uint64_t heard_ = 0;
+  uint64_t said_ = 0;
   uint32_t handshakes_ = 0;
   size_t max_plaintext_ = 0;
   bool own_records_ = false;

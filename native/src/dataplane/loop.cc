@@ -39,8 +39,7 @@ void Loop::run() {
 
 void Loop::turn() {
   epoll_event events[kEventsPerTurn];
-  int64_t wait_ms = workspace_.clock.to_real_ms(workspace_.timers.next_ms(pause() / 1000000));
-  int count = workspace_.epoll.wait(events, kEventsPerTurn, static_cast<int>(std::min<int64_t>(wait_ms, 60000)));
+  int count = wait(events);
   workspace_.now_ns = workspace_.clock.now_ns();
   workspace_.pace.begin_turn(workspace_.now_ns);
   // A negative count is EINTR only: a debugger or a stray signal.
@@ -58,7 +57,27 @@ void Loop::turn() {
     session->on_timer(timer);
     remove_finished(session);
   });
+  release_holds();
   graveyard_.clear();
+}
+
+int Loop::wait(epoll_event* events) {
+  const uint64_t now_ns = pause();
+  int64_t wait_ms = workspace_.clock.to_real_ms(workspace_.timers.next_ms(now_ns / 1000000));
+  wait_ms = std::min<int64_t>(wait_ms, 60000);
+  if (workspace_.holds.empty()) return workspace_.epoll.wait(events, kEventsPerTurn, static_cast<int>(wait_ms));
+  const uint64_t due_ns = workspace_.holds.next_ns();
+  uint64_t wait_ns = due_ns > now_ns ? workspace_.clock.to_real_ns(due_ns - now_ns) : 0;
+  if (wait_ms >= 0) wait_ns = std::min<uint64_t>(wait_ns, static_cast<uint64_t>(wait_ms) * 1000000);
+  return workspace_.epoll.wait_ns(events, kEventsPerTurn, wait_ns);
+}
+
+void Loop::release_holds() {
+  uint32_t id = 0;
+  while (workspace_.holds.pop(workspace_.now_ns, &id)) {
+    auto found = sessions_.find(id);
+    if (found != sessions_.end()) found->second->end_hold();
+  }
 }
 
 // Lets packets gather when they come one by one. The time afterwards, nanoseconds.

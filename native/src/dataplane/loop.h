@@ -32,7 +32,9 @@ class Loop {
   static constexpr int kCommandsPerTurn = 64;
 
   void turn();
+  int wait(epoll_event* events);
   uint64_t pause();
+  void release_holds();
   void on_channel(uint32_t events);
   void on_command(const Command& command, int fd);
   void remove_finished(Session* session);

@@ -28,6 +28,7 @@ struct Offloads {
   bool turn_pace = true;
   bool ack_filter = true;
   bool own_records = true;
+  bool send_pace = true;
 };
 
 struct ClientIpv6 {

@@ -18,6 +18,7 @@
 
 #include "dataplane/dtls_slot.h"
 #include "dataplane/replay_window.h"
+#include "dataplane/send_pace.h"
 #include "dataplane/setup.h"
 #include "dataplane/tun_port.h"
 #include "dataplane/workspace.h"
@@ -43,6 +44,8 @@ class Session {
   void start();
   void on_event(WatchKind kind, uint32_t events);
   void on_timer(pkt::Timer& timer);
+  // The time that hold_tun() asked for is over.
+  void end_hold();
   // Takes ownership of `fd`. `datagram` is the first one from that address.
   void attach_udp(int fd, bool hello, const uint8_t* datagram, size_t length);
   // `disconnect`: tell the client not to come back.
@@ -85,6 +88,7 @@ class Session {
   // ---- session_out.cc
   void on_tun(uint32_t events);
   bool may_read_tun() const;
+  void hold_tun();
   bool send_frame(size_t length);
   void send_packet(Channel channel, pkt::MutView packet);
   pkt::PacketType compress_packet(Channel channel, pkt::MutView* packet);
@@ -186,6 +190,8 @@ class Session {
   uint64_t rx_owed_bytes_ = 0;  // passed beyond the rate, paid for while reading is paused
   bool rx_paused_ = false;
   bool tx_paused_ = false;
+  SendPace send_pace_;
+  bool tun_held_ = false;
 
   pkt::Timer liveness_timer_;
   pkt::Timer retransmit_timer_;

@@ -24,7 +24,7 @@ Session::Channel Session::data_channel() const {
 }
 
 bool Session::may_read_tun() const {
-  if (state_ != State::running || tx_paused_) return false;
+  if (state_ != State::running || tx_paused_ || tun_held_) return false;
   if (data_channel() == Channel::dtls) return !active().slot.socket().blocked();
   return blocked_since_ms_ == 0 && !tls_->renegotiating();
 }
@@ -39,6 +39,7 @@ void Session::on_tun(uint32_t events) {
     if (status != TunPort::Status::ok) break;
     bytes += length;
     if (!send_frame(length)) break;
+    if (options_.offloads.send_pace && send_pace_.full(ws_->now_ns)) hold_tun();
   }
   if (finished()) return;
   if (udp_dirty_) {
@@ -47,6 +48,18 @@ void Session::on_tun(uint32_t events) {
     after_udp_send();
   }
   if (!finished()) flush_tls();
+}
+
+void Session::hold_tun() {
+  tun_held_ = true;
+  ws_->holds.push(id_, ws_->now_ns + SendPace::kHoldNs);
+}
+
+void Session::end_hold() {
+  if (state_ != State::running) return;
+  tun_held_ = false;
+  if (send_pace_.full(ws_->now_ns)) hold_tun();
+  update_interest();
 }
 
 // false: stop reading for this turn.
@@ -92,6 +105,7 @@ void Session::send_packet(Channel channel, pkt::MutView packet) {
     record[0] = static_cast<uint8_t>(type);
     if (!active().slot.write(record, packet.size() + pkt::kDtlsTypeSize)) return udp_failed(active().slot.failure());
     udp_dirty_ = true;
+    send_pace_.note_sent(ws_->now_ns);
     last_udp_tx_ms_ = ws_->now_ms();
     counters_->txDtlsPackets.add();
   } else {

@@ -87,7 +87,7 @@ io::SeccompFilter session_filter() {
   const io::SeccompAction allow = io::SeccompAction::allow();
   // Packets and commands.
   filter.add(allow, {SYS_read, SYS_write, SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_recvmmsg, SYS_sendmmsg,
-                     SYS_epoll_pwait, SYS_epoll_ctl, SYS_close, SYS_shutdown, SYS_getsockopt, SYS_setsockopt});
+                     SYS_epoll_pwait, SYS_epoll_ctl, SYS_epoll_pwait2, SYS_close, SYS_shutdown, SYS_getsockopt, SYS_setsockopt});
 #ifdef SYS_epoll_wait
   filter.add(allow, {SYS_epoll_wait});
 #endif

@@ -1,6 +1,10 @@
 #include "dataplane/workspace.h"
 
+#include <linux/time_types.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 namespace ocvpn::dataplane {
 
@@ -34,6 +38,20 @@ void EpollSet::remove(Watch* watch) {
   epoll_ctl(fd_, EPOLL_CTL_DEL, watch->fd, nullptr);
   watch->fd = -1;
   watch->events = 0;
+}
+
+int EpollSet::wait_ns(epoll_event* events, int capacity, uint64_t timeout_ns) {
+  const __kernel_timespec time{static_cast<long long>(timeout_ns / 1000000000u), static_cast<long long>(timeout_ns % 1000000000u)};
+  const long count = syscall(SYS_epoll_pwait2, fd_, events, capacity, &time, nullptr, sizeof(uint64_t));
+  if (count >= 0 || errno == EINTR) return static_cast<int>(count);
+  return wait(events, capacity, static_cast<int>((timeout_ns + 999999) / 1000000));
+}
+
+bool HoldQueue::pop(uint64_t now_ns, uint32_t* session) {
+  if (holds_.empty() || holds_.front().until_ns > now_ns) return false;
+  *session = holds_.front().session;
+  holds_.pop_front();
+  return true;
 }
 
 void EventQueue::post(const Event& event, const uint8_t* payload) {

@@ -51,6 +51,8 @@ class EpollSet {
   // keep reporting it.
   void remove(Watch* watch);
   int wait(epoll_event* events, int capacity, int timeout_ms) { return epoll_wait(fd_, events, capacity, timeout_ms); }
+  // For waits of less than a millisecond. Kernels before 5.11 cannot: there it is up to one longer.
+  int wait_ns(epoll_event* events, int capacity, uint64_t timeout_ns);
 
  private:
   int fd_;
@@ -78,6 +80,24 @@ class EventQueue {
   std::deque<Waiting> waiting_;
 };
 
+// Sessions whose tun is not read for a moment. Each waits as long as any other, so that the first is always the next.
+class HoldQueue {
+ public:
+  bool empty() const { return holds_.empty(); }
+  // When the next one is due, loop nanoseconds; not when empty.
+  uint64_t next_ns() const { return holds_.front().until_ns; }
+  void push(uint32_t session, uint64_t until_ns) { holds_.push_back({session, until_ns}); }
+  // false: none is due.
+  bool pop(uint64_t now_ns, uint32_t* session);
+
+ private:
+  struct Hold {
+    uint32_t session;
+    uint64_t until_ns;
+  };
+  std::deque<Hold> holds_;
+};
+
 struct Workspace {
   Workspace(Clock loop_clock, int channel, Watch* channel_watch, std::shared_ptr<DtlsContexts> contexts)
       : clock(loop_clock),
@@ -101,6 +121,7 @@ struct Workspace {
   Clock clock;
   uint64_t now_ns;
   TurnPace pace;
+  HoldQueue holds;
   EpollSet epoll;
   pkt::TimerWheel timers;
   EventQueue events;

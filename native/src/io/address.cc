@@ -25,6 +25,14 @@ std::optional<SockAddr> parse_endpoint(const std::string& address, uint16_t port
   return std::nullopt;
 }
 
+std::optional<SockAddr> parse_endpoint(const Endpoint& endpoint) {
+  auto result = parse_endpoint(endpoint.address, endpoint.port);
+  if (result && result->family() == AF_INET6) {
+    reinterpret_cast<sockaddr_in6*>(&result->storage)->sin6_scope_id = endpoint.scope;
+  }
+  return result;
+}
+
 std::string format_ipv4(const in_addr& address) {
   char text[INET_ADDRSTRLEN];
   inet_ntop(AF_INET, &address, text, sizeof text);
@@ -49,7 +57,7 @@ Endpoint format_endpoint(const SockAddr& address) {
   }
   if (address.family() == AF_INET6) {
     const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
-    return {format_ipv6(v6->sin6_addr), ntohs(v6->sin6_port)};
+    return {format_ipv6(v6->sin6_addr), ntohs(v6->sin6_port), v6->sin6_scope_id};
   }
   return {};
 }

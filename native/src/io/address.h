@@ -14,6 +14,8 @@ namespace ocvpn::io {
 struct Endpoint {
   std::string address;
   uint16_t port = 0;
+  /// Index of the interface that a link-local IPv6 address belongs to; 0: none.
+  uint32_t scope = 0;
 };
 
 /// Any socket address with its length.
@@ -28,6 +30,7 @@ struct SockAddr {
 
 /// Textual IPv4 or IPv6 address (no zone, no host name); nullopt when it is neither.
 std::optional<SockAddr> parse_endpoint(const std::string& address, uint16_t port);
+std::optional<SockAddr> parse_endpoint(const Endpoint& endpoint);
 
 Endpoint format_endpoint(const SockAddr& address);
 std::string format_ipv4(const in_addr& address);

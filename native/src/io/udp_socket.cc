@@ -135,12 +135,13 @@ Result<std::optional<DatagramInfo>> receive_datagram(int fd, uint8_t* buffer, si
   DatagramInfo info{static_cast<size_t>(received), format_endpoint(remote), format_endpoint(bound)};
   const std::string hit = packet_info_address(message);
   if (!hit.empty()) info.local.address = hit;
+  info.local.scope = info.remote.scope;  // who is reached by a link-local address is on that link, too
   return std::optional(std::move(info));
 }
 
 Result<UniqueFd> connect_udp(const Endpoint& local, const Endpoint& remote) {
-  const auto from = parse_endpoint(local.address, local.port);
-  const auto to = parse_endpoint(remote.address, remote.port);
+  const auto from = parse_endpoint(local);
+  const auto to = parse_endpoint(remote);
   const std::string what = describe(local.address, local.port) + " to " + describe(remote.address, remote.port);
   if (!from || !to || from->family() != to->family()) return SysError{"connect", EINVAL, what};
   auto fd = open_udp(from->family());

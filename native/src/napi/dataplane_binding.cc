@@ -118,6 +118,7 @@ bool read_offloads(Options& options, dataplane::Offloads* out) {
   out->turn_pace = switches.flag("turnPace");
   out->ack_filter = switches.flag("ackFilter");
   out->own_records = switches.flag("ownRecords");
+  out->send_pace = switches.flag("sendPace");
   return switches.ok();
 }
 

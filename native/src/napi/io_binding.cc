@@ -36,6 +36,7 @@ Napi::Object endpoint_object(Napi::Env env, const io::Endpoint& endpoint) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("address", endpoint.address);
   object.Set("port", endpoint.port);
+  if (endpoint.scope != 0) object.Set("scope", endpoint.scope);
   return object;
 }
 
@@ -43,6 +44,7 @@ io::Endpoint read_endpoint(Options options) {
   io::Endpoint endpoint;
   endpoint.address = options.text("address");
   endpoint.port = static_cast<uint16_t>(options.integer("port", 0, UINT16_MAX));
+  endpoint.scope = static_cast<uint32_t>(options.optional_integer("scope", 0, UINT32_MAX).value_or(0));
   return endpoint;
 }
 

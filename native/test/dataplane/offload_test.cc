@@ -16,6 +16,7 @@ struct Combination {
   // Not a combination of its own, which would double them: either value meets both values of each other switch.
   bool pace() const { return dtls ^ vnet ^ segment ^ gro ^ coalesce ^ batch; }
   bool own() const { return dtls ^ segment ^ batch; }
+  bool spread() const { return vnet ^ gro ^ batch; }
 };
 
 std::vector<Combination> combinations() {
@@ -29,14 +30,14 @@ std::vector<Combination> combinations() {
 TunnelOptions options_of(const Combination& c) {
   TunnelOptions options = plain_options();
   options.tun_vnet_hdr = options.tun_tso = options.tun_uso = c.vnet;
-  options.offloads = Offloads{c.segment, c.gro, c.coalesce, c.batch, c.pace(), true, c.own()};
+  options.offloads = Offloads{c.segment, c.gro, c.coalesce, c.batch, c.pace(), true, c.own(), c.spread()};
   return options;
 }
 
 std::string name_of(const Combination& c) {
-  char text[96];
-  std::snprintf(text, sizeof text, "dtls %d vnet %d segment %d gro %d coalesce %d batch %d pace %d own %d", c.dtls, c.vnet,
-                c.segment, c.gro, c.coalesce, c.batch, c.pace(), c.own());
+  char text[112];
+  std::snprintf(text, sizeof text, "dtls %d vnet %d segment %d gro %d coalesce %d batch %d pace %d own %d spread %d", c.dtls, c.vnet,
+                c.segment, c.gro, c.coalesce, c.batch, c.pace(), c.own(), c.spread());
   return text;
 }
 

@@ -4,6 +4,8 @@ import { IpcViolation } from './violation.js';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const INITIAL_BYTES = 256;
+const TWO_32 = 2 ** 32;
+const TWO_21 = 2 ** 21;
 
 export class ByteWriter {
   #buffer: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
@@ -23,7 +25,8 @@ export class ByteWriter {
 
   /** @param value an integer up to 2^53 − 1 */
   u64(value: number): void {
-    this.#length = this.#reserve(8).writeBigUInt64LE(BigInt(value), this.#length);
+    this.u32(value % TWO_32);
+    this.u32(Math.floor(value / TWO_32));
   }
 
   /** u32 length and the bytes. */
@@ -90,9 +93,10 @@ export class ByteReader {
   }
 
   u64(path: string): number {
-    const value = this.#bytes.readBigUInt64LE(this.#advance(8, path));
-    if (value > Number.MAX_SAFE_INTEGER) throw new IpcViolation('bounds', `${path} is above 2^53 - 1`);
-    return Number(value);
+    const start = this.#advance(8, path);
+    const high = this.#bytes.readUInt32LE(start + 4);
+    if (high >= TWO_21) throw new IpcViolation('bounds', `${path} is above 2^53 - 1`);
+    return high * TWO_32 + this.#bytes.readUInt32LE(start);
   }
 
   /** A copy in memory of its own, so that it can be wiped. */

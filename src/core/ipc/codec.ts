@@ -13,13 +13,26 @@ import { IpcViolation } from './violation.js';
 /** Values of one body, before the static types are put on. */
 export type RawBody = Record<string, unknown>;
 
+type Entries = readonly (readonly [key: string, field: FieldSpec])[];
+
+/** Object.entries() of the declarations, which never change. */
+const known = new WeakMap<Fields, Entries>();
+
+function entriesOf(fields: Fields): Entries {
+  const found = known.get(fields);
+  if (found) return found;
+  const entries = Object.entries(fields);
+  known.set(fields, entries);
+  return entries;
+}
+
 /**
  * Appends the encoded body to `writer`.
  * @param label what paths in errors start with, normally the message's name
  * @throws IpcViolation when a value is outside its declaration
  */
 export function encodeBody(writer: ByteWriter, fields: Fields, body: RawBody, label: string): void {
-  for (const [key, field] of Object.entries(fields)) encodeField(writer, field, body[key], `${label}.${key}`);
+  for (const [key, field] of entriesOf(fields)) encodeField(writer, field, body[key], `${label}.${key}`);
 }
 
 /**
@@ -94,7 +107,7 @@ function encodeList(writer: ByteWriter, field: FieldSpec & { kind: 'list' }, val
 
 function decodeStruct(reader: ByteReader, fields: Fields, path: string): RawBody {
   const body: RawBody = {};
-  for (const [key, field] of Object.entries(fields)) body[key] = decodeField(reader, field, `${path}.${key}`);
+  for (const [key, field] of entriesOf(fields)) body[key] = decodeField(reader, field, `${path}.${key}`);
   return body;
 }
 

@@ -151,7 +151,7 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
 
   #outgoing(name: MessageName, fds: readonly number[]): RegisteredMessage {
     const message = messageOf(name);
-    if (!allowedBetween(message.spec, this.self, this.peer)) {
+    if (!allowedBetween(message, this.self, this.peer)) {
       throw new TypeError(`${name} does not go from ${this.self} to ${this.peer}`);
     }
     checkFdCount(message, fds.length);

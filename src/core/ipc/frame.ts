@@ -24,6 +24,7 @@ export interface FrameHeader {
 }
 
 export interface Frame extends FrameHeader {
+  /** Part of the chunk that it came in, or a copy; the sink may overwrite it and does not keep it. */
   readonly body: Buffer;
   readonly fds: readonly number[];
 }
@@ -119,14 +120,24 @@ export class FrameReader {
   }
 
   #take(bytes: Buffer): void {
-    if (this.#current) {
-      this.#bodyBytes += bytes.copy(this.#body, this.#bodyBytes);
-    } else {
+    if (this.#current) this.#takeBody(bytes, this.#current.length);
+    else {
       this.#headerBytes += bytes.copy(this.#header, this.#headerBytes);
       if (this.#headerBytes === HEADER_BYTES) this.#startBody();
     }
     this.#checkFds();
     if (this.#current && this.#bodyBytes === this.#current.length) this.#finish(this.#current);
+  }
+
+  /** Mostly all of it has come in one chunk, where it stays. */
+  #takeBody(bytes: Buffer, length: number): void {
+    if (bytes.length === length) {
+      this.#body = bytes;
+      this.#bodyBytes = length;
+      return;
+    }
+    if (this.#bodyBytes === 0) this.#body = secretBytes(length);
+    this.#bodyBytes += bytes.copy(this.#body, this.#bodyBytes);
   }
 
   #startBody(): void {
@@ -136,7 +147,6 @@ export class FrameReader {
       correlation: this.#header.readUInt32LE(5),
     };
     this.#maxFds = this.#sink.onHeader(header).maxFds;
-    this.#body = secretBytes(header.length);
     this.#bodyBytes = 0;
     this.#current = header;
   }

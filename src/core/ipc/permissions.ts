@@ -40,7 +40,7 @@ export class Permissions {
   /** From the header alone, before the body is received. @throws IpcViolation */
   checkHeader(message: RegisteredMessage, correlation: number): void {
     const { self, peer } = this.#state;
-    if (!allowedBetween(message.spec, peer, self)) {
+    if (!allowedBetween(message, peer, self)) {
       throw new IpcViolation('direction', `${message.name} does not go from ${peer} to ${self}`);
     }
     if (message.name === 'HELLO' || this.#greeted === (message.name === 'HELLO_REP')) {

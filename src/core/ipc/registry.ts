@@ -11,6 +11,8 @@ export interface RegisteredMessage {
   readonly maxBytes: number;
   /** Fewest and most descriptors. */
   readonly fds: readonly [number, number];
+  /** `FROM TO` of the roles between which it may go. */
+  readonly ways: ReadonlySet<string>;
 }
 
 /** Both ends say it in HELLO and must agree; raised with every incompatible change of messages.ts. */
@@ -37,13 +39,15 @@ export function messageById(id: number): RegisteredMessage | undefined {
 }
 
 /** Whether `from` may send this message to `to`. */
-export function allowedBetween(spec: MessageSpec, from: Role, to: Role): boolean {
-  return [spec.from].flat().includes(from) && [spec.to].flat().includes(to);
+export function allowedBetween({ ways }: RegisteredMessage, from: Role, to: Role): boolean {
+  return ways.has(`${from} ${to}`);
 }
 
 /** Size of the largest body that `from` may send to `to`, bytes. */
 export function largestBody(from: Role, to: Role): number {
-  const sizes = registry.filter(({ spec }) => allowedBetween(spec, from, to)).map(({ maxBytes }) => maxBytes);
+  const sizes = registry
+    .filter((message) => allowedBetween(message, from, to))
+    .map(({ maxBytes }) => maxBytes);
   return Math.max(0, ...sizes);
 }
 
@@ -54,6 +58,7 @@ function register(name: MessageName, spec: MessageSpec): RegisteredMessage {
     spec,
     maxBytes: spec.maxBytes ?? DEFAULT_MAX_BYTES,
     fds: typeof range === 'number' ? [range, range] : range,
+    ways: new Set([spec.from].flat().flatMap((from) => [spec.to].flat().map((to) => `${from} ${to}`))),
   };
 }
 

@@ -2,7 +2,7 @@
  * The HMAC of WORKER_STARTUP: main makes it, the worker carries it unread to secmod in SEC_AUTH_INIT, secmod
  * verifies it. So a worker that was taken over cannot invent the address that a login comes from.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 
 export interface WorkerOrigin {
   /** Address of the TCP peer as accepted, before any PROXY header. */
@@ -28,13 +28,13 @@ function encode(origin: WorkerOrigin): Buffer {
   return Buffer.concat([...parts, time]);
 }
 
-/** HMAC-SHA256 (32 bytes) with the key of SECM_STARTUP. */
-export function workerHmac(key: Uint8Array, origin: WorkerOrigin): Buffer {
+/** HMAC-SHA256 (32 bytes) with the key of SECM_STARTUP. A KeyObject, because Node takes long to make one of bytes. */
+export function workerHmac(key: KeyObject, origin: WorkerOrigin): Buffer {
   return createHmac('sha256', key).update(encode(origin)).digest();
 }
 
 /** Constant-time comparison with the HMAC that `origin` should have. */
-export function workerHmacMatches(key: Uint8Array, origin: WorkerOrigin, hmac: Uint8Array): boolean {
+export function workerHmacMatches(key: KeyObject, origin: WorkerOrigin, hmac: Uint8Array): boolean {
   const expected = workerHmac(key, origin);
   return hmac.length === expected.length && timingSafeEqual(expected, hmac);
 }

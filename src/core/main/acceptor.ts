@@ -1,4 +1,5 @@
 /** From an accepted connection to a client in a worker's hands: bans, limits, the start-up message. */
+import type { KeyObject } from 'node:crypto';
 import { workerHmac } from '../ipc/worker-hmac.js';
 import type { Logger } from '../log.js';
 import type { Accepted } from '../native/types.js';
@@ -28,7 +29,7 @@ export interface AcceptorOptions {
   readonly bans: BanTable;
   readonly stats: Pick<ServerStats, 'connectionRefused'>;
   readonly log: Logger;
-  readonly hmacKey: Uint8Array;
+  readonly hmacKey: KeyObject;
   readonly ticketKeys: Pick<TlsTicketKeys, 'current'>;
   readonly connectionPoints: number;
   /** 0: the default of 8192. */

@@ -1,4 +1,5 @@
 /** Addresses and networks as numbers: what leases and bans compute with. */
+import { isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 export type Family = 4 | 6;
@@ -22,6 +23,7 @@ export const lowMask = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
 
 /** Parses a literal address; IPv4-mapped IPv6 becomes IPv4. Throws RangeError. */
 export function parseIp(text: string): Ip {
+  if (isIPv4(text)) return { family: 4, value: BigInt(ipv4Number(text)) };
   if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) {
     throw new RangeError(`"${text}" is not an IP address`);
   }
@@ -31,8 +33,15 @@ export function parseIp(text: string): Ip {
   return { family: parsed.kind() === 'ipv4' ? 4 : 6, value };
 }
 
+const ipv4Number = (text: string): number =>
+  text.split('.').reduce((number, byte) => number * 256 + Number(byte), 0);
+
 /** Canonical text, IPv6 as RFC 5952. */
 export function formatIp(family: Family, value: bigint): string {
+  if (family === 4) {
+    const number = Number(value);
+    return `${number >>> 24}.${(number >>> 16) & 0xff}.${(number >>> 8) & 0xff}.${number & 0xff}`;
+  }
   const bytes: number[] = [];
   for (let shift = widthOf(family) - 8; shift >= 0; shift -= 8) {
     bytes.push(Number((value >> BigInt(shift)) & 0xffn));

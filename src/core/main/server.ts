@@ -5,7 +5,7 @@
  *   UdpListener → UdpDispatch → WorkerLink
  *   ControlServer → controlHandlers → Sessions
  */
-import { randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { chownSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConfig } from '../config/schema.js';
@@ -217,7 +217,7 @@ export class Server {
       ...common,
       running,
       bans: this.#bans,
-      hmacKey,
+      hmacKey: createSecretKey(hmacKey),
       proxy: this.#proxy,
       firstBytes: this.#firstBytes,
       endLogin: (client) => this.#sessions.endLogin(client),

@@ -3,7 +3,7 @@
  * same run directory opens what the workers present, and so needs no table on disk that would have to be written at
  * every login. A worker can neither read nor change a ticket, and one of another process is of no use to it.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { SocketAddress } from '../native/types.js';
 import type { Client, Session } from './clients.js';
@@ -33,11 +33,11 @@ export interface TicketContent {
 }
 
 export class Tickets {
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
 
   /** `key`: 32 bytes, of main alone. */
   constructor(key: Uint8Array) {
-    this.#key = key;
+    this.#key = createSecretKey(key);
   }
 
   seal(client: Client, session: Session): Buffer {

@@ -8,7 +8,8 @@
  */
 import { Duplex } from 'node:stream';
 import { native } from './index.js';
-import type { SocketAddress, TlsConnection, TlsHandlers, TlsInfo, TlsServerContext } from './types.js';
+import type { TlsConnection, TlsHandlers, TlsInfo, TlsServerContext } from './tls-types.js';
+import type { SocketAddress } from './types.js';
 
 /** How long an ended connection may take to flush before it is cut, milliseconds. */
 const FLUSH_LIMIT_MS = 5000;

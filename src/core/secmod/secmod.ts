@@ -2,6 +2,7 @@
  * secmod without its process: what it keeps, who may talk to it, and its handlers. It holds the private keys, the
  * back ends and the sessions; it survives main, and waits for the next one.
  */
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { ServerConfig } from '../config/schema.js';
 import type { Channel, ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
@@ -47,7 +48,7 @@ export class Secmod {
   readonly #options: SecmodOptions;
   readonly #workers = new Set<WorkerLogins>();
   #main: MainChannel | null = null;
-  #hmacKey: Uint8Array | null = null;
+  #hmacKey: KeyObject | null = null;
   #workerUid: number | null = null;
   /** Figures that this main knows. */
   #reported = '';
@@ -118,7 +119,7 @@ export class Secmod {
 
   /** SECM_STARTUP. Whoever connects presents all tunnels anew, a main whose connection had broken too. */
   async startup(main: MainChannel, hmacKey: Uint8Array, workerUid: number): Promise<void> {
-    this.#hmacKey = Uint8Array.from(hmacKey);
+    this.#hmacKey = createSecretKey(hmacKey);
     this.#workerUid = workerUid;
     const previous = this.#main;
     this.#main = main;

@@ -2,6 +2,7 @@
  * The logins of one worker, by its clients. What a worker claims is checked before a login begins: the origin by
  * its HMAC, the virtual host, and the number of logins against what the worker can serve.
  */
+import type { KeyObject } from 'node:crypto';
 import type { Body } from '../ipc/messages.js';
 import { workerHmacMatches } from '../ipc/worker-hmac.js';
 import { ClientCertificates } from './client-certificates.js';
@@ -15,7 +16,7 @@ type Reply = Body<'SEC_AUTH_REPLY'>;
 export interface WorkerLoginsDeps extends LoginDeps {
   readonly vhost: (name: string) => Vhost | undefined;
   /** Key of SECM_STARTUP, null before. */
-  readonly hmacKey: () => Uint8Array | null;
+  readonly hmacKey: () => KeyObject | null;
 }
 
 /** Main and secmod read the same clock; this allows for the rounding to seconds. */

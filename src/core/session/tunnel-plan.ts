@@ -3,7 +3,8 @@
  * chance come in as arguments.
  */
 import type { Body } from '../ipc/messages.js';
-import type { OffloadSwitches, TlsInfo, TunnelOptions } from '../native/types.js';
+import type { TlsInfo } from '../native/tls-types.js';
+import type { OffloadSwitches, TunnelOptions } from '../native/types.js';
 import { chooseEncoding, type Encoding } from '../wire/compression.js';
 import type { ClientIdentity, ConnectRequest } from '../wire/connect-request.js';
 import { type ConnectReplyInput, connectReply } from '../wire/connect-response.js';
@@ -240,6 +241,7 @@ const offloads = ({ offload: on, 'ack-filter': ackFilter }: TunnelSettings): Off
   turnPace: on,
   ackFilter: on && ackFilter,
   ownRecords: on,
+  sendPace: on,
 });
 
 function dtlsOptions(dtls: DtlsChoice, sessionId: Uint8Array): NonNullable<TunnelOptions['dtls']> {

@@ -1,6 +1,6 @@
 /** The certificate that a client shows in its TLS handshake, and what secmod says of it. */
 import type { Logger } from '../log.js';
-import type { TlsConnection, TlsInfo } from '../native/types.js';
+import type { TlsConnection, TlsInfo } from '../native/tls-types.js';
 import type { CertificateHolder } from '../session/http-auth.js';
 import { messageOf } from './detail.js';
 import type { SecmodCalls } from './secmod-calls.js';

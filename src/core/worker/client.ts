@@ -6,7 +6,8 @@
  */
 import { VpnError } from '../errors.js';
 import type { Body } from '../ipc/messages.js';
-import type { CloseReason, TlsInfo, TunnelEvent } from '../native/types.js';
+import type { TlsInfo } from '../native/tls-types.js';
+import type { CloseReason, TunnelEvent } from '../native/types.js';
 import { type Effect, HttpAuth } from '../session/http-auth.js';
 import { planTunnel, type Session, wantsIpv6 } from '../session/tunnel-plan.js';
 import { isIPv6 } from '../util/ip-text.js';

@@ -3,15 +3,8 @@
  */
 import type { Channel } from '../ipc/api.js';
 import type { Logger } from '../log.js';
-import type {
-  CloseReason,
-  Dataplane,
-  NativeIo,
-  TlsConnection,
-  TlsInfo,
-  TunnelCounters,
-  TunnelEvent,
-} from '../native/types.js';
+import type { TlsConnection, TlsInfo } from '../native/tls-types.js';
+import type { CloseReason, Dataplane, NativeIo, TunnelCounters, TunnelEvent } from '../native/types.js';
 import type { Session, TunnelPlan } from '../session/tunnel-plan.js';
 import { suiteName } from '../wire/cipher-names.js';
 import { reportOf } from './detail.js';

@@ -2,7 +2,8 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { WorkerConfig, WorkerVhost } from '../config/worker-config.js';
 import { VpnError } from '../errors.js';
-import type { NativeBinding, TlsServerContext } from '../native/types.js';
+import type { TlsServerContext } from '../native/tls-types.js';
+import type { NativeBinding } from '../native/types.js';
 import { certificateRequest } from '../session/login-ways.js';
 import { tlsPolicy } from '../session/tls-policy.js';
 import type { ProfileLink } from '../wire/auth-xml.js';

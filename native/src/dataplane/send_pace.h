@@ -1,0 +1,56 @@
+// How fast a burst may follow another one towards a client that reads datagram by datagram.
+//
+// A tun hands over 64 KiB at once, and one sendmsg() puts all of it into the client's UDP socket, whose buffer has room
+// for some 70 such datagrams (net.core.rmem_default; the kernel gives room back a quarter at a time). The stock client
+// takes 5 to 10 us for each, so that two super-packets in a row, which a window of 128 KiB makes, lose what does not fit.
+// So the datagrams of a session fill a bucket that leaks twice as fast as the session took them lately. While a hold
+// would not empty it, the tun is not read for that long; its queue is the kernel's, where the inner TCP sees it.
+// The leak follows the traffic, so that no rate is a limit: at 200 Mbit/s a super-packet waits half a millisecond for the
+// one before, at 1 Gbit/s 0.1 ms.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace ocvpn::dataplane {
+
+// Times are the loop's (clock.h); `now_ns` never goes back.
+class SendPace {
+ public:
+  // One of the kernel's shortest waits: its timer slack adds half.
+  static constexpr uint64_t kHoldNs = 100000;
+  // Datagrams that may be on their way when a super-packet of 47 follows.
+  static constexpr uint64_t kRoom = 10;
+  // The rate is that of the busiest of so many windows.
+  static constexpr size_t kWindows = 4;
+  static constexpr uint64_t kWindowNs = 4000000;
+  // Datagrams of a window that count at least (460 Mbit/s): a start is not held back.
+  static constexpr uint64_t kLeast = 160;
+  // A client that takes as many (2.3 Gbit/s) reads in batches, and is not held.
+  static constexpr uint64_t kMany = 800;
+
+  // One datagram left.
+  void note_sent(uint64_t now_ns);
+  // Whether what was sent should pass on, for kHoldNs at least, before more follows.
+  bool full(uint64_t now_ns);
+
+ private:
+  static constexpr uint64_t kUnit = 1024;  // of the bucket, a datagram
+
+  // Datagrams of a window, kLeast or more.
+  uint64_t rate() const;
+  // What the bucket loses in so long, kUnit.
+  uint64_t leak_of(uint64_t ns) const;
+  void leak(uint64_t now_ns);
+  void turn_window(uint64_t now_ns);
+
+  uint64_t level_ = 0;  // kUnit
+  uint64_t leaked_ns_ = 0;
+  uint64_t sent_ = 0;  // in this window
+  uint64_t window_began_ns_ = 0;
+  std::array<uint64_t, kWindows> windows_{};  // datagrams of those before
+  size_t window_ = 0;
+};
+
+}  // namespace ocvpn::dataplane
