@@ -1,4 +1,5 @@
 /** iperf3 between the client's machine and the host behind the server. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Host, inside } from '../support/lab.ts';
 
 export type Direction = 'up' | 'down';
@@ -32,6 +33,11 @@ interface Sum {
   lost_packets?: number;
 }
 
+/** The server serves one client at a time, and takes a moment to see that the last one has gone. */
+const BUSY = /the server is busy/;
+const BUSY_RETRIES = 60;
+const BUSY_PAUSE_MS = 500;
+
 /** @throws Error with iperf's word */
 export async function iperf(host: Host, request: IperfRequest): Promise<IperfResult> {
   const { to = inside.host4, direction, seconds, megabits, datagram, congestion } = request;
@@ -40,13 +46,26 @@ export async function iperf(host: Host, request: IperfRequest): Promise<IperfRes
   if (megabits !== undefined) args.push('-b', `${megabits}M`);
   if (congestion !== undefined) args.push('-C', congestion);
   if (datagram !== undefined) args.push('-u', '-l', `${datagram}`);
-  const { stdout, stderr } = await host.run(['iperf3', ...args], { timeoutMs: (seconds + 30) * 1000 });
-  const report = JSON.parse(stdout || '{}') as { error?: string; end?: { sum?: Sum; sum_received?: Sum } };
+  const { report, output } = await reportOf(host, args, seconds);
   const sum = datagram === undefined ? report.end?.sum_received : report.end?.sum;
-  if (report.error || !sum) throw new Error(`iperf3 ${direction}: ${report.error ?? (stderr || stdout)}`);
+  if (report.error || !sum) throw new Error(`iperf3 ${direction}: ${report.error ?? output}`);
   const packets = (sum.packets ?? 0) - (sum.lost_packets ?? 0);
   const bytes = datagram === undefined ? sum.bytes : packets * datagram;
   return { bytes, seconds: sum.seconds, packets };
+}
+
+interface Report {
+  error?: string;
+  end?: { sum?: Sum; sum_received?: Sum };
+}
+
+async function reportOf(host: Host, args: readonly string[], seconds: number) {
+  for (let retries = BUSY_RETRIES; ; retries--) {
+    const { stdout, stderr } = await host.run(['iperf3', ...args], { timeoutMs: (seconds + 30) * 1000 });
+    const report = JSON.parse(stdout || '{}') as Report;
+    if (retries === 0 || !BUSY.test(report.error ?? '')) return { report, output: stderr || stdout };
+    await sleep(BUSY_PAUSE_MS);
+  }
 }
 
 /** Round-trip times of pings to the host behind the server, milliseconds, ascending. */
