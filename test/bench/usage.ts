@@ -22,6 +22,8 @@ export interface RoleSeconds {
 export interface Meter {
   /** How it measures, for the report. */
   readonly kind: string;
+  /** Folders of its control groups. */
+  readonly groups: readonly string[];
   /** User and system time so far, seconds. */
   cpuSeconds(): number;
   /** The same by role, of those that live; what is missing of the whole are processes of one client each. */
@@ -119,10 +121,25 @@ function adopt(root: number, groups: readonly string[]): void {
 
 let meters = 0;
 
+/** Removes the groups of runs that were killed. One whose processes live on stays, and is measured by nobody. */
+function sweepGroups(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const [, run] = /^ocvpn-bench-(\d+)-/.exec(name) ?? [];
+    if (run === undefined || existsSync(`/proc/${run}`)) continue;
+    try {
+      rmdirSync(join(folder, name));
+    } catch (error) {
+      // It has processes yet, or another run was quicker.
+      if (!['EBUSY', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+}
+
 function makeGroups(folders: readonly string[]): string[] {
   const made: string[] = [];
   meters += 1;
   for (const folder of folders) {
+    sweepGroups(folder);
     const group = join(folder, `ocvpn-bench-${process.pid}-${meters}`);
     mkdirSync(group, { recursive: true });
     made.push(group);
@@ -151,6 +168,7 @@ function unifiedMeter(root: number): Meter {
   const memory = existsSync(join(group, 'memory.current'));
   return {
     kind: 'control group v2',
+    groups,
     cpuSeconds: () => entry(join(group, 'cpu.stat'), 'usage_usec') / 1e6,
     roleSeconds: () => roleSeconds(root),
     memoryBytes: () =>
@@ -165,6 +183,7 @@ function legacyMeter(root: number): Meter {
   adopt(root, groups);
   return {
     kind: 'control groups v1',
+    groups,
     cpuSeconds: () => number(join(cpu, 'cpuacct.usage')) / 1e9,
     roleSeconds: () => roleSeconds(root),
     memoryBytes: () =>
@@ -176,6 +195,7 @@ function legacyMeter(root: number): Meter {
 function procMeter(root: number): Meter {
   return {
     kind: '/proc/PID/stat',
+    groups: [],
     cpuSeconds: () => processTree(root).reduce((sum, { cpu }) => sum + cpu, 0),
     roleSeconds: () => roleSeconds(root),
     memoryBytes: () => undefined,

@@ -1,7 +1,8 @@
 /** The meter of the benchmark, on a process that works and one that rests. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { canDivide, coresOf, divideCores } from '../bench/placement.ts';
 import { type Meter, meter, processTree, settled } from '../bench/usage.ts';
@@ -64,6 +65,20 @@ it('tells by role what secmod and the workers used', async () => {
     return [secmod, workers, others].every((seconds) => seconds > 0.01);
   });
   await end();
+});
+
+it('removes the groups of a run that was killed', async () => {
+  const killed = spawn('true');
+  await once(killed, 'exit');
+  const { gauge, end } = await measured(':');
+  const [group] = gauge.groups;
+  await end();
+  if (group === undefined) return expect(gauge.kind).toBe('/proc/PID/stat');
+  const stale = join(dirname(group), `ocvpn-bench-${killed.pid}-1`);
+  mkdirSync(stale);
+  const { end: endOther } = await measured(':');
+  expect(existsSync(stale)).toBe(false);
+  await endOther();
 });
 
 it('waits until a figure stays', async () => {
