@@ -40,14 +40,30 @@ function regions(pid: number): { start: number; end: number }[] {
   });
 }
 
-/** The memory of a process in pieces that overlap by more than a needle. */
+/** The process gave a region back after the list of them was read. */
+class RegionGone extends Error {}
+
+/** A piece of a process's memory. @throws RegionGone */
+function read(fd: number, at: number, bytes: number): Buffer {
+  const buffer = Buffer.alloc(bytes);
+  let got = 0;
+  try {
+    got = readSync(fd, buffer, 0, bytes, at);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EIO') throw error;
+  }
+  if (got < bytes)
+    throw new RegionGone(`only ${got} of ${bytes} bytes at 0x${at.toString(16)} could be read`);
+  return buffer;
+}
+
+/** The memory of a process in pieces that overlap by more than a needle. @throws RegionGone */
 function* memory(pid: number): Generator<Buffer> {
   const fd = openSync(`/proc/${pid}/mem`, 'r');
   try {
     for (const { start, end } of regions(pid)) {
       for (let at = start; at < end; at += STEP_BYTES) {
-        const buffer = Buffer.alloc(Math.min(STEP_BYTES + NEEDLE_BYTES * 4, end - at));
-        yield buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, at));
+        yield read(fd, at, Math.min(STEP_BYTES + NEEDLE_BYTES * 4, end - at));
       }
     }
   } finally {
@@ -55,11 +71,20 @@ function* memory(pid: number): Generator<Buffer> {
   }
 }
 
+/** A process at work gives memory back now and then: the next look finds all of it. */
+const LOOKS = 10;
+
 /** Names of the wanted secrets that are in the memory of a process. */
 export function secretsIn(pid: number, wanted: ReadonlyMap<string, Buffer>): Set<string> {
   const found = new Set<string>();
-  for (const region of memory(pid)) {
-    for (const [name, bytes] of wanted) if (region.includes(bytes)) found.add(name);
+  for (let looks = 1; ; looks++) {
+    try {
+      for (const region of memory(pid)) {
+        for (const [name, bytes] of wanted) if (region.includes(bytes)) found.add(name);
+      }
+      return found;
+    } catch (error) {
+      if (!(error instanceof RegionGone) || looks === LOOKS) throw error;
+    }
   }
-  return found;
 }
