@@ -23,7 +23,7 @@ uint64_t SendPace::rate() const {
   return std::max({kLeast, sent_, *std::max_element(windows_.begin(), windows_.end())});
 }
 
-uint64_t SendPace::leak_of(uint64_t ns) const { return 2 * rate() * ns / kWindowNs; }
+uint64_t SendPace::leak_of(uint64_t ns) const { return kLeakTenths * rate() * ns / (10 * kWindowNs); }
 
 void SendPace::leak(uint64_t now_ns) {
   // No more can be in the bucket than the windows that are known have seen.

@@ -3,10 +3,10 @@
 // A tun hands over 64 KiB at once, and one sendmsg() puts all of it into the client's UDP socket, whose buffer has room
 // for some 70 such datagrams (net.core.rmem_default; the kernel gives room back a quarter at a time). The stock client
 // takes 5 to 10 us for each, so that two super-packets in a row, which a window of 128 KiB makes, lose what does not fit.
-// So what a session sends fills a bucket that leaks twice as fast as the session took them lately. While a hold
+// So what a session sends fills a bucket that leaks 2.8 times as fast as the session took them lately. While a hold
 // would not empty it, the tun is not read for that long; its queue is the kernel's, where the inner TCP sees it.
-// The leak follows the traffic, so that no rate is a limit: at 200 Mbit/s a super-packet waits half a millisecond for the
-// one before, at 1 Gbit/s 0.1 ms.
+// The leak follows the traffic, so that no rate is a limit: at 200 Mbit/s a super-packet waits 0.3 ms for the
+// one before, at 1 Gbit/s 0.1 ms. A slower leak loses less, but then the inner TCP fills the tun's queue, and pings wait there.
 #pragma once
 
 #include <array>
@@ -20,6 +20,8 @@ class SendPace {
  public:
   // One of the kernel's shortest waits: its timer slack adds half.
   static constexpr uint64_t kHoldNs = 100000;
+  // The leak in tenths of the rate of the session.
+  static constexpr uint64_t kLeakTenths = 28;
   // Bytes that may be on their way when a super-packet of 64 KiB follows.
   static constexpr uint64_t kRoom = 14000;
   // After a hold that ends so much too late there is none for a while: other processes want the CPU, and giving it up

@@ -1,6 +1,8 @@
 // How much of a burst leaves before the next ones wait.
 #include "dataplane/send_pace.h"
 
+#include <algorithm>
+
 #include "support/check.h"
 
 using namespace ocvpn::test;
@@ -59,9 +61,10 @@ TEST(a_super_packet_lets_the_next_one_wait_until_it_has_passed) {
   send(pace, kSuperPacket, kStart);
   CHECK(pace.full(kStart));
   const uint64_t waited = wait(pace, kStart) - kStart;
-  // At the least rate: twice kLeast a window.
-  const uint64_t passes = kSuperPacket * kPacket - SendPace::kRoom;
-  CHECK(waited >= passes * SendPace::kWindowNs / SendPace::kLeast / 2);
+  // At the least rate: kLeakTenths / 10 times kLeast a window.
+  const uint64_t room = std::max(SendPace::kRoom, SendPace::kLeakTenths * SendPace::kLeast * SendPace::kHoldNs / (10 * SendPace::kWindowNs));
+  const uint64_t passes = kSuperPacket * kPacket - room;
+  CHECK(waited >= passes * 10 * SendPace::kWindowNs / (SendPace::kLeast * SendPace::kLeakTenths));
   CHECK(waited <= kMillisecond);
 }
 
