@@ -2,11 +2,11 @@
  * What runs out under an open tunnel: disk, descriptors, memory, tun devices, the place of a second server. A bystander pings
  * 50 times a second and loses nothing; what ran out is told in the log, and when it is there again all is as before. Ours only.
  */
-import { readdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { readHistory } from '../../src/core/history/read.js';
 import { pidsOf } from '../support/census.ts';
+import { setClock, withClock } from '../support/clock.ts';
 import { tally } from '../support/fault-tally.ts';
 import { inside, type Lab, openLab } from '../support/lab.ts';
 import { dataFolder, runFolder, serveCommand, serveOcvpn, statusOf } from '../support/ocvpn.ts';
@@ -16,7 +16,6 @@ import { startServer, type VpnServer } from '../support/server.ts';
 import { answeredAfter, expectNothingLost, ping, pinging, reachable } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
-const shiftedClock = join(import.meta.dirname, '../support/shifted-clock.ts');
 const carol = { on: 1, user: 'carol', password: 'carols' } as const;
 
 interface Scene {
@@ -176,22 +175,6 @@ test('no tun device can be made: the client is told, and gets in when it can', a
 });
 
 const DAY = 86_400;
-
-/** A server whose main and secmod read a clock that is off by what the file says. */
-async function withClock(lab: Lab): Promise<Companion> {
-  setClock(lab, 0);
-  const env = { NODE_OPTIONS: `--import=${shiftedClock}`, CLOCK_FILE: clockFile(lab) };
-  const main = lab.server.start('vpn', [...serveCommand(lab), '--run-dir', runFolder(lab)], { env });
-  await main.waitFor(/vpn is ready/);
-  return main;
-}
-
-const clockFile = (lab: Lab): string => `${lab.folder}/clock`;
-
-function setClock(lab: Lab, seconds: number): void {
-  writeFileSync(`${clockFile(lab)}.new`, `${seconds}`);
-  renameSync(`${clockFile(lab)}.new`, clockFile(lab));
-}
 
 test('the clock jumps by a day, forth and back: tunnels, logins and reconnects go on', async () => {
   const scene = await openScene(withClock);
