@@ -27,6 +27,8 @@ export interface Frame extends FrameHeader {
   /** Part of the chunk that it came in, or a copy; the sink may overwrite it and does not keep it. */
   readonly body: Buffer;
   readonly fds: readonly number[];
+  /** There were more, for which this process had no room. */
+  readonly lostFds: boolean;
 }
 
 /** What the reader asks about a header before it makes room for the body. */
@@ -76,13 +78,14 @@ export class FrameReader {
   #bodyBytes = 0;
   #maxFds = MAX_FDS;
   #fds: number[] = [];
+  #lostFds = false;
 
   constructor(sink: FrameSink) {
     this.#sink = sink;
   }
 
-  /** Takes ownership of `fds`. Calls the sink for each finished frame. @throws IpcViolation */
-  push(chunk: Buffer, fds: readonly number[]): void {
+  /** Takes ownership of `fds`. Calls the sink for each finished frame. `lostFds`: see Frame. @throws IpcViolation */
+  push(chunk: Buffer, fds: readonly number[], lostFds = false): void {
     let unassigned = fds;
     try {
       let offset = 0;
@@ -90,6 +93,7 @@ export class FrameReader {
         const end = offset + Math.min(this.#missing(), chunk.length - offset);
         if (end === chunk.length) {
           this.#fds.push(...unassigned);
+          this.#lostFds ||= lostFds;
           unassigned = [];
         }
         this.#take(chunk.subarray(offset, end));
@@ -153,17 +157,19 @@ export class FrameReader {
 
   // At every step, so that a frame that never ends cannot collect descriptors.
   #checkFds(): void {
-    if (this.#fds.length > this.#maxFds) {
-      throw new IpcViolation('descriptors', `${this.#fds.length} descriptors, allowed are ${this.#maxFds}`);
+    const count = this.#fds.length + (this.#lostFds ? 1 : 0);
+    if (count > this.#maxFds) {
+      throw new IpcViolation('descriptors', `${count} descriptors, allowed are ${this.#maxFds}`);
     }
   }
 
   #finish(header: FrameHeader): void {
-    const frame = { ...header, body: this.#body, fds: this.#fds };
+    const frame = { ...header, body: this.#body, fds: this.#fds, lostFds: this.#lostFds };
     this.#current = null;
     this.#headerBytes = 0;
     this.#body = Buffer.alloc(0);
     this.#fds = [];
+    this.#lostFds = false;
     this.#maxFds = MAX_FDS;
     this.#sink.onFrame(frame);
   }
