@@ -1,22 +1,19 @@
 /** What all `vpn ctl` commands share: their flags, and one call with its output and exit status. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { Flags } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
+import { usageError } from '../cli/failure.js';
+import { runDirFlag } from '../cli/flags.js';
 import { VpnError } from '../errors.js';
 import { callControl } from './client.js';
 import type { PlainVerb, VerbArgs, VerbResult } from './verbs.js';
 
-export const DEFAULT_RUN_DIR = '/run/vpn';
 export const CONTROL_SOCKET = 'ctl.sock';
 
 export const ctlFlags = {
-  'run-dir': Flags.directory({
-    description: 'Run directory of the server',
-    default: DEFAULT_RUN_DIR,
-    env: 'VPN_RUN_DIR',
-    helpValue: 'DIR',
-  }),
+  'run-dir': runDirFlag,
   'socket-file': Flags.string({
     char: 's',
     description: 'Control socket, if not in the run directory',
@@ -26,6 +23,22 @@ export const ctlFlags = {
   'occtl-json': Flags.boolean({ description: "Print JSON with occtl's keys", exclusive: ['json'] }),
   'no-pager': Flags.boolean({ char: 'n', description: 'Do not page long output on a terminal' }),
 };
+
+/** An address as the server writes it in its tables. */
+export const addressArgument = Args.custom<string>({
+  parse: async (text) => {
+    if (isIP(text) !== 0) return text;
+    throw usageError(`"${text}" is not an IP address.`, 'vpn ctl show ip bans');
+  },
+})({ description: 'Address', required: true });
+
+/** A connection's number. */
+export const idArgument = Args.custom<number>({
+  parse: async (text) => {
+    if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
+    throw usageError(`"${text}" is not an ID.`, 'vpn ctl show users');
+  },
+})({ description: 'ID as in "show users"', required: true });
 
 export interface CtlFlags {
   readonly 'run-dir': string;
