@@ -54,6 +54,8 @@ export interface View<R> {
   readonly occtl: (data: R) => unknown;
   /** What of the answer is shown, if not all; in JSON too. */
   readonly select?: (data: R) => R;
+  /** What occtl prints on stdout when there is none, and its exit status; without: a sentence on stderr and 2. */
+  readonly absent?: { readonly text: string; readonly status: number };
 }
 
 /** A view of a verb that only reports what was done: occtl has the same sentence for both. */
@@ -79,9 +81,14 @@ export async function runCtl<N extends PlainVerb>(
   view: View<VerbResult<N>>,
 ): Promise<void> {
   await reportErrors(flags, async () => {
-    const answer = await callControl(socketOf(flags), verb, args);
-    const data = view.select?.(answer) ?? answer;
-    await page(`${render(data, flags, view)}\n`, flags);
+    const answer = await callControl(socketOf(flags), verb, args).catch((error: unknown) => {
+      if (view.absent === undefined || !isNotFound(error)) throw error;
+      process.stdout.write(flags['occtl-json'] ? '[]\n' : `${view.absent.text}\n`);
+      process.exitCode = view.absent.status;
+    });
+    if (answer === undefined) return;
+    const text = render(view.select?.(answer) ?? answer, flags, view);
+    if (text !== '') await page(`${text}\n`, flags);
   });
 }
 
@@ -92,13 +99,16 @@ function render<R>(data: R, flags: CtlFlags, view: View<R>): string {
   return typeof shown === 'string' ? shown : JSON.stringify(shown, null, 2);
 }
 
+export const isNotFound = (error: unknown): boolean =>
+  error instanceof VpnError && error.code === 'OCS_CTL_NOT_FOUND';
+
 /** Runs `task`; an error of the catalogue is printed and becomes the exit status. */
 export async function reportErrors(flags: Pick<CtlFlags, 'json'>, task: () => Promise<void>): Promise<void> {
   try {
     await task();
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
-    process.exitCode = error.code === 'OCS_CTL_NOT_FOUND' ? EXIT_NOT_FOUND : EXIT_ERROR;
+    process.exitCode = isNotFound(error) ? EXIT_NOT_FOUND : EXIT_ERROR;
     const { code, message } = error;
     if (flags.json) process.stdout.write(`${JSON.stringify({ error: { code, message } }, null, 2)}\n`);
     else process.stderr.write(`vpn: ${message}\n`);
