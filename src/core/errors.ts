@@ -85,7 +85,7 @@ export const catalogue = {
   OCS_DATA_DIR_IN_USE: {
     fatalFor: 'process',
     say: 'Another server (process {pid}) uses the data directory {path}.',
-    mend: 'Stop it, or choose another directory with --data-dir.',
+    mend: 'Stop it, or choose another directory with --data-dir or VPN_DATA_DIR.',
   },
   OCS_RUN_AS: {
     fatalFor: 'process',

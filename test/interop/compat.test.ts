@@ -34,7 +34,7 @@ async function prepare(
     ].join('\n'),
   );
   const run = `cd '${lab.folder}' && exec "$@"`;
-  const env = { VPN_SYSLOG_SOCKET: syslogOf(lab) };
+  const env = { VPN_SYSLOG_SOCKET: syslogOf(lab), VPN_DATA_DIR: join(lab.folder, 'data') };
   return (name, ...args) =>
     lab.server.run(['sh', '-c', run, 'sh', program(name), ...args], { input: 'secret\n', env });
 }
@@ -76,6 +76,8 @@ test('the daemon is there when its starter ends, obeys signals, and leaves nothi
       ),
     );
   await syslog.waitFor(/^<157>.*ocserv.*: +TLS +\S+:443/m);
+  await syslog.waitFor(/: +addresses +10\.99\.0\.0\/24$/m);
+  expect(existsSync(join(lab.folder, 'data', 'in-use.json'))).toBe(true);
 
   expect(await run('occtl', '-s', 'occtl.sock', 'SHOW  users')).toMatchObject({ code: 0 });
   // What is not there, in the words of the stock program.
@@ -127,7 +129,7 @@ test('-f stays in the foreground, and the process that was started gets the sign
   const server = lab.server.start('ocserv', [
     'sh',
     '-c',
-    `cd '${lab.folder}' && exec '${program('ocserv')}' -f -d 4 -c ocserv.conf -p pid`,
+    `cd '${lab.folder}' && VPN_DATA_DIR=data exec '${program('ocserv')}' -f -d 4 -c ocserv.conf -p pid`,
   ]);
   // It is written when the sockets are open.
   await until('the pid file', () => existsSync(join(lab.folder, 'pid')), { everyMs: 20 });
