@@ -164,7 +164,10 @@ export class Secmod {
   }
 
   async close(): Promise<void> {
-    this.#main?.close();
+    const main = this.#main;
+    // Its end is no news any more.
+    this.#main = null;
+    main?.close();
     this.kdcs.close();
     await Promise.all([...this.#workers].map((logins) => logins.close()));
     await this.sessions.endAccounting();
