@@ -6,7 +6,6 @@ import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { TlsInfo } from '../native/tls-types.js';
 import type { Dataplane, NativeIo } from '../native/types.js';
 import type { Client } from './client.js';
-import type { HttpFront } from './http-front.js';
 import type { Rounds } from './rounds.js';
 import type { Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
@@ -28,7 +27,6 @@ export interface ClientDeps {
   readonly dataplane: Dataplane;
   readonly main: MainChannel;
   readonly secmod: SecmodLink;
-  readonly front: HttpFront;
   readonly rounds: Rounds;
   readonly vhosts: Vhosts;
   readonly log: Logger;

@@ -2,7 +2,7 @@
  * One client, from its TCP connection to the end of its tunnel. Everything here is keyed by main's handle, so a
  * process may hold one client or thousands.
  *
- *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
+ *   TLS (native) -> stream -> serveHttp -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
  */
 import { VpnError } from '../errors.js';
 import type { Body } from '../ipc/messages.js';
@@ -27,7 +27,7 @@ import { certificateHolder } from './client-certificate.js';
 import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
 import { ClientLog } from './client-log.js';
 import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
-import type { HttpHandler, HttpRequest } from './http-front.js';
+import { type HttpHandler, type HttpRequest, serveHttp } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type SignRequest, type Startup } from './secmod-calls.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
@@ -156,15 +156,14 @@ export class Client implements HttpHandler {
 
   /** HTTP begins when it is known whether the client has a good certificate. */
   async #serve(info: Pick<TlsInfo, 'vhost' | 'verifyError'>): Promise<void> {
-    const { front, now } = this.#deps;
     const { remoteIp: ip } = this.#startup;
     const child = this.log.lines.child({ ip });
     const holder = await certificateHolder(this.#stream.connection, info, this.#secmod, child);
     if (this.#gone) return;
     const profile = this.#vhost.profile?.link ?? null;
     const pages = { certificateSha1: () => this.#certificateSha1(), profile, holder };
-    this.#auth = new HttpAuth(this.#vhost.options, pages, now());
-    front.serve(this.#stream, this);
+    this.#auth = new HttpAuth(this.#vhost.options, pages, this.#deps.now());
+    serveHttp(this.#stream, this);
   }
 
   #pagesOf(vhost: Vhost): Pages {
