@@ -60,13 +60,9 @@ export class TlsDuplex extends Duplex {
     });
   }
 
-  /** For completeSign() and info(). */
+  /** For completeSign(). */
   get connection(): TlsConnection {
     return this.#connection;
-  }
-
-  info(): TlsInfo {
-    return this.#connection.info();
   }
 
   /** Flushes, sends a fatal TLS alert (49 is access_denied) and closes. */

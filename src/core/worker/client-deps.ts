@@ -14,7 +14,7 @@ import type { Vhosts } from './vhosts.js';
 export type MainChannel = Channel<'worker', 'main'>;
 
 /** What of TlsDuplex a client uses. */
-export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'info' | 'endWithAlert' | 'detach'>;
+export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'endWithAlert' | 'detach'>;
 
 export interface StreamHandlers {
   onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;

@@ -156,9 +156,8 @@ export class Client implements HttpHandler {
 
   /** HTTP begins when it is known whether the client has a good certificate. */
   async #serve(info: Pick<TlsInfo, 'vhost' | 'verifyError'>): Promise<void> {
-    const { remoteIp: ip } = this.#startup;
-    const child = this.log.lines.child({ ip });
-    const holder = await certificateHolder(this.#stream.connection, info, this.#secmod, child);
+    const { connection } = this.#stream;
+    const holder = await certificateHolder(connection, info, this.#secmod, this.log, this.#startup.remoteIp);
     if (this.#gone) return;
     const profile = this.#vhost.profile?.link ?? null;
     const pages = { certificateSha1: () => this.#certificateSha1(), profile, holder };
@@ -261,6 +260,11 @@ export class Client implements HttpHandler {
     return this.#secure;
   }
 
+  #secured(): TlsInfo {
+    if (!this.#tls) throw new Error('no TLS handshake yet');
+    return this.#tls;
+  }
+
   #session(): HttpAuth {
     if (!this.#auth) throw new Error('HTTP before the TLS handshake');
     return this.#auth;
@@ -306,9 +310,9 @@ export class Client implements HttpHandler {
     }
   }
 
-  /** Until auth-timeout. */
+  /** Until auth-timeout, which ends the connection by itself. In whole seconds: Node keeps a list for each duration. */
   #timeLeftMs(): number {
-    return Math.max(1, this.#session().remainingMs(this.#deps.now()));
+    return 1000 * Math.max(1, Math.ceil(this.#session().remainingMs(this.#deps.now()) / 1000));
   }
 
   #authReply(reply: Body<'SEC_AUTH_REPLY'>): Effect {
@@ -353,7 +357,7 @@ export class Client implements HttpHandler {
       request: this.#connectRequest(),
       identity: this.#identity,
       settings: this.#vhost.options,
-      tls: this.#stream.info(),
+      tls: this.#secured(),
       outerIpv6: isIPv6(this.#startup.remoteIp),
       tcpPathMtu: io.tcpPathMtu(this.#fd),
       nowSec: Math.floor(now() / 1000),
@@ -365,11 +369,11 @@ export class Client implements HttpHandler {
   #openTunnel(): void {
     if (!this.#granted) throw new Error('no session was granted');
     clearTimeout(this.#timer.auth);
-    const tls = this.#stream.info();
+    const tls = this.#secured();
     const { connection, head } = this.#stream.detach();
     const unread = Buffer.concat([this.#connect?.head ?? Buffer.alloc(0), head]);
     const open = { ...this.#granted, connection, tls, tcpFd: this.#fd, head: unread };
-    const deps = { ...this.#deps, log: this.log.lines, client: this.handle, onClosed: this.#onTunnelClosed };
+    const deps = { ...this.#deps, log: this.log, client: this.handle, onClosed: this.#onTunnelClosed };
     try {
       this.#tunnel = new Tunnel(deps, open);
     } catch (error) {
