@@ -334,6 +334,35 @@ describe('descriptors', () => {
     expect(openFds()).toBe(before);
   });
 
+  test('one that this process has no room for costs its message, where it may have one', async () => {
+    for (const name of ['UDP_FD', 'TERMINATE'] as const) {
+      const [left, right] = MemoryTransport.pair();
+      const { start } = left;
+      // What the socket's transport tells when the kernel dropped a descriptor.
+      left.start = (events) =>
+        start.call(left, { ...events, onData: (data) => events.onData(data, [], true) });
+      const { log, lines } = recordingLog();
+      const got: (readonly number[])[] = [];
+      let violation: Error | null = null;
+      const onClose = (_: unknown, error: Error | null) => {
+        violation = error;
+      };
+      const handlers = only({
+        UDP_FD: (_: unknown, { fds }: { fds: readonly number[] }) => void got.push(fds),
+      });
+      new Endpoint<'worker', 'main'>(left, credentials, workerSide({ log, handlers, onClose }), true).start();
+      const bodies = {
+        UDP_FD: { client: 1, hello: true, data: Buffer.alloc(1) },
+        TERMINATE: { client: 1, how: 'drop', reason: 'error' },
+      };
+      right.send(encodeFrame(messageOf(name), 0, bodies[name]), []);
+      await until(() => violation !== null || got.length > 0);
+      if (name === 'TERMINATE') expect(violation).toMatchObject({ cause: { kind: 'descriptors' } });
+      else expect([got, violation]).toEqual([[[]], null]);
+      expect(lines.some(({ text }) => text.startsWith('out of descriptors'))).toBe(name === 'UDP_FD');
+    }
+  });
+
   test('a late reply with a descriptor leaks nothing', async () => {
     const before = openFds();
     let answer: (() => void) | undefined;
