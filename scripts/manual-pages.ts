@@ -93,7 +93,7 @@ runs it; it starts and supervises the processes
 .B vpn secmod
 (keys and passwords) and
 .B vpn worker
-(one for each client), which are started by hand only under a service manager.`,
+(logins and tunnels), which are started by hand only under a service manager.`,
     `.SH COMMANDS\n${list.join('\n')}`,
     `.SH FILES
 ${item('/etc/vpn/vpn.conf, /etc/vpn/vpn.config.yaml', 'Configuration, see vpn.conf(5).')}

@@ -140,7 +140,7 @@ export const catalogue = {
   OCS_CTL_NOT_FOUND: {
     fatalFor: 'request',
     say: '{what} not found.',
-    mend: 'See "vpn ctl show users".',
+    mend: 'See "vpn ctl show {list}".',
   },
   OCS_HISTORY: {
     fatalFor: 'request',

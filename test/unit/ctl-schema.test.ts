@@ -131,10 +131,15 @@ describe('answers', () => {
   it('name what is not there, and what is not clear', async () => {
     const { handlers } = await populated();
     await expect(handlers.session({ id: 'abc' })).rejects.toMatchObject({ code: 'OCS_CTL_AMBIGUOUS' });
-    await expect(handlers.session({ id: '' })).rejects.toMatchObject({ code: 'OCS_CTL_NOT_FOUND' });
-    await expect(handlers['terminate-user']({ name: 'eve' })).rejects.toMatchObject({
-      code: 'OCS_CTL_NOT_FOUND',
-    });
+    // Each with the command that shows those that there are.
+    const absent = (message: string) => ({ code: 'OCS_CTL_NOT_FOUND', message });
+    await expect(handlers.session({ id: '' })).rejects.toMatchObject(
+      absent(`Session '' was not found. See "vpn ctl show sessions".`),
+    );
+    await expect(handlers['terminate-user']({ name: 'eve' })).rejects.toMatchObject(
+      absent(`User 'eve' was not found. See "vpn ctl show sessions".`),
+    );
+    expect(() => handlers['disconnect-user']({ name: 'eve' })).toThrow('See "vpn ctl show users".');
     expect(handlers['unban-ip']({ ip: '192.0.2.1' })).toEqual({ unbanned: false });
     expect(() => handlers['unban-ip']({ ip: 'x' })).toThrow('not an IP address');
   });

@@ -1,12 +1,12 @@
 /** server-cert and server-key: what is taken and what is refused. */
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
 import { certificatePin } from '../../src/core/pki/pin.js';
-import { loadKeys } from '../../src/core/secmod/keys.js';
+import { datesProblem, loadKeys } from '../../src/core/secmod/keys.js';
 import { makeKeyPair } from '../support/secmod-lab.js';
 
 let directory: string;
@@ -84,4 +84,15 @@ test('keys that TLS cannot use here are refused with their type', () => {
       expect.objectContaining({ code: 'OCS_KEY_TYPE', details: { key: path, type } }),
     );
   }
+});
+
+test('a certificate is good between its dates only', () => {
+  const [cert, key] = makeKeyPair(directory, 'P-256');
+  const [loaded] = load([cert], [key]);
+  const { validFromDate, validToDate } = new X509Certificate(readFileSync(cert));
+  const at = (date: Date, ms: number) => loaded && datesProblem(loaded, date.getTime() + ms);
+  const day = (date: Date) => date.toISOString().slice(0, 10);
+  expect([at(validFromDate, 0), at(validToDate, 0)]).toEqual([null, null]);
+  expect(at(validFromDate, -1)).toBe(`its validity begins on ${day(validFromDate)}`);
+  expect(at(validToDate, 1)).toBe(`its validity ended on ${day(validToDate)}`);
 });

@@ -63,7 +63,7 @@ export function controlHandlers(deps: ControlDeps) {
       const terminated = await secmod.terminate({ userName: name });
       const disconnected = disconnect([...clients.byUser(name)]);
       sessions.invalidated({ userName: name });
-      if (terminated + disconnected === 0) throw notFound(`User '${name}' was`);
+      if (terminated + disconnected === 0) throw notFound(`User '${name}' was`, 'sessions');
       return { terminated, disconnected };
     },
     'terminate-id': ({ id }) => {
@@ -88,14 +88,16 @@ export function controlHandlers(deps: ControlDeps) {
 function onlySession(all: readonly CookieData[], id: string): CookieData {
   const found = all.filter(({ safeId }) => id !== '' && safeId.startsWith(id));
   const [first] = found;
-  if (first === undefined) throw notFound(`Session '${id}' was`);
+  if (first === undefined) throw notFound(`Session '${id}' was`, 'sessions');
   if (found.length > 1) {
     throw new VpnError('OCS_CTL_AMBIGUOUS', { id, found: found.map(({ safeId }) => safeId).join(', ') });
   }
   return first;
 }
 
-const notFound = (what: string): VpnError => new VpnError('OCS_CTL_NOT_FOUND', { what });
+/** `list`: the command that shows those that there are. */
+const notFound = (what: string, list = 'users'): VpnError =>
+  new VpnError('OCS_CTL_NOT_FOUND', { what, list });
 
 /** A line of the event stream. */
 export function eventData({ type, client, reason, time }: SessionEvent): EventData {

@@ -28,6 +28,14 @@ export function loadKeys(vhost: VhostConfig): ServerKey[] {
   return certs.map((cert, index) => loadKey(cert, keys[index] ?? '', pin));
 }
 
+/** Why clients refuse a certificate at a time (milliseconds since the epoch); null: not for its dates. */
+export function datesProblem({ chain }: ServerKey, nowMs: number): string | null {
+  const { validFromDate, validToDate } = new X509Certificate(chain);
+  const day = (date: Date): string => date.toISOString().slice(0, 10);
+  if (nowMs > validToDate.getTime()) return `its validity ended on ${day(validToDate)}`;
+  return nowMs < validFromDate.getTime() ? `its validity begins on ${day(validFromDate)}` : null;
+}
+
 /** Password of encrypted keys: key-pin, or the first line of pin-file; '' without. */
 function pinOf({ 'key-pin': pin, 'pin-file': path }: VhostConfig): string {
   if (pin !== '' || path === '') return pin;

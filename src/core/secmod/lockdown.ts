@@ -51,7 +51,7 @@ export function lockDownSecmod(io: NativeIo, needs: Needs, user: string, log: Lo
   }
   try {
     const stays = becomeUser(io, needs, user);
-    if (stays !== null) log.info({ reason: stays }, 'secmod stays the user that it is');
+    if (stays !== null) log.info({ reason: stays }, 'secmod does not change its user');
     io.filterSecmodCalls({ exec: programs, network: needs.has('network') });
     // Programs of another user than root get none of them.
     if (!programs || stays === null) io.keepCapabilities(FILE_CAPABILITIES);

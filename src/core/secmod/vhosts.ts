@@ -8,7 +8,7 @@ import type { Logger } from '../log.js';
 import type { AccountedSession, AccountingBackend, SessionSettings } from '../plugin-api/index.js';
 import { createAccounting } from './backends.js';
 import { type ClientTrust, loadClientTrust, loadOcspResponse } from './client-trust.js';
-import { loadKeys, type ServerKey } from './keys.js';
+import { datesProblem, loadKeys, type ServerKey } from './keys.js';
 import type { AuthPlugins } from './plugins.js';
 import { loadProfile, type Profile } from './profile.js';
 import { RetiredKeys } from './retired-keys.js';
@@ -111,6 +111,7 @@ export class Vhosts {
     const byName = new Map<string, Vhost>();
     for (const vhost of [config.default, ...config.vhosts.values()]) {
       const keys = loadKeys(vhost);
+      this.#tellDates(vhost, keys);
       const clientTrust = loadClientTrust(vhost);
       const ocspResponse = loadOcspResponse(vhost);
       const profile = loadProfile(vhost['user-profile']);
@@ -122,6 +123,15 @@ export class Vhosts {
       byName.set(vhost.name, { config: vhost, ...files, ways, accounting });
     }
     return byName;
+  }
+
+  #tellDates(vhost: VhostConfig, keys: readonly ServerKey[]): void {
+    for (const [index, key] of keys.entries()) {
+      const reason = datesProblem(key, Date.now());
+      const certificate = vhost['server-cert'][index];
+      if (reason !== null)
+        this.#services.log.warn({ vhost: vhost.name, certificate, reason }, 'clients refuse the certificate');
+    }
   }
 
   async #backends(vhost: VhostConfig): Promise<Pick<Vhost, 'ways' | 'accounting'>> {

@@ -2,7 +2,7 @@ import { Command } from '@oclif/core';
 import { ctlFlags, idArgument, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlDisconnectId extends Command {
-  static override summary = 'End one connection; its cookie dies too';
+  static override summary = 'End one connection, and its cookie';
   static override examples = ['<%= config.bin %> ctl disconnect id 12'];
   static override flags = ctlFlags;
   static override args = { id: idArgument };

@@ -2,7 +2,7 @@ import { Args, Command } from '@oclif/core';
 import { ctlFlags, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlDisconnectUser extends Command {
-  static override summary = 'End all sessions of a user; their cookies die too';
+  static override summary = 'End all connections of a user, and their cookies';
   static override examples = ['<%= config.bin %> ctl disconnect user alice'];
   static override flags = ctlFlags;
   static override args = {

@@ -2,7 +2,7 @@ import { Command } from '@oclif/core';
 import { ctlFlags, idArgument, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlTerminateId extends Command {
-  static override summary = 'Invalidate the session of one connection';
+  static override summary = 'End the session of one connection';
   static override examples = ['<%= config.bin %> ctl terminate id 12'];
   static override flags = ctlFlags;
   static override args = { id: idArgument };

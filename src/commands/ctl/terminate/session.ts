@@ -2,7 +2,7 @@ import { Args, Command } from '@oclif/core';
 import { ctlFlags, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlTerminateSession extends Command {
-  static override summary = 'Invalidate one session';
+  static override summary = 'End one session, with a tunnel or without';
   static override examples = ['<%= config.bin %> ctl terminate session qS+16a'];
   static override flags = ctlFlags;
   static override args = {

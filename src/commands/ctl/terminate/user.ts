@@ -2,7 +2,7 @@ import { Args, Command } from '@oclif/core';
 import { ctlFlags, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlTerminateUser extends Command {
-  static override summary = 'Invalidate all sessions of a user';
+  static override summary = 'End all sessions of a user, those without a tunnel too';
   static override examples = ['<%= config.bin %> ctl terminate user alice'];
   static override flags = ctlFlags;
   static override args = {
