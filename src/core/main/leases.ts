@@ -6,7 +6,7 @@
  * hashed again and again, then random ones; a small pool is finally searched from end to end, so that a lease
  * fails only when the pool is full.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import {
   contains,
   type Family,
@@ -323,10 +323,10 @@ function* ipv6Seeds(seed: number): Generator<bigint> {
 }
 
 function* digests(seed: number): Generator<Buffer> {
-  let state = Buffer.alloc(4);
+  let state: Buffer = Buffer.alloc(4);
   state.writeUInt32BE(seed >>> 0);
   for (let round = 0; round < HASH_ROUNDS; round++) {
-    state = createHash('sha1').update(state).digest();
+    state = hash('sha1', state, 'buffer');
     yield state;
   }
 }

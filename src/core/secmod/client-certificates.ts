@@ -3,7 +3,7 @@
  * and a certificate counts only if this process has signed that very handshake for it a moment ago, if the client's
  * signature over it is good, and if the chain is (docs/adr/0009-proof-of-client-certificates.md).
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { VhostConfig } from '../config/schema.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
@@ -94,7 +94,7 @@ export function certificateOf(config: VhostConfig, der: Uint8Array): ClientCerti
 }
 
 function handshakeId(vhost: string, serverSigned: Uint8Array): string {
-  return createHash('sha256').update(vhost).update('\0').update(serverSigned).digest('base64');
+  return hash('sha256', Buffer.concat([Buffer.from(`${vhost}\0`), serverSigned]), 'base64');
 }
 
 function forgetOldest<K>(known: Set<K> | Map<K, unknown>, capacity: number): void {

@@ -73,6 +73,7 @@ export const FAILED: Reply = {
 export class LoginAttempt {
   readonly sid: Uint8Array = randomBytes(32);
   readonly #key = keyOf(this.sid);
+  readonly #safeId = safeIdOf(this.sid);
   readonly #deps: LoginDeps;
   readonly #init: Init;
   readonly #vhost: Vhost;
@@ -101,7 +102,7 @@ export class LoginAttempt {
     this.#deps = deps;
     this.#init = init;
     this.#vhost = vhost;
-    this.#log = deps.log.child({ client: init.client, session: safeIdOf(this.sid) });
+    this.#log = deps.log.child({ client: init.client, session: this.#safeId });
     this.#way = way;
     this.#tlsAuthOk = certificate !== null;
     this.#userName = init.userName;
@@ -117,7 +118,7 @@ export class LoginAttempt {
       ourIp,
       vhost: init.vhost,
       userAgent,
-      sessionId: safeIdOf(this.sid),
+      sessionId: this.#safeId,
       signal: this.#abort.signal,
       deadline: this.#deadlineMs,
     });
@@ -313,7 +314,7 @@ export class LoginAttempt {
     const client = { remoteIp, userAgent, devicePlatform, deviceType, tlsAuthOk: this.#tlsAuthOk };
     return {
       key: this.#key,
-      safeId: safeIdOf(this.sid),
+      safeId: this.#safeId,
       status: 'INIT',
       vhost,
       userName,

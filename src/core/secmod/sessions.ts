@@ -1,5 +1,5 @@
 /** The sessions that secmod knows: what main asks about cookies, and their expiry. */
-import { createHash, randomInt } from 'node:crypto';
+import { hash, randomInt } from 'node:crypto';
 import { type Iroutes, withIroutes } from '../config/exposed-iroutes.js';
 import { sessionConfig } from '../config/group-config.js';
 import type { VhostConfig } from '../config/schema.js';
@@ -354,5 +354,5 @@ function describe(
 /** predictable-ips: the same for every session of a user, otherwise random. 32 bits. */
 export function ipv4Seed(userName: string, predictable: boolean): number {
   if (!predictable) return randomInt(2 ** 32);
-  return createHash('sha256').update(userName).digest().readUInt32BE(0);
+  return hash('sha256', userName, 'buffer').readUInt32BE(0);
 }

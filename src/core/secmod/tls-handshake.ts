@@ -3,7 +3,7 @@
  * RFC 5246 section 7.4): the chain, the client's signature and what it is over, and what the server has signed in the
  * same handshake. Bytes come from a worker, and through it from a client: everything is bounded by its own length.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { verifyContent } from './signing.js';
 
 export interface ShownCertificate {
@@ -38,7 +38,7 @@ const SUPPORTED_VERSIONS = 43;
 const TLS13 = 0x0304;
 const TLS_AES_256_GCM_SHA384 = 0x1302;
 /** Random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3). */
-const RETRY_RANDOM = createHash('sha256').update('HelloRetryRequest').digest();
+const RETRY_RANDOM = hash('sha256', 'HelloRetryRequest', 'buffer');
 const MAX_CHAIN = 10;
 
 interface Message {
@@ -77,11 +77,8 @@ function readTls13(messages: readonly Message[], suite: number): ShownCertificat
   const algorithm = suite === TLS_AES_256_GCM_SHA384 ? 'sha384' : 'sha256';
   const hashed = retried ? [hashedHello(messages[0], algorithm), ...messages.slice(1)] : messages;
   // The transcript to the message before each of the two CertificateVerify.
-  const transcript = (count: number): Buffer => {
-    const hash = createHash(algorithm);
-    for (const { bytes } of hashed.slice(0, count)) hash.update(bytes);
-    return hash.digest();
-  };
+  const transcript = (count: number): Buffer =>
+    hash(algorithm, Buffer.concat(hashed.slice(0, count).map(({ bytes }) => bytes)), 'buffer');
   const serverVerify = opening.length + flight.indexOf(certificateVerify);
   const shown = new Reader(at(messages, -2).body);
   if (shown.vector(1).length > 0) throw new RangeError('a certificate for another request');
@@ -96,9 +93,7 @@ function readTls13(messages: readonly Message[], suite: number): ShownCertificat
 
 /** After a HelloRetryRequest the first hello counts by its hash (RFC 8446 section 4.4.1). */
 function hashedHello(hello: Message | undefined, algorithm: string): Pick<Message, 'bytes'> {
-  const digest = createHash(algorithm)
-    .update(hello?.bytes ?? '')
-    .digest();
+  const digest = hash(algorithm, hello?.bytes ?? '', 'buffer');
   return { bytes: Buffer.concat([Buffer.from([TYPE.messageHash, 0, 0, digest.length]), digest]) };
 }
 

@@ -1,7 +1,7 @@
 /** The name of a session that logs and control tools may show. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** base64 of the SHA-1 of the SID, 28 characters (as ocserv's safe_id). */
 export function safeIdOf(sid: Uint8Array): string {
-  return createHash('sha1').update(sid).digest('base64');
+  return hash('sha1', sid, 'base64');
 }
