@@ -308,7 +308,7 @@ export class SecmodLink implements SecmodCalls {
       SECM_BAN_IP: ({ ip, score }) => ({ allowed: bans.add(ip, score) }),
       SECM_END_SESSION: ({ safeId, reconnect }) => ({ count: endSession(safeId, reconnect) }),
       SECM_STATS: (report) => stats.secmod(report),
-      SECM_LOGIN_STEP: (step) => stats.loginStep(step),
+      SECM_LOGIN_STEPS: (steps) => stats.loginSteps(steps),
     };
   }
 }
