@@ -307,7 +307,9 @@ export class VpnError extends Error {
 
   constructor(code: ErrorCode, details: ErrorDetails = {}, options?: ErrorOptions) {
     const { say, mend } = catalogue[code];
-    super(fill(`${say} ${mend}`, details), options);
+    const said = fill(say, details);
+    // Below a list, the remedy is not the end of its last line.
+    super(`${said}${said.includes('\n') ? '\n' : ' '}${fill(mend, details)}`, options);
     this.name = 'VpnError';
     this.code = code;
     this.details = details;

@@ -1,10 +1,11 @@
 /** `vpn config` as an administrator calls it: what it prints, its exit status, and never a stack trace. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { makeKeyPair } from '../support/secmod-lab.ts';
 
 const launcher = join(import.meta.dirname, '../../bin/run.js');
 const compat = join(import.meta.dirname, '../../bin/compat/ocserv');
@@ -12,7 +13,9 @@ let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ocvpn-config-command-'));
-  for (const name of ['cert.pem', 'key.pem', 'ocpasswd']) writeFileSync(join(folder, name), '');
+  writeFileSync(at('ocpasswd'), '');
+  for (const [index, path] of makeKeyPair(folder, 'P-256').entries())
+    renameSync(path, at(index === 0 ? 'cert.pem' : 'key.pem'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -122,6 +125,28 @@ test.each(bad)('check: %s: sentences and exit status 1', (_, make, sentences) =>
   for (const sentence of sentences) expect(stderr).toMatch(sentence);
   expect(stderr).toMatch(/^vpn: /);
   expect(stdout).toBe('');
+});
+
+test('keys that secmod would refuse, from vpn config check and ocserv -t', () => {
+  const [, other] = makeKeyPair(folder, 'P-256');
+  const swapped = file('swapped.conf', BASE.replace('key.pem', other));
+  const broken = file('broken.conf', BASE.replace('key.pem', 'ocpasswd'));
+  for (const [path, sentence] of [
+    [
+      swapped,
+      `${swapped}:4: server-key: The private key ${other} does not belong to the certificate cert.pem`,
+    ],
+    [broken, `${broken}:4: server-key: The private key ocpasswd cannot be used`],
+  ] as const) {
+    const results = [
+      config('check', path),
+      spawnSync(compat, ['-t', '-c', path], { encoding: 'utf8', cwd: folder }),
+    ];
+    for (const { status, stderr } of results) {
+      expect(status).toBe(1);
+      expect(stderr).toContain(sentence);
+    }
+  }
 });
 
 test('a file that may not be read', () => {

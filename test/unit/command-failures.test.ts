@@ -1,6 +1,6 @@
 /** What a command that fails leaves behind: one line that says what to do, and an exit status; the same for all commands. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -49,6 +49,16 @@ test.each([
     1,
     'There is no linked plugin foo. See "vpn plugins" for those that there are.',
   ],
+  [
+    `passwd list -c ${directory}`,
+    1,
+    `The password file ${directory} cannot be used: it is a directory. Check that the file exists, that its name is right and that it may be read and written.`,
+  ],
+  [
+    `cert show ${join(directory, 'none.crt')}`,
+    1,
+    `The certificate ${join(directory, 'none.crt')} cannot be used: there is no such file. Check that the file exists, that its name is right and that it may be read and written.`,
+  ],
 ])('vpn %s', (line, status, sentence) => {
   expect(vpn(line)).toEqual({ status, stdout: '', stderr: `vpn: ${sentence}\n` });
 });
@@ -64,6 +74,15 @@ test('vpn plugins says that there is none, and nothing else in JSON', () => {
   const data = ['--data-dir', join(directory, 'empty')].join(' ');
   expect(vpn(`plugins ${data}`).stdout).toBe('No plugin was installed or linked.\n');
   expect(vpn(`plugins --json ${data}`).stdout).toBe('[]\n');
+});
+
+test('the remedy of several mistakes stands on a line of its own', () => {
+  const path = join(directory, 'bad.yaml');
+  writeFileSync(path, 'tcp-prt: 1\nudp-prt: 2\n');
+  const { stderr } = vpn(`config check ${path}`);
+  const lines = stderr.trimEnd().split('\n');
+  expect(lines.at(-1)).toBe('Correct the configuration and try again.');
+  expect(lines[0]).toContain('tcp-prt: unknown option, did you mean tcp-port?');
 });
 
 test('the shell runs every line of its input, also when that has ended', () => {

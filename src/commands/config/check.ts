@@ -3,6 +3,7 @@ import { ConfigCommand, configFlags } from '../../core/cli/config-command.js';
 import { checkedText } from '../../core/config/check.js';
 import { loadDetailed } from '../../core/config/load.js';
 import { machineChecks } from '../../core/config/machine-checks.js';
+import { keyCheck } from '../../core/secmod/key-check.js';
 
 export default class ConfigCheck extends ConfigCommand {
   static override summary =
@@ -12,7 +13,7 @@ export default class ConfigCheck extends ConfigCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ConfigCheck);
-    const checks = machineChecks(flags['data-dir']);
+    const checks = [...machineChecks(flags['data-dir']), keyCheck];
     const built = loadDetailed({
       ...this.source({ ...flags, config: args.file ?? flags.config }),
       checks,

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { VhostCheck } from '../config/cross-checks.js';
 import { loadConfig } from '../config/load.js';
 import { machineChecks } from '../config/machine-checks.js';
 import type { ServerConfig } from '../config/schema.js';
@@ -71,7 +72,11 @@ async function main(): Promise<number> {
     process.stderr.write(`ocserv: "${facility}" is not a syslog facility; see ocserv --help\n`);
     return 1;
   }
-  if (values['test-config']) return check() ? 0 : 1;
+  if (values['test-config']) {
+    // Not in a process that may become main: it holds no code for keys.
+    const { keyCheck } = await import('../secmod/key-check.js');
+    return check([keyCheck]) ? 0 : 1;
+  }
   if (process.env[DAEMON] === '1') return serveAsDaemon();
   process.env.VPN_SYSLOG_TAG ??= 'ocserv';
   if (facility !== undefined) process.env.VPN_SYSLOG_FACILITY = facility;
@@ -84,14 +89,14 @@ async function main(): Promise<number> {
 }
 
 /** Loads the configuration; null after it said what is wrong with it. */
-function check(): ServerConfig | null {
+function check(more: readonly VhostCheck[] = []): ServerConfig | null {
   try {
     const notice = (line: string) => process.stderr.write(`note: ${line}\n`);
     return loadConfig({
       file: resolve(values.config),
       dataDir: DATA_DIR,
       notice,
-      checks: machineChecks(DATA_DIR),
+      checks: [...machineChecks(DATA_DIR), ...more],
     });
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;

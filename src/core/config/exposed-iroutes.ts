@@ -1,8 +1,8 @@
 /** expose-iroutes: the networks behind the clients of a virtual host become routes of all its other clients. */
 import { readdirSync } from 'node:fs';
+import { fileReason } from '../util/file-reason.js';
 import { isDefaultRoute } from './networks.js';
 import type { VhostConfig } from './schema.js';
-import { fileReason } from './source-file.js';
 import { ownerOfFile, userIroutes } from './user-files.js';
 
 /** User → iroutes of their file. */

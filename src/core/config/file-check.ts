@@ -1,11 +1,11 @@
 /** Checks that the files, directories and programs that options name are there and can be used by this process. */
 import { constants as access, accessSync, statSync } from 'node:fs';
+import { fileReason } from '../util/file-reason.js';
 import { parseAuthMethod } from './auth-method.js';
 import type { Problem, VhostCheck } from './cross-checks.js';
 import { embeddedPaths } from './embedded.js';
 import type { Consumer, OptionSpec } from './option-spec.js';
 import { type OptionName, options, type VhostConfig } from './schema.js';
-import { fileReason } from './source-file.js';
 
 type Kind = 'file' | 'directory' | 'program';
 

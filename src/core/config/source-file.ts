@@ -8,18 +8,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { VpnError } from '../errors.js';
+import { fileReason } from '../util/file-reason.js';
 
 /** Far more than any configuration needs. */
 const MAX_BYTES = 1024 * 1024;
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'permission denied',
-  EISDIR: 'it is a directory',
-  ENOTDIR: 'a part of its path is not a directory',
-  ELOOP: 'its symbolic links go round in circles',
-  ENAMETOOLONG: 'its name is too long',
-};
 
 /** Text of the file. Throws OCS_FILE, where `what` names the kind of file. */
 export function readSourceFile(path: string, what = 'configuration file'): string {
@@ -63,12 +55,6 @@ export function writeNewFile(path: string, text: string, replace: boolean): void
     const reason = isThere ? 'it exists; --force replaces it' : fileReason(error);
     throw new VpnError('OCS_FILE', { what: 'output file', path, reason }, { cause: error });
   }
-}
-
-/** What an error of the file system means, without the path. */
-export function fileReason(error: unknown): string {
-  const { code = '', message } = error as NodeJS.ErrnoException;
-  return REASONS[code] ?? message;
 }
 
 function textOf(bytes: Buffer, fail: (reason: string, cause?: unknown) => never): string {

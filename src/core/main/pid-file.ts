@@ -1,6 +1,7 @@
 /** Option pid-file. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { VpnError } from '../errors.js';
+import { fileReason } from '../util/file-reason.js';
 
 export class PidFile {
   readonly #path: string;
@@ -16,7 +17,7 @@ export class PidFile {
     try {
       writeFileSync(this.#path, `${process.pid}\n`, { mode: 0o644 });
     } catch (error) {
-      const reason = (error as Error).message;
+      const reason = fileReason(error);
       throw new VpnError('OCS_FILE', { what: 'pid file', path: this.#path, reason }, { cause: error });
     }
   }

@@ -16,6 +16,7 @@ import { isIP } from 'node:net';
 import { basename, join } from 'node:path';
 import { VpnError } from '../errors.js';
 import { native } from '../native/index.js';
+import { fileReason } from '../util/file-reason.js';
 import { type CertificateSummary, describeCertificate } from './describe.js';
 import { type ClientNames, type Issued, issueCa, issueClient, issueServer, type Validity } from './issue.js';
 import type { KeyType } from './key-pair.js';
@@ -178,7 +179,7 @@ function readFile(what: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = fileReason(error);
     throw new VpnError('OCS_FILE', { what, path, reason }, { cause: error });
   }
 }
@@ -236,6 +237,6 @@ async function guarded<T>(what: string, task: () => Promise<T>): Promise<T> {
 }
 
 function failed(what: string, cause: unknown): VpnError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = fileReason(cause);
   return new VpnError('OCS_CERT', { what, reason }, { cause });
 }

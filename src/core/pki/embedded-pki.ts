@@ -7,6 +7,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { hostname, networkInterfaces } from 'node:os';
 import { embeddedPaths } from '../config/embedded.js';
 import { VpnError } from '../errors.js';
+import { fileReason } from '../util/file-reason.js';
 import type { ServerNames } from './issue.js';
 
 export interface PkiOptions {
@@ -85,7 +86,7 @@ function readPair(certPath: string, keyPath: string): { cert: X509Certificate | 
   try {
     return { cert: new X509Certificate(readFileSync(certPath)), key };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = fileReason(error);
     throw new VpnError('OCS_FILE', { what: 'certificate', path: certPath, reason }, { cause: error });
   }
 }

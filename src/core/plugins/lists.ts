@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { VpnError } from '../errors.js';
+import { fileReason } from '../util/file-reason.js';
 
 const HOOK = 'vpn:auth-backends';
 /** As npm allows them; no part may lead out of node_modules. */
@@ -75,7 +76,7 @@ function readPlugin(folder: string): { name?: unknown; oclif?: { hooks?: Record<
   try {
     return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   } catch (error) {
-    return refuse(folder, error instanceof Error ? error.message : String(error));
+    return refuse(folder, `package.json: ${fileReason(error)}`);
   }
 }
 

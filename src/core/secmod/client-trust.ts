@@ -5,6 +5,7 @@ import type { VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import type { CertificateVerifier } from '../native/certificate-types.js';
 import { native } from '../native/index.js';
+import { fileReason } from '../util/file-reason.js';
 
 export interface ClientTrust {
   /** The file of ca-cert, PEM. */
@@ -71,7 +72,7 @@ function made<T>(what: string, path: string, make: () => T): T {
   try {
     return make();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = fileReason(error);
     throw new VpnError('OCS_FILE', { what, path, reason }, { cause: error });
   }
 }

@@ -3,6 +3,7 @@ import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'n
 import { readFileSync } from 'node:fs';
 import type { VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
+import { fileReason } from '../util/file-reason.js';
 
 export interface ServerKey {
   /** PEM, leaf first. */
@@ -62,7 +63,7 @@ function readFrom<T>(what: string, path: string, parse: (pem: Buffer) => T): T {
   try {
     return parse(readFileSync(path));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = fileReason(error);
     throw new VpnError('OCS_FILE', { what, path, reason }, { cause: error });
   }
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import type { CertificateHolder, ClientCertificate } from '../plugin-api/index.js';
+import { fileReason } from '../util/file-reason.js';
 import { certificateOf, NO_HOLDER } from './client-certificates.js';
 import { loadClientTrust } from './client-trust.js';
 import { certificateMethod, type LoginWay } from './ways.js';
@@ -29,7 +30,7 @@ function parsed<T>(path: string, parse: (bytes: Buffer) => T): T {
   try {
     return parse(readFileSync(path));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = fileReason(error);
     throw new VpnError('OCS_CERT', { what: path, reason }, { cause: error });
   }
 }

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { embeddedPaths } from '../config/embedded.js';
 import { VpnError } from '../errors.js';
+import { fileReason } from '../util/file-reason.js';
 import { rewriteLocked } from './locked-rewrite.js';
 import { listUsers, setUser } from './ocpasswd-edit.js';
 import { makeSha256Crypt, sha256CryptMatches } from './sha256-crypt.js';
@@ -56,7 +57,7 @@ function readNote(path: string): { userName: string; password: string } {
     if (typeof userName === 'string' && typeof password === 'string') return { userName, password };
     throw new TypeError('userName and password are not both texts');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = fileReason(error);
     throw new VpnError('OCS_FILE', { what: 'file of the first user', path, reason }, { cause: error });
   }
 }

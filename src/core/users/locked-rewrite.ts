@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VpnError } from '../errors.js';
+import { fileReason } from '../util/file-reason.js';
 
 const NEW_FILE_MODE = 0o600;
 const RETRY_MS = 20;
@@ -82,6 +83,6 @@ function writeAll(fd: number, data: Buffer): void {
 }
 
 function fileError(path: string, cause: unknown): VpnError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = fileReason(cause);
   return new VpnError('OCS_FILE', { what: 'password file', path, reason }, { cause });
 }

@@ -1,6 +1,7 @@
 /** What `vpn passwd` does, on a file in ocpasswd's format. */
 import { existsSync, readFileSync } from 'node:fs';
 import { VpnError } from '../errors.js';
+import { fileReason } from '../util/file-reason.js';
 import { rewriteLocked } from './locked-rewrite.js';
 import { deleteUser, listUsers, lockUser, setGroups, setUser, unlockUser } from './ocpasswd-edit.js';
 import { makeSha256Crypt } from './sha256-crypt.js';
@@ -53,7 +54,7 @@ export function list(path: string): PasswdUser[] {
     const entries = listUsers(readFileSync(path, 'latin1'));
     return entries.map(({ userName, groups, locked }) => ({ userName, groups, locked }));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = fileReason(error);
     throw new VpnError('OCS_FILE', { what: 'password file', path, reason }, { cause: error });
   }
 }
