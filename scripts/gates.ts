@@ -19,7 +19,11 @@ interface Gate {
   readonly counted: 'once' | 'vitest' | 'lines';
   /** Arguments when none are given. */
   readonly chosen?: readonly string[];
+  /** Test files that cannot run in it, and why. */
+  readonly leftOut?: Readonly<Record<string, string>>;
 }
+
+const SEARCHES_MEMORY = "it searches the memory of processes, and ASan's shadow has terabytes of it";
 
 const gates: Readonly<Record<string, Gate>> = {
   lint: {
@@ -65,6 +69,12 @@ const gates: Readonly<Record<string, Gate>> = {
       ...['test/interop/login.test.ts', 'test/interop/dtls.test.ts'],
       ...['-t', '(three wrong passwords|a chosen group reaches|PSK-NEGOTIATE: ping)'],
     ],
+    leftOut: {
+      'test/interop/roles.test.ts': SEARCHES_MEMORY,
+      'test/interop/secrets.test.ts': SEARCHES_MEMORY,
+      'test/interop/systemd.test.ts': "the units' sandbox hides the sanitizers' libraries",
+      'test/interop/upgrade.test.ts': 'npm builds the addon of the package that it installs, without checks',
+    },
   },
 };
 
@@ -127,7 +137,10 @@ async function runGate(name: string, gate: Gate, extra: readonly string[]): Prom
   // Beside those of vitest.config.ts, which a flag would replace.
   const vitestFlags = [...REPORTERS, 'json'].map((name) => `--reporter=${name}`);
   vitestFlags.push(`--outputFile.json=${report}`);
-  const command = [...gate.command, ...(gate.counted === 'vitest' ? vitestFlags : []), ...told];
+  const { leftOut = {} } = gate;
+  for (const [file, why] of Object.entries(leftOut)) console.log(`left out: ${file}: ${why}`);
+  const without = Object.keys(leftOut).flatMap((file) => ['--exclude', file]);
+  const command = [...gate.command, ...without, ...(gate.counted === 'vitest' ? vitestFlags : []), ...told];
   const { code, output } = await run(command, gate.counted === 'lines');
   let tally: Tally = { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
   if (gate.counted === 'vitest') tally = tallyOfVitest(report, code);

@@ -41,9 +41,9 @@ async function takeOver(plan: Pick<TakeoverPlan, 'victims' | 'only'>): Promise<R
   const supervisor = bed.supervise(['--import', peer], { OCVPN_TAKEOVER: JSON.stringify(whole) });
   await supervisor.says('listening');
   await bed.connect();
-  await supervisor.says('takeover {');
-  const line = /^takeover (\{.*\})$/m.exec(supervisor.output)?.[1];
-  return JSON.parse(line ?? '') as Record<string, number>;
+  // Longer than what a pipe takes at once: its end comes later than its beginning.
+  const line = await until('the whole report', () => /^takeover (\{.*\})\n/m.exec(supervisor.output)?.[1]);
+  return JSON.parse(line) as Record<string, number>;
 }
 
 /** Serves one client that the attacker is after. */

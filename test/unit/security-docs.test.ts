@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
@@ -47,6 +48,38 @@ test('docs/dependencies.md names every runtime dependency, and nothing else', ()
   const [rows = ''] = read('docs/dependencies.md').split('## Install scripts');
   const documented = [...rows.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name);
   expect(documented.sort()).toEqual([...new Set(names)].sort());
+});
+
+interface Bom {
+  readonly bomFormat: string;
+  readonly components: readonly {
+    readonly 'bom-ref': string;
+    readonly purl: string;
+    readonly hashes: unknown[];
+  }[];
+  readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[];
+}
+
+test('the SBOM has every package that the server needs, and none for development', () => {
+  const bom = JSON.parse(
+    execFileSync(process.execPath, ['scripts/sbom.ts'], { cwd: root, encoding: 'utf8' }),
+  ) as Bom;
+  expect(bom.bomFormat).toBe('CycloneDX');
+  const listed = bom.components.map((component) => component['bom-ref']);
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<
+      string,
+      { dev?: boolean; devOptional?: boolean; version: string; name?: string; link?: boolean }
+    >;
+  };
+  const needed = Object.entries(packages)
+    .filter(([path, { dev, devOptional, link }]) => path !== '' && !dev && !devOptional && !link)
+    .map(([path, { name, version }]) => `${name ?? path.replace(/^.*node_modules\//, '')}@${version}`);
+  expect(listed.sort()).toEqual([...new Set(needed)].sort());
+  expect(listed).toContain(`yaml@${packages['node_modules/yaml']?.version}`);
+  // Every edge leads to something that is in the list.
+  const known = new Set([...listed, ...bom.dependencies.map(({ ref }) => ref)]);
+  for (const { dependsOn } of bom.dependencies) for (const other of dependsOn) expect(known).toContain(other);
 });
 
 test('no package has an install script but those of the list', () => {
