@@ -2,13 +2,13 @@
  * What runs out under an open tunnel: disk, descriptors, memory, tun devices, the place of a second server. A bystander pings
  * 50 times a second and loses nothing; what ran out is told in the log, and when it is there again all is as before. Ours only.
  */
-import { readdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { readHistory } from '../../src/core/history/read.js';
 import { pidsOf } from '../support/census.ts';
+import { setClock, withClock } from '../support/clock.ts';
 import { tally } from '../support/fault-tally.ts';
-import { inside, type Lab, openLab } from '../support/lab.ts';
+import { inside, type Lab, openLab, outside } from '../support/lab.ts';
 import { dataFolder, runFolder, serveCommand, serveOcvpn, statusOf } from '../support/ocvpn.ts';
 import { connect, fetchCookie, type Openconnect, startClient } from '../support/openconnect.ts';
 import { type Companion, must } from '../support/process.ts';
@@ -16,7 +16,6 @@ import { startServer, type VpnServer } from '../support/server.ts';
 import { answeredAfter, expectNothingLost, ping, pinging, reachable } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
-const shiftedClock = join(import.meta.dirname, '../support/shifted-clock.ts');
 const carol = { on: 1, user: 'carol', password: 'carols' } as const;
 
 interface Scene {
@@ -26,9 +25,9 @@ interface Scene {
   readonly running: Companion;
 }
 
-async function openScene(launch?: (lab: Lab) => Promise<Companion>): Promise<Scene> {
+async function openScene(setup: Parameters<typeof startServer>[2] = {}): Promise<Scene> {
   const lab = await openLab({ clients: 2 });
-  const server = await startServer(lab, 'ocvpn', launch ? { launch } : {});
+  const server = await startServer(lab, 'ocvpn', setup);
   const bystander = await connect(lab, server);
   return { lab, server, bystander, running: await pinging(bystander) };
 }
@@ -65,7 +64,7 @@ function fill(folder: string): void {
 }
 
 test('disk full: sessions come and go, and when there is room again nothing is forgotten', async () => {
-  const scene = await openScene(onSmallDisk);
+  const scene = await openScene({ launch: onSmallDisk });
   const { lab, server, running } = scene;
   const cookie = await fetchCookie(lab, server, carol);
   for (const what of ['the state file', 'the state of main', 'the history'])
@@ -119,6 +118,15 @@ function ancestorsOf(pid: number): number[] {
   return parent <= 1 ? [pid] : [pid, ...ancestorsOf(parent)];
 }
 
+/** Those that have nothing to do with the bystander's tunnel. */
+async function idleWorkers({ lab, server }: Scene): Promise<number[]> {
+  const [user] = await server.users();
+  const busy = ancestorsOf(user?.workerPid ?? 0);
+  const idle = (await pidsOf(lab)).filter((pid) => isWorker(pid) && !busy.includes(pid));
+  expect(idle).not.toEqual([]);
+  return idle;
+}
+
 test('descriptors run out in secmod: no worker can begin, until there are some', async () => {
   const scene = await openScene();
   const { lab, server } = scene;
@@ -126,18 +134,31 @@ test('descriptors run out in secmod: no worker can begin, until there are some',
   const secmod = secmodPid ?? 0;
   // Lower than what is open: the connection of the worker that is killed makes no room either.
   await limit(secmod, '--nofile=10:');
-  const [user] = await server.users();
-  const busy = ancestorsOf(user?.workerPid ?? 0);
-  const idle = (await pidsOf(lab)).filter((pid) => isWorker(pid) && !busy.includes(pid));
-  expect(idle).not.toEqual([]);
-  for (const worker of idle) process.kill(worker, 'SIGKILL');
+  for (const worker of await idleWorkers(scene)) process.kill(worker, 'SIGKILL');
   await server.process.waitFor(/"level":(40|50).*secmod/);
   await limit(secmod, '--nofile=4096:');
   await expectWhole(scene);
   tally('descriptors run out in secmod');
 });
 
-test("memory runs out in a session's process and in secmod: only what they did ends", async () => {
+test('descriptors run out in a shared worker: its tunnel goes on, the next is refused and gets in when there are some', async () => {
+  const scene = await openScene({ options: { 'worker-clients': 64 } });
+  const { lab, server } = scene;
+  const worker = (await server.users())[0]?.workerPid ?? 0;
+  // Lower than what is open: there are gaps.
+  await limit(worker, '--nofile=10:');
+  // The least loaded worker has the next connection: some have to stay in the others until it is this one.
+  const open = `for i in 1 2 3 4 5 6; do exec {fd}<>/dev/tcp/${outside.server4}/443; printf '\\x16' >&$fd; done`;
+  const others = lab.client(1).start('connections', ['bash', '-c', `${open}; exec sleep infinity`]);
+  await server.process.waitFor(/"level":50,[^\n]*"role":"worker"[^\n]*out of descriptors/);
+  await others.stop('SIGKILL');
+  await limit(worker, '--nofile=256:');
+  await expectWhole(scene);
+  expect((await server.users())[0]?.workerPid).toBe(worker);
+  tally('descriptors run out in a shared worker');
+});
+
+test("memory runs out in workers, a session's process and secmod: only what they did ends", async () => {
   const scene = await openScene();
   const { lab, server } = scene;
   const { secmodPid } = await statusOf(lab);
@@ -151,6 +172,18 @@ test("memory runs out in a session's process and in secmod: only what they did e
   await waiting.process.stop('SIGINT');
   await expectWhole(scene);
   tally('memory runs out in secmod');
+
+  const workers = await idleWorkers(scene);
+  for (const worker of workers) await limit(worker, '--as=1000000:');
+  const lives = (pid: number): boolean => existsSync(`/proc/${pid}`);
+  await until('a login to end one of them', async () => {
+    await fetchCookie(lab, server, carol).catch(() => undefined);
+    return !workers.every(lives);
+  });
+  for (const worker of workers.filter(lives)) await limit(worker, '--as=unlimited:');
+  await server.process.waitFor(/"role":"main"[^\n]*"worker failed"/, { from });
+  await expectWhole(scene);
+  tally('memory runs out in a worker');
 
   const victim = await connect(lab, server, carol);
   const session = (await server.users()).find(({ name }) => name === 'carol')?.workerPid ?? 0;
@@ -177,24 +210,8 @@ test('no tun device can be made: the client is told, and gets in when it can', a
 
 const DAY = 86_400;
 
-/** A server whose main and secmod read a clock that is off by what the file says. */
-async function withClock(lab: Lab): Promise<Companion> {
-  setClock(lab, 0);
-  const env = { NODE_OPTIONS: `--import=${shiftedClock}`, CLOCK_FILE: clockFile(lab) };
-  const main = lab.server.start('vpn', [...serveCommand(lab), '--run-dir', runFolder(lab)], { env });
-  await main.waitFor(/vpn is ready/);
-  return main;
-}
-
-const clockFile = (lab: Lab): string => `${lab.folder}/clock`;
-
-function setClock(lab: Lab, seconds: number): void {
-  writeFileSync(`${clockFile(lab)}.new`, `${seconds}`);
-  renameSync(`${clockFile(lab)}.new`, clockFile(lab));
-}
-
 test('the clock jumps by a day, forth and back: tunnels, logins and reconnects go on', async () => {
-  const scene = await openScene(withClock);
+  const scene = await openScene({ launch: withClock });
   const { lab, server, running } = scene;
   const client = await connect(lab, server, carol);
   const aheadDays = async (): Promise<number> =>

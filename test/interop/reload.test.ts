@@ -2,11 +2,12 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { setClock, withClock } from '../support/clock.ts';
 import { inside, type Lab, openLab, outside } from '../support/lab.ts';
 import { authenticate, connect } from '../support/openconnect.ts';
 import { writeCertificate } from '../support/pki.ts';
 import { startServer } from '../support/server.ts';
-import { ping } from '../support/traffic.ts';
+import { ping, reachable } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
 const launcher = join(import.meta.dirname, '../../bin/run.js');
@@ -22,6 +23,12 @@ const RELOADS = 4;
 function change(lab: Lab, values: Record<string, unknown>): void {
   const path = `${lab.folder}/vpn.config.json`;
   writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...values }));
+}
+
+/** What the server reads its certificate and key from. */
+function filesOf(lab: Lab): { certificate: string; key: string } {
+  const options = JSON.parse(readFileSync(`${lab.folder}/vpn.config.json`, 'utf8'));
+  return { certificate: options['server-cert'][0], key: options['server-key'][0] };
 }
 
 /** SHA-256 fingerprint of the certificate that the server shows. */
@@ -65,7 +72,7 @@ test('a bad file keeps everything as it was and says so, by ctl and by SIGHUP', 
   await server.process.waitFor(/the old one stays in force/, { from });
   // Keys that do not fit are secmod's to refuse.
   writeFileSync(path, good);
-  const key = JSON.parse(good.toString())['server-key'][0] as string;
+  const { key } = filesOf(lab);
   const other = await writeCertificate(`${lab.folder}/run`, 'ecdsa');
   change(lab, { 'max-same-clients': 3 });
   const before = readFileSync(key);
@@ -81,8 +88,7 @@ test('certificates that change on disk are shown to new connections, without a r
   const server = await startServer(lab, 'ocvpn');
   const client = await connect(lab, server);
   const before = await shown(lab);
-  const options = JSON.parse(readFileSync(`${lab.folder}/vpn.config.json`, 'utf8'));
-  const [key, certificate] = [options['server-key'][0] as string, options['server-cert'][0] as string];
+  const { certificate, key } = filesOf(lab);
   const request = ['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=fresh'];
   await lab.server.must([...request, '-keyout', key, '-out', certificate]);
   await until('the new certificate', async () => {
@@ -95,8 +101,8 @@ test('certificates that change on disk are shown to new connections, without a r
 test('no handshake fails while certificates and keys are replaced again and again', async () => {
   const lab = await openLab();
   const server = await startServer(lab, 'ocvpn');
-  const options = JSON.parse(readFileSync(`${lab.folder}/vpn.config.json`, 'utf8'));
-  const files = [options['server-cert'][0], options['server-key'][0]] as const;
+  const shownFrom = filesOf(lab);
+  const files = [shownFrom.certificate, shownFrom.key];
   const first = files.map((path) => readFileSync(path));
   const { certificate, key } = await writeCertificate(`${lab.folder}/run`, 'ecdsa');
   const second = [readFileSync(certificate), readFileSync(key)];
@@ -111,4 +117,27 @@ test('no handshake fails while certificates and keys are replaced again and agai
   }
   expect(peer.exit, peer.output).toBeUndefined();
   expect(server.process.output).not.toContain('signature refused');
+});
+
+test('a tunnel whose key is forgotten cannot renegotiate: the stock client makes a new one, and keeps its address', async () => {
+  const lab = await openLab();
+  const options = { 'tls-priorities': 'NORMAL:-VERS-TLS1.3', 'rekey-method': 'ssl', 'rekey-time': 8 };
+  const server = await startServer(lab, 'ocvpn', { launch: withClock, options });
+  const files = filesOf(lab);
+  const fresh = await writeCertificate(`${lab.folder}/run`, 'ecdsa');
+  const args = ['--dump-http-traffic', `--servercert=${fresh.pin}`];
+  const client = await connect(lab, server, { args });
+  expect(client.process.output).toContain('X-CSTP-Rekey-Method: ssl');
+  const { INTERNAL_IP4_ADDRESS: address } = await client.event('connect');
+  copyFileSync(fresh.certificate, files.certificate);
+  copyFileSync(fresh.key, files.key);
+  expect(await ctl(lab, 'reload')).toMatchObject({ code: 0 });
+  // A day is longer than any handshake lasts.
+  setClock(lab, 86_400);
+  await client.process.waitFor(/Rehandshake failed; attempting new-tunnel/);
+  await server.process.waitFor(/signature refused/);
+  expect((await client.event('reconnect')).INTERNAL_IP4_ADDRESS).toBe(address);
+  await reachable(client.host, inside.host4);
+  expect(await server.users()).toHaveLength(1);
+  expect(client.process.exit).toBeUndefined();
 });

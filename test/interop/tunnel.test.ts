@@ -190,8 +190,11 @@ forEachServer((kind) => {
     const first = await connect(lab, server);
     const second = startClient(lab, server, { on: 1 });
     expect((await second.process.ended()).code).not.toBe(0);
+    const from = first.process.output.length;
     first.process.signal('SIGUSR2');
     await first.event('reconnect');
+    // Packets that reach the client while it looks for the MTU of its new DTLS connection are dropped by it.
+    await first.process.waitFor(/MTU after detection|Detected MTU/, { from });
     expect(await ping(first.host, inside.host4)).toEqual({ sent: 5, received: 5 });
   });
 });

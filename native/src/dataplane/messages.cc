@@ -84,19 +84,21 @@ int receive_command(int socket, Command* command, uint8_t* buffer, int* fd) {
   message.msg_iovlen = 2;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   message.msg_control = control;
-  message.msg_controllen = sizeof control;
+  // Not CMSG_SPACE: its padding has room for a second descriptor, which nobody would close.
+  message.msg_controllen = CMSG_LEN(sizeof(int));
   ssize_t length;
   do {
     length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   } while (length < 0 && errno == EINTR);
   *fd = -1;
   if (length < 0) return errno == EAGAIN ? 0 : -1;
-  if (length == 0) return -1;
   *fd = take_descriptor(&message);
   bool whole = static_cast<size_t>(length) >= sizeof *command &&
                static_cast<size_t>(length) - sizeof *command == command->payload_length;
   if (whole) return 1;
+  // The end of the stream too, or a message without a byte.
   if (*fd >= 0) close(*fd);
+  *fd = -1;
   return -1;
 }
 

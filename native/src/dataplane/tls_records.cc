@@ -82,7 +82,7 @@ bool TlsDirection::begin(std::uint16_t suite, bool seal) {
 }
 
 TlsDirection::State TlsDirection::save() const {
-  return {suite_, found_, static_cast<std::uint8_t>(secret_length_), sequence_, secret_};
+  return {suite_, static_cast<std::uint8_t>(found_), static_cast<std::uint8_t>(secret_length_), sequence_, secret_};
 }
 
 bool TlsDirection::restore(const State& state, bool seal) {
@@ -90,7 +90,7 @@ bool TlsDirection::restore(const State& state, bool seal) {
   secret_ = state.secret;
   secret_length_ = state.secret_length;
   if (!begin(state.suite, seal)) return false;
-  found_ = state.found;
+  found_ = state.found != 0;
   sequence_ = state.sequence;
   return true;
 }

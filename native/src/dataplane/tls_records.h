@@ -31,7 +31,7 @@ class TlsDirection {
   /// What a direction is continued with elsewhere. Secret.
   struct State {
     std::uint16_t suite;
-    bool found;
+    std::uint8_t found;  // 0 or 1: no bool, since it comes as bytes
     std::uint8_t secret_length;
     std::uint64_t sequence;
     std::array<std::uint8_t, EVP_MAX_MD_SIZE> secret;

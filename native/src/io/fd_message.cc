@@ -7,8 +7,8 @@
 namespace ocvpn::io {
 namespace {
 
-// Room for more than we accept, so that a surplus is seen as such and can be closed by number. What does not
-// fit even here is closed by the kernel (MSG_CTRUNC). SCM_MAX_FD is 253 (linux/net/scm.h).
+// Room for all that a message can carry, so that a surplus is seen as such and can be closed by number, and MSG_CTRUNC
+// means that this process is out of descriptors. SCM_MAX_FD is 253 (linux/net/scm.h).
 constexpr size_t kReceiveFds = 253;
 
 // All descriptors of the control data, into owners.
@@ -69,10 +69,8 @@ Result<std::optional<ReceivedMessage>> receive_with_fds(int socket, uint8_t* buf
     if (errno == EAGAIN || errno == EWOULDBLOCK) return std::optional<ReceivedMessage>();
     return last_error("recvmsg");
   }
-  ReceivedMessage result{static_cast<size_t>(received), take_fds(message)};
-  if (result.fds.size() > kMaxFds || (message.msg_flags & MSG_CTRUNC) != 0) {
-    return SysError{"recvmsg", EMSGSIZE, "too many descriptors"};
-  }
+  ReceivedMessage result{static_cast<size_t>(received), take_fds(message), (message.msg_flags & MSG_CTRUNC) != 0};
+  if (result.fds.size() > kMaxFds) return SysError{"recvmsg", EMSGSIZE, "too many descriptors"};
   return std::optional(std::move(result));
 }
 

@@ -21,6 +21,8 @@ Result<size_t> send_with_fds(int socket, const uint8_t* data, size_t size, const
 struct ReceivedMessage {
   size_t size = 0;
   std::vector<UniqueFd> fds;
+  /// More descriptors came than this process has numbers for (RLIMIT_NOFILE); the kernel closed those.
+  bool lost_fds = false;
 };
 
 /// One recvmsg into `buffer`. nullopt: nothing there; size 0: end of stream. EMSGSIZE when the peer sent more than

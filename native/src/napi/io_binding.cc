@@ -283,6 +283,7 @@ Napi::Value receive_message(const Info& info) {
   Napi::Array fds = Napi::Array::New(env, message.value()->fds.size());
   for (uint32_t i = 0; i < message.value()->fds.size(); i++) fds.Set(i, message.value()->fds[i].release());
   object.Set("fds", fds);
+  object.Set("lostFds", message.value()->lost_fds);
   // Passwords and cookies come this way: leave no second copy behind.
   explicit_bzero(bytes.data(), message.value()->size);
   return object;

@@ -1,6 +1,12 @@
 // Processes of sessions that are copies of a template: what they have, what they do not have, and what happens without it.
+#include <fcntl.h>
+#include <linux/sched.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cstring>
@@ -9,6 +15,7 @@
 
 #include "dataplane/session_process.h"
 #include "dataplane/session_template.h"
+#include "dataplane/taken_over.h"
 #include "dataplane/test_client.h"
 
 using namespace ocvpn;
@@ -67,6 +74,78 @@ struct TemplateServer : Server {
   TemplateServer() : Server(dataplane::Shepherd::create()) { CHECK(engine().start_template()); }
 };
 
+/** What neither a template nor a copy may do, each harmless where it is allowed; `victim` is any other process. */
+std::vector<Call> foreign_calls(pid_t victim) {
+  const auto pid = static_cast<unsigned long>(victim);
+  constexpr unsigned long kInvalid = ~0UL;
+  std::vector<Call> calls = {
+      {"fork", SYS_clone, {SIGCHLD}},
+      {"a thread", SYS_clone, {CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD}},
+      {"a copy in a user namespace", SYS_clone, {CLONE_PARENT | CLONE_NEWUSER | SIGCHLD}},
+      {"clone3", SYS_clone3, {0, 0}},
+      {"kill", SYS_kill, {pid, 0}},
+      {"kill all", SYS_kill, {kInvalid, 0}},
+      {"tkill", SYS_tkill, {pid, 0}},
+      {"tgkill", SYS_tgkill, {pid, pid, 0}},
+      {"rt_sigqueueinfo", SYS_rt_sigqueueinfo, {pid, 0, 0}},
+      {"pidfd_open", SYS_pidfd_open, {pid, 0}},
+      {"pidfd_send_signal", SYS_pidfd_send_signal, {kInvalid, 0, 0, 0}},
+      {"pidfd_getfd", SYS_pidfd_getfd, {kInvalid, 0, 0}},
+      {"ptrace", SYS_ptrace, {PTRACE_SEIZE, pid}},
+      {"process_vm_readv", SYS_process_vm_readv, {pid, 0, 0, 0, 0, 0}},
+      {"process_vm_writev", SYS_process_vm_writev, {pid, 0, 0, 0, 0, 0}},
+      {"prlimit64", SYS_prlimit64, {pid, 7, 0, 0}},
+      {"wait4", SYS_wait4, {kInvalid, 0, WNOHANG, 0}},
+      {"setpriority", SYS_setpriority, {0, pid, 19}},
+      {"execve", SYS_execve, {0, 0, 0}},
+      {"openat", SYS_openat, {static_cast<unsigned long>(AT_FDCWD), 0, O_RDONLY}},
+      {"socket", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
+      {"connect", SYS_connect, {kInvalid, 0, 0}},
+      {"bind", SYS_bind, {kInvalid, 0, 0}},
+      {"memfd_create", SYS_memfd_create, {0, 0}},
+      {"code", SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, kInvalid, 0}},
+      {"code of data", SYS_mprotect, {0, 0, PROT_READ | PROT_EXEC}},
+      {"dumpable", SYS_prctl, {PR_SET_DUMPABLE, 1}},
+      {"setuid", SYS_setuid, {0}},
+      {"unshare", SYS_unshare, {CLONE_NEWUSER}},
+      {"io_uring_setup", SYS_io_uring_setup, {1, 0}},
+      {"bpf", SYS_bpf, {0, 0, 0}},
+  };
+#if defined(__x86_64__)
+  calls.push_back({"fork, the old call", SYS_fork});
+  calls.push_back({"vfork", SYS_vfork});
+#endif
+  return calls;
+}
+
+/** What a template may do, and a copy not any more. */
+const Call kTemplateCalls[] = {
+    {"a copy", SYS_clone, {CLONE_PARENT | SIGCHLD}},
+    {"ppoll", SYS_ppoll, {0, 0, 0, 0, 0}},
+    {"getppid", SYS_getppid},
+    {"epoll_create1", SYS_epoll_create1, {0}},
+    {"a filter", SYS_seccomp, {~0UL, 0, 0}},
+    {"its name", SYS_prctl, {PR_SET_NAME, 0}},
+    {"its end with the parent", SYS_prctl, {PR_SET_PDEATHSIG, 0}},
+};
+
+/** Whether the call was stopped before it began: by the end of the process, which the sanitizers' filter spares. */
+bool forbidden(pid_t pid, const Call& call) {
+  const std::optional<long> result = make_call(pid, call);
+  return !result.has_value() || *result == -EPERM;
+}
+
+/** An id of this process's child with the name that can be taken over: the last one may have been ended for a call. */
+pid_t fresh(const std::string& name) {
+  pid_t found = 0;
+  eventually([&] {
+    const std::vector<pid_t> living = children(name);
+    if (living.size() == 1) found = living[0];
+    return found != 0;
+  });
+  return found;
+}
+
 }  // namespace
 
 TEST(a_copy_is_our_child_with_less_rights_than_its_template) {
@@ -79,6 +158,33 @@ TEST(a_copy_is_our_child_with_less_rights_than_its_template) {
   CHECK_EQ(status_of(session, "PPid"), std::to_string(getpid()));
   CHECK_EQ(std::stoi(status_of(session, "Seccomp_filters")),
            std::stoi(status_of(children("ocvpn-template")[0], "Seccomp_filters")) + 1);
+}
+
+TEST(a_taken_over_copy_makes_no_process_reaches_none_and_gains_nothing) {
+  std::vector<Call> calls = foreign_calls(getppid());
+  calls.insert(calls.end(), std::begin(kTemplateCalls), std::end(kTemplateCalls));
+  std::unique_ptr<TemplateServer> server;
+  std::unique_ptr<Tunnel> tunnel;
+  for (const Call& call : calls) {
+    if (server == nullptr || children("ocvpn-session").empty()) {
+      tunnel.reset();
+      server = std::make_unique<TemplateServer>();
+      tunnel = std::make_unique<Tunnel>(*server);
+    }
+    const pid_t session = fresh("ocvpn-session");
+    CHECK_EQ(make_call(session, {"itself", SYS_getpid}).value_or(0), static_cast<long>(session));
+    if (!forbidden(session, call)) fail(__FILE__, __LINE__, std::string("allowed: ") + call.name);
+  }
+}
+
+TEST(a_taken_over_template_makes_copies_and_reaches_no_other_process) {
+  std::unique_ptr<TemplateServer> server;
+  for (const Call& call : foreign_calls(getppid())) {
+    if (server == nullptr || children("ocvpn-template").empty()) server = std::make_unique<TemplateServer>();
+    const pid_t pid = fresh("ocvpn-template");
+    CHECK_EQ(make_call(pid, {"its parent", SYS_getppid}).value_or(0), static_cast<long>(getpid()));
+    if (!forbidden(pid, call)) fail(__FILE__, __LINE__, std::string("allowed: ") + call.name);
+  }
 }
 
 TEST(dtls_key_updates_and_farewells_work_in_a_copy) {

@@ -75,7 +75,7 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
   /** Starts to receive. */
   start(): void {
     this.#transport.start({
-      onData: (data, fds) => this.#onData(data, fds),
+      onData: (data, fds, lostFds) => this.#onData(data, fds, lostFds),
       onEnd: (error) => this.#onEnd(error),
     });
   }
@@ -166,9 +166,9 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
     }
   }
 
-  #onData(data: Buffer, fds: readonly number[]): void {
+  #onData(data: Buffer, fds: readonly number[], lostFds: boolean): void {
     try {
-      this.#reader.push(data, fds);
+      this.#reader.push(data, fds, lostFds);
     } catch (error) {
       this.#violate(error);
     } finally {
@@ -195,7 +195,8 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
     const message = messageById(frame.id) as RegisteredMessage; // onHeader has seen it
     let body: RawBody;
     try {
-      checkFdCount(message, frame.fds.length);
+      // The peer did send those that are lost.
+      if (!frame.lostFds) checkFdCount(message, frame.fds.length);
       body = decodeBody(message.spec.body, frame.body, message.name);
       this.#permissions.checkBody(message, body);
     } catch (error) {
@@ -204,6 +205,7 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
     } finally {
       frame.body.fill(0);
     }
+    if (frame.lostFds) this.#log.error(about(message.name, body), LOST_FDS);
     if (this.#log.isLevelEnabled('trace')) this.#log.trace(about(message.name, body), 'ipc message');
     if (message.spec.isReply) this.#onReply(message, frame, body);
     else void this.#handle(message, frame, body);
@@ -283,6 +285,9 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
 }
 
 const CORRELATION_OFFSET = 5;
+
+const LOST_FDS =
+  'out of descriptors: one that came with this message is lost, and what it was for is refused';
 
 function setCorrelation(frame: Buffer, correlation: number): void {
   frame.writeUInt32LE(correlation, CORRELATION_OFFSET);

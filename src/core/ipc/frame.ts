@@ -13,6 +13,7 @@ import type { RegisteredMessage } from './registry.js';
 import { IpcViolation } from './violation.js';
 
 export const HEADER_BYTES = 9;
+const LENGTH_OFFSET = 1;
 /** Most descriptors that any frame may carry (NativeIo.sendMessage). */
 const MAX_FDS = 8;
 
@@ -27,6 +28,8 @@ export interface Frame extends FrameHeader {
   /** Part of the chunk that it came in, or a copy; the sink may overwrite it and does not keep it. */
   readonly body: Buffer;
   readonly fds: readonly number[];
+  /** There were more, for which this process had no room. */
+  readonly lostFds: boolean;
 }
 
 /** What the reader asks about a header before it makes room for the body. */
@@ -61,10 +64,11 @@ export function encodeFrame(message: RegisteredMessage, correlation: number, bod
     writer.wipe();
     throw error;
   }
-  const frame = writer.finish();
-  frame.writeUInt32LE(frame.length - HEADER_BYTES, 1);
-  return frame;
+  writer.setU32(LENGTH_OFFSET, writer.length - HEADER_BYTES);
+  return writer.finish();
 }
+
+const EMPTY = Buffer.alloc(0);
 
 /** Cuts a stream of chunks into frames. After a violation it is dead and has closed every descriptor it held. */
 export class FrameReader {
@@ -72,17 +76,18 @@ export class FrameReader {
   readonly #header = Buffer.alloc(HEADER_BYTES);
   #headerBytes = 0;
   #current: FrameHeader | null = null;
-  #body: Buffer = Buffer.alloc(0);
+  #body: Buffer = EMPTY;
   #bodyBytes = 0;
   #maxFds = MAX_FDS;
   #fds: number[] = [];
+  #lostFds = false;
 
   constructor(sink: FrameSink) {
     this.#sink = sink;
   }
 
-  /** Takes ownership of `fds`. Calls the sink for each finished frame. @throws IpcViolation */
-  push(chunk: Buffer, fds: readonly number[]): void {
+  /** Takes ownership of `fds`. Calls the sink for each finished frame. `lostFds`: see Frame. @throws IpcViolation */
+  push(chunk: Buffer, fds: readonly number[], lostFds = false): void {
     let unassigned = fds;
     try {
       let offset = 0;
@@ -90,6 +95,7 @@ export class FrameReader {
         const end = offset + Math.min(this.#missing(), chunk.length - offset);
         if (end === chunk.length) {
           this.#fds.push(...unassigned);
+          this.#lostFds ||= lostFds;
           unassigned = [];
         }
         this.#take(chunk.subarray(offset, end));
@@ -153,17 +159,20 @@ export class FrameReader {
 
   // At every step, so that a frame that never ends cannot collect descriptors.
   #checkFds(): void {
-    if (this.#fds.length > this.#maxFds) {
-      throw new IpcViolation('descriptors', `${this.#fds.length} descriptors, allowed are ${this.#maxFds}`);
+    const count = this.#fds.length + (this.#lostFds ? 1 : 0);
+    if (count > this.#maxFds) {
+      throw new IpcViolation('descriptors', `${count} descriptors, allowed are ${this.#maxFds}`);
     }
   }
 
   #finish(header: FrameHeader): void {
-    const frame = { ...header, body: this.#body, fds: this.#fds };
+    const { id, length, correlation } = header;
+    const frame = { id, length, correlation, body: this.#body, fds: this.#fds, lostFds: this.#lostFds };
     this.#current = null;
     this.#headerBytes = 0;
-    this.#body = Buffer.alloc(0);
+    this.#body = EMPTY;
     this.#fds = [];
+    this.#lostFds = false;
     this.#maxFds = MAX_FDS;
     this.#sink.onFrame(frame);
   }

@@ -76,7 +76,7 @@ export class MemoryTransport implements Transport {
   #deliver(): void {
     while (this.#events && this.#inbox.length > 0) {
       const { data, fds } = this.#inbox.shift() as { data: Buffer; fds: readonly number[] };
-      this.#events.onData(data, fds);
+      this.#events.onData(data, fds, false);
     }
     if (this.#ended && this.#events) {
       const events = this.#events;

@@ -106,7 +106,7 @@ export class SocketTransport implements Transport {
         this.#end(null);
         return;
       }
-      this.#events.onData(message.data, message.fds);
+      this.#events.onData(message.data, message.fds, message.lostFds);
       // Most likely that was all; if not, the poller calls again.
       if (message.data.length < READ_BYTES) return;
     }

@@ -343,8 +343,12 @@ export class WorkerPool {
     }, START_LIMIT_MS);
     const exit = await child.exited;
     clearTimeout(limit);
-    if (exit.code !== 0 && !this.#stopping) this.#options.stats.workerFailed();
-    this.#onExit(entry, describeExit(exit));
+    const how = describeExit(exit);
+    if (exit.code !== 0 && !this.#stopping) {
+      this.#options.stats.workerFailed();
+      if (entry.started) this.#options.log.warn({ worker: child.pid, detail: how }, 'worker failed');
+    }
+    this.#onExit(entry, how);
   }
 
   #onExit({ child, started }: OwnWorker, how: string): void {

@@ -143,8 +143,11 @@ export interface NativeIo {
    * Descriptors travel with the first byte; they are not closed here.
    */
   sendMessage(fd: number, data: Uint8Array, fds: readonly number[]): number;
-  /** One recvmsg into a fresh buffer of at most `max` bytes. null on EAGAIN; data.length 0 is end of stream. */
-  receiveMessage(fd: number, max: number): { data: Buffer; fds: number[] } | null;
+  /**
+   * One recvmsg into a fresh buffer of at most `max` bytes. null on EAGAIN; data.length 0 is end of stream. `lostFds`: more
+   * descriptors came than this process could take; they are closed.
+   */
+  receiveMessage(fd: number, max: number): { data: Buffer; fds: number[]; lostFds: boolean } | null;
   openTun(options: TunOptions): TunDevice;
   /** Netlink: MTU, addresses, route, link state. */
   configureInterface(config: InterfaceConfig): void;
