@@ -1,5 +1,6 @@
 // A stream of packets built from the input, some of them damaged: the coalescer loses, changes and reorders none.
 #include "pkt/coalesce.h"
+#include "pkt/cstp.h"
 #include "support/flows.h"
 #include "support/fuzz.h"
 #include "support/kernel.h"
@@ -66,7 +67,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Bytes frame = concat(Bytes(kVnetHeaderSize), packet);
     IpPacket ip;
     fuzz_require(parse_ip({packet.data(), packet.size()}, &ip) == IpError::kNone);
-    coalescer.push({frame.data(), frame.size()}, ip, sink);
+    // Now and then one is not at its landing, and now and then none comes.
+    uint8_t* room = (what & 0x80) != 0 ? nullptr : coalescer.landing(kCstpHeaderSize);
+    if (room != nullptr) std::memset(room, what, Coalescer::kLandingRoom);
+    uint8_t* at = room == nullptr || (what & 0x60) == 0x60 ? frame.data() : room + kCstpHeaderSize - kVnetHeaderSize;
+    std::memcpy(at + kVnetHeaderSize, packet.data(), packet.size());
+    coalescer.push({at, frame.size()}, ip, sink);
   }
   coalescer.flush(sink);
   fuzz_require(coalescer.empty());
