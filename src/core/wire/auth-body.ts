@@ -40,19 +40,23 @@ function isXml(bytes: Buffer): boolean {
 
 function parseXml(bytes: Buffer): AuthBody {
   /** Text of the first element of each kind. */
-  const found: (Buffer | null | undefined)[] = OPENING_TAGS.map(() => undefined);
-  for (let at = bytes.indexOf('<'); at >= 0; at = bytes.indexOf('<', at + 1)) {
-    const length = bytes[at + 1] === SLASH ? 0 : bytes.subarray(at, at + MAX_TAG_BYTES).indexOf('>') + 1;
-    if (length === 0) continue;
-    const text = bytes.toString('latin1', at, at + length);
-    for (const [kind, openingTag] of OPENING_TAGS.entries()) {
-      if (found[kind] !== undefined) continue;
-      const tag = openingTag.exec(text);
-      if (tag) found[kind] = tag[1] || tag[2] ? Buffer.alloc(0) : textFrom(bytes, at + length);
-    }
-  }
+  const found: Found = [undefined, undefined, undefined];
+  for (let at = bytes.indexOf('<'); at >= 0; at = bytes.indexOf('<', at + 1))
+    if (bytes[at + 1] !== SLASH) readTag(bytes, at, found);
   const [username = null, password = null, group = null] = found;
   return { format: 'xml', username: utf8(username), password, group: utf8(group) };
+}
+
+type Found = (Buffer | null | undefined)[];
+
+/** A `<` with what follows up to the next `>`. */
+function readTag(bytes: Buffer, at: number, found: Found): void {
+  const length = bytes.subarray(at, at + MAX_TAG_BYTES).indexOf('>') + 1;
+  const text = bytes.toString('latin1', at, at + length);
+  for (let kind = 0; kind < OPENING_TAGS.length; kind++) {
+    const tag = found[kind] === undefined ? OPENING_TAGS[kind]?.exec(text) : null;
+    if (tag) found[kind] = tag[1] || tag[2] ? Buffer.alloc(0) : textFrom(bytes, at + length);
+  }
 }
 
 /** Of an element whose opening tag ends there, up to the next `</`; null without such an end. */
