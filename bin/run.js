@@ -65,7 +65,7 @@ async function dispatch() {
     const { runSecmod } = await import(pathToFileURL(join(root, 'dist/core/secmod/entry.js')).href);
     return runSecmod(argv.slice(1));
   }
-  const { execute, settings } = await import('@oclif/core');
+  const { flush, run, settings } = await import('@oclif/core');
   // Commands are always those of dist; oclif would look for TypeScript and say that it is not there.
   settings.enableAutoTranspile = false;
   // oclif complains of plugins that are not there; ours may be left out.
@@ -74,5 +74,11 @@ async function dispatch() {
   const pjson = JSON.parse(readFileSync(packageFile, 'utf8'));
   pjson.oclif.plugins = installedOf(packageFile, pjson.oclif.plugins);
   // Plugins of ours are not oclif's: nothing is looked for in the home directory, which a service may not read.
-  return execute({ loadOptions: { root, pjson, userPlugins: false } });
+  try {
+    await run(argv, { root, pjson, userPlugins: false });
+    await flush();
+  } catch (error) {
+    const { reportFailure } = await import(pathToFileURL(join(root, 'dist/core/cli/failure.js')).href);
+    await reportFailure(error);
+  }
 }

@@ -1,4 +1,5 @@
 import { Command, Flags } from '@oclif/core';
+import { dataDirFlag, runDirFlag } from '../core/cli/flags.js';
 
 /** For `vpn help`: bin/run.js starts the process itself, without loading oclif. */
 export default class Secmod extends Command {
@@ -8,8 +9,8 @@ export default class Secmod extends Command {
   static override examples = ['<%= config.bin %> secmod --config /etc/vpn/vpn.yaml --run-dir /run/vpn'];
   static override flags = {
     config: Flags.string({ char: 'c', summary: 'Configuration file; without it the embedded default.' }),
-    'data-dir': Flags.string({ summary: 'Directory of state.', default: '/var/lib/vpn' }),
-    'run-dir': Flags.string({ summary: 'Directory of sockets.', default: '/run/vpn' }),
+    'data-dir': dataDirFlag,
+    'run-dir': runDirFlag,
     socket: Flags.string({ summary: 'Path of the socket, in place of the one in the run directory.' }),
     'log-level': Flags.integer({ char: 'd', summary: '0..9, over log-level.', min: 0, max: 9 }),
   };

@@ -3,8 +3,8 @@ import { Command, Flags } from '@oclif/core';
 export default class Serve extends Command {
   static override summary = 'Run the VPN server';
   static override description =
-    `Runs in the foreground until it gets SIGINT or SIGTERM, starts and supervises the secmod and worker processes,
-and prints the complete openconnect command line when it is ready. Without --config it runs an embedded default:
+    `Runs in the foreground until it gets SIGINT or SIGTERM, starts and supervises the secmod and worker processes, \
+and prints the complete openconnect command line when it is ready. Without --config it runs an embedded default: \
 a certificate of its own, one generated user, IPv4 and IPv6 address pools, forwarding and NAT.`;
   static override examples = [
     '<%= config.bin %> serve',
@@ -12,10 +12,10 @@ a certificate of its own, one generated user, IPv4 and IPv6 address pools, forwa
     '<%= config.bin %> serve --config /etc/vpn/vpn.config.yaml',
   ];
   static override flags = {
-    config: Flags.file({
+    config: Flags.string({
       char: 'c',
       description: 'Configuration file (default: embedded default)',
-      exists: true,
+      helpValue: 'FILE',
     }),
     'data-dir': Flags.string({
       description: 'Certificates and users of the embedded default',

@@ -4,7 +4,7 @@ import { Command, Flags } from '@oclif/core';
 export default class Worker extends Command {
   static override summary = 'Serve connections for a running main process';
   static override description =
-    `Connects to main, loads everything, gives its privileges up and waits for connections. "vpn serve" starts workers by
+    `Connects to main, loads everything, gives its privileges up and waits for connections. "vpn serve" starts workers by \
 itself; a supervisor starts them for connections that it has accepted, with "vpn serve --no-workers" beside them.`;
   static override examples = [
     '<%= config.bin %> worker --main /run/vpn/main.sock',

@@ -85,7 +85,7 @@ export const catalogue = {
   OCS_DATA_DIR_IN_USE: {
     fatalFor: 'process',
     say: 'Another server (process {pid}) uses the data directory {path}.',
-    mend: 'Stop it, or choose another directory with --data-dir.',
+    mend: 'Stop it, or choose another directory with --data-dir or VPN_DATA_DIR.',
   },
   OCS_RUN_AS: {
     fatalFor: 'process',
@@ -243,6 +243,11 @@ export const catalogue = {
     say: 'The plugin {plugin} cannot be loaded: {reason}.',
     mend: 'Install or build it again, or take it off the server with "vpn plugins unlink" or "vpn plugins uninstall".',
   },
+  OCS_PLUGIN_ABSENT: {
+    fatalFor: 'request',
+    say: 'There is no {how} plugin {plugin}.',
+    mend: 'See "vpn plugins" for those that there are.',
+  },
   OCS_PLUGIN_INSTALL: {
     fatalFor: 'request',
     say: 'The plugin {plugin} was not installed: {reason}.',
@@ -288,6 +293,7 @@ export const catalogue = {
     say: 'This login needs the name of a user.',
     mend: 'Give it behind "vpn auth test".',
   },
+  OCS_USAGE: { fatalFor: 'request', say: '{detail}', mend: 'See "{help}".' },
   OCS_PASSWORD: { fatalFor: 'request', say: '{reason}.', mend: 'Give a password and try again.' },
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -24,7 +24,7 @@ import { parseKdcProxyMessage } from '../../src/core/wire/kkdcp.js';
 import { parseNegotiation } from '../../src/core/wire/negotiate.js';
 import { parseProxyHeader } from '../../src/core/wire/proxy-protocol.js';
 import { route } from '../../src/core/wire/urls.js';
-import { HttpFront, type HttpRequest } from '../../src/core/worker/http-front.js';
+import { type HttpRequest, serveHttp } from '../../src/core/worker/http-front.js';
 import { parseOathLine } from '../../src/plugins/auth-plain/src/oath-line.js';
 import { type AttributeName, dictionary } from '../../src/plugins/auth-radius/src/dictionary.js';
 import { messageAuthenticator } from '../../src/plugins/auth-radius/src/digest.js';
@@ -46,7 +46,6 @@ function allow<T>(
 }
 
 const MOST_REQUESTS = 16;
-const front = new HttpFront();
 
 /** Everything that is read out of a request once it is complete. */
 function readRequest({ method, url, headers, body }: HttpRequest): void {
@@ -63,7 +62,7 @@ async function http(input: Buffer): Promise<void> {
   let requests = 0;
   const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
   stream.on('error', () => {});
-  front.serve(stream, {
+  serveHttp(stream, {
     onRequest: (request, reply) => {
       requests += 1;
       readRequest(request);

@@ -34,7 +34,7 @@ async function prepare(
     ].join('\n'),
   );
   const run = `cd '${lab.folder}' && exec "$@"`;
-  const env = { VPN_SYSLOG_SOCKET: syslogOf(lab) };
+  const env = { VPN_SYSLOG_SOCKET: syslogOf(lab), VPN_DATA_DIR: join(lab.folder, 'data') };
   return (name, ...args) =>
     lab.server.run(['sh', '-c', run, 'sh', program(name), ...args], { input: 'secret\n', env });
 }
@@ -76,15 +76,40 @@ test('the daemon is there when its starter ends, obeys signals, and leaves nothi
       ),
     );
   await syslog.waitFor(/^<157>.*ocserv.*: +TLS +\S+:443/m);
+  await syslog.waitFor(/: +addresses +10\.99\.0\.0\/24$/m);
+  expect(existsSync(join(lab.folder, 'data', 'in-use.json'))).toBe(true);
 
   expect(await run('occtl', '-s', 'occtl.sock', 'SHOW  users')).toMatchObject({ code: 0 });
-  expect((await run('occtl', '-s', 'occtl.sock', 'show', 'user', 'nobody')).code).toBe(2);
-  expect((await run('occtl', '-s', 'occtl.sock', 'disconnect', 'id', '999999')).code).toBe(1);
+  // What is not there, in the words of the stock program.
+  const stock = (...words: string[]) => lab.server.run(['occtl', '-s', `${lab.folder}/occtl.sock`, ...words]);
+  for (const words of [
+    ['show', 'user', 'nobody'],
+    ['show', 'id', '999999'],
+    ['show', 'session', 'zzzzzz'],
+    ['show', 'ip', 'bans'],
+    ['disconnect', 'user', 'nobody'],
+    ['disconnect', 'id', '999999'],
+    ['unban', 'ip', '192.0.2.99'],
+  ]) {
+    const { code, stdout } = await stock(...words);
+    expect(await run('occtl', '-s', 'occtl.sock', ...words)).toMatchObject({ code, stdout });
+    const json = await run('occtl', '-s', 'occtl.sock', '-j', ...words);
+    expect(json.code).toBe(code);
+    if (words[0] === 'show') expect(JSON.parse(json.stdout)).toEqual([]);
+  }
+  expect(await run('occtl', '-s', 'occtl.sock', 'terminate', 'id', '999999')).toMatchObject({
+    code: 1,
+    stdout: "could not terminate ID '999999'\n",
+  });
+  for (const words of [
+    ['show', 'id', 'first'],
+    ['unban', 'ip', 'localhost'],
+  ]) {
+    expect((await run('occtl', '-s', 'occtl.sock', ...words)).code).toBe(1);
+  }
   expect((await run('occtl', '-s', 'occtl.sock', 'sing')).code).toBe(1);
   // The stock program, on the same socket.
-  expect(
-    (await lab.server.run(['occtl', '-s', `${lab.folder}/occtl.sock`, 'show', 'status'])).stdout,
-  ).toMatch(`Server PID: ${pid}`);
+  expect((await stock('show', 'status')).stdout).toMatch(`Server PID: ${pid}`);
 
   process.kill(pid, 'SIGHUP');
   process.kill(pid, 'SIGTERM');
@@ -104,7 +129,7 @@ test('-f stays in the foreground, and the process that was started gets the sign
   const server = lab.server.start('ocserv', [
     'sh',
     '-c',
-    `cd '${lab.folder}' && exec '${program('ocserv')}' -f -d 4 -c ocserv.conf -p pid`,
+    `cd '${lab.folder}' && VPN_DATA_DIR=data exec '${program('ocserv')}' -f -d 4 -c ocserv.conf -p pid`,
   ]);
   // It is written when the sockets are open.
   await until('the pid file', () => existsSync(join(lab.folder, 'pid')), { everyMs: 20 });

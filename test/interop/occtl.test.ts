@@ -39,7 +39,8 @@ test('every command of occtl 1.1.6 works', async () => {
   const { server, occtl } = await startWithOcctl(lab);
   const client = await connect(lab, server);
   await client.dtls();
-  const id = String((await server.users())[0]?.id);
+  const [user] = await server.users();
+  const id = String(user?.id);
   await until('the DTLS cipher to be known', async () => (await server.users())[0]?.dtlsCipher !== '');
 
   const status = await occtl('show', 'status');
@@ -57,7 +58,9 @@ test('every command of occtl 1.1.6 works', async () => {
   for (const words of [['users'], ['user', 'alice'], ['id', id]]) {
     const { code, stdout } = await occtl('-j', 'show', ...words);
     expect({ words, code, stdout }).toMatchObject({ code: 0 });
-    expect(JSON.parse(stdout)).toMatchObject([{ Username: 'alice', State: 'connected', Device: 'vpns0' }]);
+    const [shown] = JSON.parse(stdout) as Record<string, string | number>[];
+    expect(shown).toMatchObject({ ID: Number(id), Username: 'alice', State: 'connected', Device: 'vpns0' });
+    expect(shown).toMatchObject({ IPv4: user?.ipv4, IPv6: user?.ipv6, 'P-t-P IPv4': '10.99.0.1' });
     const expected = keys(golden('occtl-show-user-alice.json')).filter((key) => !absent.test(key));
     expect(keys(stdout)).toEqual(expect.arrayContaining(expected));
   }

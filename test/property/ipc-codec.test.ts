@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeBody, type RawBody } from '../../src/core/ipc/codec.js';
+import { ByteWriter } from '../../src/core/ipc/bytes.js';
+import { decodeBody, encodeBody, type RawBody } from '../../src/core/ipc/codec.js';
+import { list, str, u32 } from '../../src/core/ipc/fields.js';
 import { encodeFrame, type Frame, FrameReader, HEADER_BYTES } from '../../src/core/ipc/frame.js';
 import { type RegisteredMessage, registry } from '../../src/core/ipc/registry.js';
 import { IpcViolation } from '../../src/core/ipc/violation.js';
@@ -78,6 +80,41 @@ describe.each(registry.map((message) => ({ name: message.name, message })))('$na
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('text', () => {
+  const fields = { before: u32(), texts: list(str(20_000), 8) };
+  const write = (texts: readonly string[]): Buffer => {
+    const writer = new ByteWriter();
+    encodeBody(writer, fields, { before: 7, texts }, 'X');
+    return writer.finish();
+  };
+
+  test.each([
+    ['ASCII', 'alice'],
+    ['a mark of order, which stays', '\ufeffalice'],
+    ['the replacement character itself', 'a\ufffdb'],
+    ['units of one to four bytes', 'aé€😀'],
+    ['longer than the room of a writer', '€'.repeat(6000)],
+  ])('%s comes back', (_name, text) => {
+    const texts = [text, '', text];
+    expect(decodeBody(fields, write(texts), 'X')).toEqual({ before: 7, texts });
+    // What is left in the room of an earlier message is not in the next one.
+    expect(write(['x']).includes(Buffer.from('alice'))).toBe(false);
+  });
+
+  test.each([['ff'], ['c080'], ['eda080'], ['e282'], ['f4908080'], ['6180']])('%s is not UTF-8', (hex) => {
+    const good = write(['x'.repeat(hex.length / 2)]);
+    const bytes = Buffer.concat([good.subarray(0, good.length - hex.length / 2), Buffer.from(hex, 'hex')]);
+    expect(() => decodeBody(fields, bytes, 'X')).toThrow(
+      expect.objectContaining({ kind: 'utf8', message: 'X.texts[0] is not UTF-8' }),
+    );
+  });
+
+  test('what is too long or half a character is refused, by its path', () => {
+    expect(() => write(['', '€'.repeat(7000)])).toThrow('X.texts[1] has length 21000, allowed is 0 to 20000');
+    expect(() => write(['a\ud800'])).toThrow('X.texts[0] is not well-formed Unicode');
   });
 });
 

@@ -70,7 +70,8 @@ export class SecmodLab {
   readonly main: MainEnd;
   readonly bans: Body<'SECM_BAN_IP'>[] = [];
   readonly stats: Body<'SECM_STATS'>[] = [];
-  readonly steps: Body<'SECM_LOGIN_STEP'>[] = [];
+  /** As of toldSteps(). */
+  readonly steps: Body<'SECM_LOGIN_STEPS'>['steps'] = [];
   readonly logged: string[] = [];
   /** What main answers to SECM_BAN_IP. */
   banAllowed = true;
@@ -137,6 +138,12 @@ export class SecmodLab {
     return lab;
   }
 
+  /** Secmod tells the steps of logins once a second; here now. Resolves when main has them. */
+  async toldSteps(): Promise<void> {
+    await this.secmod.report();
+    await this.main.call('SECM_LIST_COOKIES', {});
+  }
+
   connectMain(): MainEnd {
     const handlers: Handlers<'main', 'secmod'> = {
       SECM_BAN_IP: (body) => {
@@ -147,8 +154,8 @@ export class SecmodLab {
       SECM_STATS: (body) => {
         this.stats.push(body);
       },
-      SECM_LOGIN_STEP: (body) => {
-        this.steps.push(body);
+      SECM_LOGIN_STEPS: ({ steps }) => {
+        this.steps.push(...steps);
       },
     };
     const options = this.secmod.accept('main', PEER);

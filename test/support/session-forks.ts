@@ -51,7 +51,7 @@ async function dial(context: TlsServerContext, port: number, listener: number) {
   poller.close();
   const accepted = native.io.accept(listener);
   if (!accepted) throw new Error('no connection');
-  const stream = acceptTlsDuplex(context, accepted.fd, accepted, {
+  const stream = acceptTlsDuplex(context, accepted.fd, {
     onSign: (id, _vhost, _keyIndex, _scheme, data) =>
       stream.connection.completeSign(id, sign('sha256', data, key)),
     onSecure: () => secure.resolve(),

@@ -123,11 +123,7 @@ export class WorkerHarness {
       },
       secmod: new SecmodLink(async (_path, workerEnd) => this.#joinSecmod(workerEnd), log, 0),
       log,
-      openStream: (vhosts, fd, startup, handlers) => {
-        const remote = { address: startup.remoteIp, port: startup.remotePort };
-        const local = { address: startup.ourIp, port: startup.ourPort };
-        return acceptTlsDuplex(vhosts.default.context, fd, { remote, local }, handlers);
-      },
+      openStream: (vhosts, fd, _startup, handlers) => acceptTlsDuplex(vhosts.default.context, fd, handlers),
       connectMain: async (workerEnd) => this.#joinMain(workerEnd),
       fd: null,
       now: Date.now,

@@ -1,11 +1,12 @@
 /** The proof that a worker gives for a client's certificate: real handshakes, and what a worker could forge. */
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ClientCertificates } from '../../src/core/secmod/client-certificates.js';
+import { LeafKeys } from '../../src/core/secmod/client-trust.js';
 import { readHandshake } from '../../src/core/secmod/tls-handshake.js';
 import type { Vhost } from '../../src/core/secmod/vhosts.js';
 import { certificatePlugin } from '../../src/plugins/auth-cert/src/certificate-backend.js';
@@ -28,7 +29,7 @@ beforeAll(async () => {
   const method = { name: 'certificate', credential: 'certificate', backend, maxTries: 1 } as const;
   vhost = {
     config: { name: 'default', 'cert-user-oid': '0.9.2342.19200300.100.1.1', 'cert-group-oid': '' },
-    clientTrust: { ca, verifier: native.createCertificateVerifier({ ca }) },
+    clientTrust: { ca, verifier: native.createCertificateVerifier({ ca }), keys: new LeafKeys() },
     ways: [{ name: 'certificate', methods: [method], backend, maxTries: 1 }],
   } as unknown as Vhost;
 });
@@ -152,6 +153,28 @@ describe.each(['-tls1_3', '-tls1_2'])('what a worker that was taken over could t
       expect(showing({ ...good, handshake: changed }).reply.ok).toBe(false);
     }
   });
+});
+
+test('names that are remembered are those of this certificate and of these fields', async () => {
+  const backend = await certificatePlugin.create({}, { vhost: 'default', log });
+  const der = (name: string): Uint8Array => new X509Certificate(clients.read(`${name}.crt`)).raw;
+  const nameOf = (name: string, userField: string): string | undefined =>
+    backend.holderOf?.({ der: der(name), userField, groupField: '' })?.userName;
+  const uid = '0.9.2342.19200300.100.1.1';
+  for (let round = 0; round < 2; round++) {
+    expect(nameOf('rsa', uid)).toBe('rsa');
+    expect(nameOf('ec', uid)).toBe('ec');
+    expect(nameOf('ec', '2.5.4.12')).toBeUndefined();
+  }
+});
+
+test('a key that is remembered belongs to its certificate', () => {
+  const keys = new LeafKeys();
+  const der = (name: string): Uint8Array => new X509Certificate(clients.read(`${name}.crt`)).raw;
+  for (const name of ['rsa', 'ec', 'ed25519', 'rsa', 'ec'])
+    expect(keys.of(der(name)).asymmetricKeyType).toBe(name);
+  expect(keys.of(der('ec'))).toBe(keys.of(der('ec')));
+  expect(() => keys.of(Buffer.from('no certificate'))).toThrow();
 });
 
 /** Replaces the bytes of a certificate and mends the lengths before it (message, list, certificate). */

@@ -101,8 +101,12 @@ describe('the figures', () => {
 
   it('of logins: a prompt takes time, but is no attempt', async () => {
     const stats = new ServerStats(0);
-    stats.loginStep({ method: 'plain', result: 'prompted', milliseconds: 1 });
-    stats.loginStep({ method: 'plain', result: 'wrong', milliseconds: 2 });
+    stats.loginSteps({
+      steps: [
+        { method: 'plain', result: 'prompted', milliseconds: 1 },
+        { method: 'plain', result: 'wrong', milliseconds: 2 },
+      ],
+    });
     expect(await figure(stats.metrics, 'ocvpn_auth_attempts_total{method="plain",result="wrong"}')).toBe(1);
     expect(await figure(stats.metrics, 'ocvpn_auth_attempts_total{method="plain",result="prompted"}')).toBe(
       undefined,

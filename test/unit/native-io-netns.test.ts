@@ -127,7 +127,9 @@ test('a client at a link-local address gets a connected UDP socket on its interf
 test('errors name the operation and its object', () => {
   const result = withTun(
     {},
-    `report({
+    `execFileSync('ip', ['tuntap', 'add', 'dev', 'kept0', 'mode', 'tun']);
+     report({
+       kept: failure(() => io.openTun({ name: 'kept0', vnetHdr: false, tso: false, uso: false })),
        exists: failure(() => io.openTun({ name: tun.name, vnetHdr: false, tso: false, uso: false })),
        long: failure(() => io.openTun({ name: 'a-name-of-16-chr', vnetHdr: false, tso: false, uso: false })),
        device: failure(() => io.setInterfaceMtu(9999, 1400)),
@@ -137,6 +139,8 @@ test('errors name the operation and its object', () => {
      });`,
   );
   expect(result).toEqual({
+    // A device that somebody made and nobody reads is not taken over.
+    kept: { code: 'EBUSY', syscall: 'ioctl TUNSETIFF', text: expect.stringContaining('kept0') },
     exists: { code: 'EBUSY', syscall: 'ioctl TUNSETIFF', text: expect.stringContaining('vpns') },
     long: {
       code: 'ENAMETOOLONG',

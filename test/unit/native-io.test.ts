@@ -231,7 +231,7 @@ describe('unix sockets', () => {
     io.close(a);
     let last = io.receiveMessage(b, 1 << 20);
     while (last?.data.length) last = io.receiveMessage(b, 1 << 20);
-    expect(last).toEqual({ data: Buffer.alloc(0), fds: [] });
+    expect(last).toEqual({ data: Buffer.alloc(0), fds: [], lostFds: false });
     expect(() => io.sendMessage(b, Buffer.from('x'), [])).toThrow(expect.objectContaining({ code: 'EPIPE' }));
     io.close(b);
     expect(openFds()).toBe(before);

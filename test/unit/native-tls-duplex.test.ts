@@ -1,12 +1,8 @@
 /** The stream's side of the contract with TlsConnection; the TLS side has tests of its own. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { TlsDuplex, type TlsDuplexHandlers } from '../../src/core/native/tls-duplex.js';
 import type { TlsConnection, TlsHandlers, TlsInfo } from '../../src/core/native/tls-types.js';
-
-const ends = { remote: { address: '192.0.2.7', port: 1234 }, local: { address: '2001:db8::1', port: 443 } };
 
 /** What the addon does with a TlsConnection, without TLS: the test is the client. */
 class PlainConnection implements TlsConnection {
@@ -28,15 +24,11 @@ class PlainConnection implements TlsConnection {
   completeSign = () => {};
   info = () => ({ version: 'TLSv1.3' }) as TlsInfo;
   takeClientHandshake = () => null;
-
-  get text(): string {
-    return Buffer.concat(this.written).toString();
-  }
 }
 
 function open(handlers: Partial<TlsDuplexHandlers> = {}): { connection: PlainConnection; duplex: TlsDuplex } {
   const connection = new PlainConnection();
-  const duplex = new TlsDuplex(ends, { onSign: () => {}, ...handlers }, (tlsHandlers) => {
+  const duplex = new TlsDuplex({ onSign: () => {}, ...handlers }, (tlsHandlers) => {
     connection.handlers = tlsHandlers;
     return connection;
   });
@@ -45,69 +37,23 @@ function open(handlers: Partial<TlsDuplexHandlers> = {}): { connection: PlainCon
 
 const turn = () => new Promise(setImmediate);
 
-describe('http.Server', () => {
-  /** Serves one connection and returns it with the first request. */
-  async function serve(server: Server, request: string) {
-    const { connection, duplex } = open();
-    server.emit('connection', duplex);
-    connection.handlers.onData(Buffer.from(request));
-    await turn();
-    return { connection, duplex };
-  }
-
-  test('answers requests on one connection and ends after the last', async () => {
-    const seen: string[] = [];
-    const server = createServer((request, response) => {
-      seen.push(`${request.socket.remoteAddress} ${request.url}`);
-      response.end('done');
-    });
-    const { connection, duplex } = await serve(server, 'GET /a HTTP/1.1\r\nHost: x\r\n\r\n');
-    connection.handlers.onData(Buffer.from('GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'));
-    await once(duplex, 'close');
-    expect(seen).toEqual(['192.0.2.7 /a', '192.0.2.7 /b']);
-    expect(connection.text.match(/HTTP\/1.1 200 OK/g)).toHaveLength(2);
-    // Flushing is the addon's work: no destroy() after end().
-    expect(connection.calls).toEqual(['end']);
-  });
-
-  test('CONNECT: the connection is taken out with what nobody has read', async () => {
-    let closed = 0;
-    const server = createServer();
-    const connected = once(server, 'connect') as Promise<[IncomingMessage, Duplex, Buffer]>;
-    const connection = new PlainConnection();
-    const duplex = new TlsDuplex(ends, { onSign: () => {}, onClose: () => closed++ }, (handlers) => {
-      connection.handlers = handlers;
-      return connection;
-    });
-    server.emit('connection', duplex);
-    connection.handlers.onData(Buffer.from('CONNECT /CSCOSSLC/tunnel HTTP/1.1\r\nHost: x\r\n\r\nearly'));
-    const [request, stream, head] = await connected;
-    expect(request.url).toBe('/CSCOSSLC/tunnel');
-    expect(stream).toBe(duplex);
-    connection.handlers.onData(Buffer.from(' and late'));
-    const detached = duplex.detach();
-    expect(detached.connection).toBe(connection);
-    expect(Buffer.concat([head, detached.head]).toString()).toBe('early and late');
-    await once(duplex, 'close');
-    expect(connection.calls).not.toContain('destroy');
-    expect(connection.calls).not.toContain('end');
-    expect(closed).toBe(0);
-    expect(() => duplex.detach()).toThrow('detached');
-  });
-
-  test('an idle connection times out', async () => {
-    const server = createServer();
-    server.setTimeout(5);
-    const { connection, duplex } = await serve(server, 'GET / HT');
-    await once(duplex, 'close');
-    expect(connection.calls).toContain('destroy');
-  });
-
-  test('noise gets a 400', async () => {
-    const { connection, duplex } = await serve(createServer(), '\x16\x03\x01 noise\r\n\r\n');
-    if (!duplex.closed) await once(duplex, 'close');
-    expect(connection.text).toMatch(/^HTTP\/1.1 400 /);
-  });
+test('detach() takes the connection out with what nobody has read', async () => {
+  let closed = 0;
+  const { connection, duplex } = open({ onClose: () => closed++ });
+  const first = once(duplex, 'data');
+  connection.handlers.onData(Buffer.from('early'));
+  expect(String((await first)[0])).toBe('early');
+  duplex.pause();
+  connection.handlers.onData(Buffer.from('la'));
+  connection.handlers.onData(Buffer.from('te'));
+  const detached = duplex.detach();
+  expect(detached.connection).toBe(connection);
+  expect(detached.head.toString()).toBe('late');
+  await once(duplex, 'close');
+  expect(connection.calls).not.toContain('destroy');
+  expect(connection.calls).not.toContain('end');
+  expect(closed).toBe(0);
+  expect(() => duplex.detach()).toThrow('detached');
 });
 
 describe('back-pressure', () => {

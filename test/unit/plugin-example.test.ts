@@ -84,6 +84,7 @@ test('a login in two rounds, with its group and the configuration of the session
     step('prompt', 'Not that one. And the word?', 1),
     step('accepted', '', 0),
   ]);
+  expect(Object.keys(result.session)).toEqual(['userName', 'groupName', 'config']);
   expect(result.session).toMatchObject({
     userName: 'alice',
     groupName: 'tech',
@@ -109,7 +110,7 @@ test.each([
 });
 
 test.each([
-  ['answers run out', [...vhost], 'No password was given'],
+  ['answers run out', [...vhost], 'No password was given on standard input for "And the word?".'],
   ['the virtual host is unknown', ['--vhost', 'x'], 'no virtual host x; there is: default, www.example.com'],
   ['the back end cannot start', [], '/not-there'],
 ])('a sentence when %s', (_, more, sentence) => {
@@ -189,7 +190,7 @@ describe('by npm', { timeout: 120_000 }, () => {
     expect(vpn(['plugins', 'uninstall', NAME, ...flags()])).toMatchObject({ status: 0 });
     expect([...(await load()).keys()]).not.toContain('example');
     expect(existsSync(place)).toBe(false);
-    expect(() => uninstallPlugin(data(), NAME)).toThrow('it is not installed');
+    expect(() => uninstallPlugin(data(), NAME)).toThrow(`There is no installed plugin ${NAME}.`);
   });
 
   test('a folder is copied; a plugin that is linked stays', async () => {

@@ -242,6 +242,7 @@ describe('in secmod', () => {
       // secmod looks at deadlines first, and then lets in whom there is a place for.
       await logins.expire();
       expect(await waiting).toMatchObject({ reply: 'FAILED' });
+      await lab.toldSteps();
       expect(lab.steps.filter(({ result }) => result === 'accepted')).toEqual([]);
     } finally {
       await lab.stop();

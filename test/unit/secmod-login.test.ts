@@ -349,6 +349,19 @@ test('failures and times are reported to main, failures once', async () => {
   expect(lab.stats).toMatchObject([{ clientEntries: 1, authFailures: 1 }, { authFailures: 0 }]);
 });
 
+test('steps are told many at a time, and none twice', async () => {
+  lab = await startScripted(...Array.from({ length: 40 }, () => ASK));
+  const worker = lab.connectWorker();
+  for (let client = 1; client <= 40; client++) await logIn(worker, lab.init(client, 'alice'));
+  await lab.main.call('SECM_LIST_COOKIES', {});
+  // As many as a message carries do not wait for the report.
+  expect(lab.steps).toHaveLength(32);
+  await lab.toldSteps();
+  await lab.toldSteps();
+  expect(lab.steps).toHaveLength(40);
+  expect(lab.steps.every(({ result }) => result === 'prompted')).toBe(true);
+});
+
 test('as many failures again are reported again', async () => {
   const wrong: Step = { result: 'fail', retry: true, message: '' };
   lab = await startScripted(ASK, wrong, wrong);

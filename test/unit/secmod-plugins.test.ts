@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
-import type { AuthBackendPlugin } from '../../src/core/plugin-api/index.js';
+import type { AuthBackend, AuthBackendPlugin, LoginContext } from '../../src/core/plugin-api/index.js';
 import { createBackend } from '../../src/core/secmod/backends.js';
 import { loadAuthPlugins, pluginLists } from '../../src/core/secmod/plugins.js';
 
@@ -81,21 +81,21 @@ describe('auth', () => {
       return { begin: () => Promise.reject(new Error('unused')) as never };
     },
   };
-  const create = (auth: string) => {
-    const document = {
-      auth: [auth],
-      'server-cert': ['c'],
-      'server-key': ['k'],
-      'ipv4-network': '10.0.0.0/24',
-    };
-    return createBackend(
-      buildConfig(document, {}, null).default,
+  const document = {
+    auth: ['pam[vpn]'],
+    'server-cert': ['c'],
+    'server-key': ['k'],
+    'ipv4-network': '10.0.0.0/24',
+  };
+  const base = buildConfig(document, {}, null).default;
+  const create = (auth: string) =>
+    createBackend(
+      buildConfig({ ...document, auth: [auth] }, {}, null).default,
       'auth',
       auth,
       new Map([['pam', pam]]),
       pino({ level: 'silent' }),
     );
-  };
 
   test.each([
     ['pam[service=vpn]', { service: 'vpn' }],
@@ -118,6 +118,66 @@ describe('auth', () => {
     await expect(create(auth)).rejects.toMatchObject({
       code: 'OCS_CONFIG',
       message: expect.stringContaining(problem),
+    });
+  });
+
+  describe('a back end that is wrong', () => {
+    const login = {} as LoginContext;
+    /** What it does is the log's business, so far as nobody waits for it. */
+    const made = async (begin: () => unknown) => {
+      const logged: unknown[] = [];
+      const log = pino({ level: 'error' }, { write: (line) => void logged.push(JSON.parse(line)) });
+      const plugin = { ...pam, create: async () => ({ begin }) as unknown as AuthBackend };
+      const { backend } = await createBackend(base, 'auth', 'pam[vpn]', new Map([['pam', plugin]]), log);
+      return { backend, logged };
+    };
+    const answering = (step: unknown) => made(() => ({ start: async () => step, answer: async () => step }));
+    const PROMPT = { result: 'prompt', message: '', counter: 0 };
+    const OK = { result: 'ok', userName: 'alice', groups: ['staff'] };
+
+    test.each([
+      [undefined, 'it is no object'],
+      [null, 'it is no object'],
+      ['ok', 'it is no object'],
+      [{ result: 'maybe' }, 'result must be'],
+      [{ result: 'ok' }, 'userName must be'],
+      [{ ...OK, userName: 42 }, 'userName must be'],
+      [{ ...OK, userName: 'alice\nroot' }, 'userName must be'],
+      [{ ...OK, groups: 'staff' }, 'groups must be'],
+      [{ ...OK, groups: ['staff\u0000'] }, 'groups must be'],
+      [{ ...OK, session: 'none' }, 'session must be'],
+      [{ ...PROMPT, message: 7 }, 'message must be'],
+      [{ ...PROMPT, counter: 'first' }, 'counter must be'],
+      [{ result: 'fail', retry: 1, message: '' }, 'retry must be'],
+    ])('%j fails the login: %s', async (step, problem) => {
+      const { backend } = await answering(step);
+      const conversation = backend.begin(login);
+      await expect(conversation.start()).rejects.toThrow(`a step that is none: ${problem}`);
+      await expect(conversation.answer(new Uint8Array())).rejects.toThrow(problem);
+    });
+
+    test.each([OK, { ...OK, session: {} }, PROMPT, { result: 'fail', retry: true, message: 'no' }])(
+      '%j is one',
+      async (step) => {
+        expect(await (await answering(step)).backend.begin(login).start()).toBe(step);
+      },
+    );
+
+    test('begin that throws fails the login at its first step', async () => {
+      const { backend } = await made(() => {
+        throw new Error('begin broke');
+      });
+      await expect(backend.begin(login).start()).rejects.toThrow('begin broke');
+    });
+
+    test('end that throws does not undo a login', async () => {
+      const { backend, logged } = await made(() => ({
+        end: () => {
+          throw new Error('end broke');
+        },
+      }));
+      expect(() => backend.begin(login).end?.()).not.toThrow();
+      expect(logged).toMatchObject([{ backend: 'pam', err: { message: 'end broke' } }]);
     });
   });
 });

@@ -83,7 +83,7 @@ const main = (): Promise<MainEnd> =>
       SECM_BAN_IP: () => ({ allowed: true }),
       SECM_END_SESSION: () => ({ count: 0 }),
       SECM_STATS: () => {},
-      SECM_LOGIN_STEP: () => {},
+      SECM_LOGIN_STEPS: () => {},
     },
   });
 const worker = (): Promise<WorkerEnd> =>

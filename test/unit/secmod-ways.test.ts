@@ -72,6 +72,7 @@ test.each([
   // The method with groups decides them.
   expect(await groupOf(made, good.sid)).toBe('card-group');
   expect(ended).toEqual(['card', 'password']);
+  await made.toldSteps();
   expect(made.steps.at(-1)).toMatchObject({ method: 'card+password', result: 'accepted' });
   expect(await logIn(made.connectWorker(), made.init(1, 'alice'), 'wrong')).toMatchObject({ reply: 'MSG' });
   const thrice = await logIn(made.connectWorker(), made.init(1, 'alice'), 'wrong', 'wrong', 'wrong', 'right');
@@ -105,6 +106,7 @@ test('any method of enable-auth is enough by itself', async () => {
   const made = await startWith(['password'], ['card'], password(), card(ok('carl')));
   const byCard = await logIn(made.connectWorker(), made.init(1, '', { way: 1 }));
   expect(byCard).toMatchObject({ reply: 'OK', userName: 'carl' });
+  await made.toldSteps();
   expect(made.steps.map(({ method }) => method)).toEqual(['card']);
   expect(await logIn(made.connectWorker(), made.init(1, 'alice'), 'right')).toMatchObject({ reply: 'OK' });
   expect(await logIn(made.connectWorker(), made.init(1, ''), 'right')).toMatchObject({ reply: 'FAILED' });

@@ -5,7 +5,6 @@ import {
   serviceUnavailable,
   unauthorized,
 } from '../../src/core/wire/http-reply.js';
-import { endsWithRequest } from '../../src/core/wire/request-end.js';
 import { route } from '../../src/core/wire/urls.js';
 
 describe('replies', () => {
@@ -49,23 +48,5 @@ describe('route', () => {
   it('takes no unknown POST while a login is in progress', () => {
     expect(route('POST', '/group', true).kind).toBe('not-found');
     expect(route('POST', '/auth', true).kind).toBe('auth');
-  });
-});
-
-describe('endsWithRequest', () => {
-  const request = 'GET / HTTP/1.1\r\n\r\n';
-  const end = (read: string, body: string, chunked = false) =>
-    endsWithRequest(Buffer.from(read), Buffer.from(body), chunked);
-  it('accepts what clients send', () => {
-    expect(end(request, '')).toBe(true);
-    expect(end('\r\n', '')).toBe(true);
-    expect(end('POST / HTTP/1.1\r\n\r\nabc', 'abc')).toBe(true);
-    expect(end('bc', 'abc')).toBe(true);
-    expect(end('3\r\nabc\r\n0\r\n\r\n', 'abc', true)).toBe(true);
-  });
-  it('notices bytes behind the request', () => {
-    expect(end(`${request}GET`, '')).toBe(false);
-    expect(end('POST / HTTP/1.1\r\n\r\nabcGET / HT', 'abc')).toBe(false);
-    expect(end('3\r\nabc\r\n0\r\n\r\nP', 'abc', true)).toBe(false);
   });
 });

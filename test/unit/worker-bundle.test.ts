@@ -31,8 +31,8 @@ test('a worker loads one file besides the addon', () => {
   const { log, files, builtins } = load({ VPN_LOG_FORMAT: 'json' });
   expect(JSON.parse(log)).toMatchObject({ role: 'worker', level: 60, err: { code: 'OCS_WORKER_ARGUMENTS' } });
   expect(files.map((url) => url.split('/').at(-1))).toEqual(['worker.cjs']);
-  expect(builtins).toContain('http');
-  expect(builtins.filter((name) => /undici|webstreams/.test(name))).toEqual([]);
+  expect(builtins).toContain('stream');
+  expect(builtins.filter((name) => /undici|webstreams|^_?http|^tls$/.test(name))).toEqual([]);
 });
 
 test('what makes the log for people comes from its own package', () => {

@@ -63,6 +63,34 @@ describe('replies', () => {
     expect(harness.log).toEqual([]);
   });
 
+  it('has no body for HEAD', async () => {
+    const client = await TlsClient.connect(harness.port);
+    client.send('HEAD / HTTP/1.1\r\nHost: h\r\n\r\n');
+    expect(await endsWith(client, 'no such page')).toMatch(/\r\n\r\n$/);
+  });
+
+  it('asks for a Host', async () => {
+    const client = await TlsClient.connect(harness.port);
+    client.send('GET / HTTP/1.1\r\n\r\n');
+    expect((await client.end()).rest).toMatch(/^HTTP\/1\.1 400 Bad Request\r\nContent-Type: text\/html\r\n/);
+  });
+
+  it('ends after the reply where the client wants so', async () => {
+    const client = await TlsClient.connect(harness.port);
+    client.send(GET.replace('Host', 'Connection: close\r\nHost'));
+    expect((await client.reply()).head).toMatch(/^HTTP\/1\.1 200 /);
+    expect((await client.end()).rest).toBe('');
+    expect(harness.log).toEqual([]);
+  });
+
+  it('lets a client go on that waits for 100 Continue', async () => {
+    const client = await TlsClient.connect(harness.port);
+    client.send('POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
+    expect((await client.reply()).head).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    client.send('<?xml');
+    expect((await client.reply()).head).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   it('takes a chunked body', async () => {
     const client = await TlsClient.connect(harness.port);
     client.send('POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n<?xml\r\n0\r\n\r\n');

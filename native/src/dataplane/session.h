@@ -100,6 +100,7 @@ class Session {
 
   // ---- session_in.cc
   void on_tcp(uint32_t events);
+  uint8_t* record_room(size_t framing);
   void read_tls_records();
   void on_cstp_record(uint8_t* record, size_t length);
   bool on_packet(Channel channel, const pkt::CstpPacket& packet);

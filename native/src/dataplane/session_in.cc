@@ -35,10 +35,16 @@ void Session::on_tcp(uint32_t events) {
   flush_tls();
 }
 
+// Where the next record is opened: where the packet in it need not be copied, if it continues those before it.
+uint8_t* Session::record_room(size_t framing) {
+  uint8_t* room = ws_->coalescer.landing(framing);
+  return room != nullptr ? room : ws_->record.get() + Workspace::kRecordHeadroom;
+}
+
 // Everything that is there: records that stay in the stream's buffer would not wake epoll.
 void Session::read_tls_records() {
-  uint8_t* record = ws_->record.get() + Workspace::kRecordHeadroom;
   while (state_ == State::running) {
+    uint8_t* record = record_room(pkt::kCstpHeaderSize);
     TlsResult result = tls_->read(record, Workspace::kRecordCapacity);
     if (result.status == TlsStatus::kOk) {
       on_cstp_record(record, result.bytes);

@@ -156,9 +156,9 @@ bool Session::read_active(const uint8_t* datagram, size_t length) {
   UdpChannel& channel = active();
   pkt::DtlsRecordHeader header;
   bool known = pkt::peek_dtls_record({datagram, length}, &header);
-  uint8_t* record = ws_->record.get() + Workspace::kRecordHeadroom;
   bool authentic = false;
   do {
+    uint8_t* record = record_room(pkt::kDtlsTypeSize);
     int size = channel.slot.read(record, Workspace::kRecordCapacity);
     if (size < 0) {
       udp_failed(channel.slot.failure());

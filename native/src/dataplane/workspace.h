@@ -116,7 +116,7 @@ struct Workspace {
 
   // In front of a decrypted record: the coalescer's scratch (kVnetHeaderSize) in front of the packet inside.
   static constexpr size_t kRecordHeadroom = 16;
-  static constexpr size_t kRecordCapacity = 16384 + 256;
+  static constexpr size_t kRecordCapacity = pkt::Coalescer::kLandingRoom;
 
   Clock clock;
   uint64_t now_ns;

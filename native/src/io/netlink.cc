@@ -24,7 +24,7 @@ class Request {
     header()->nlmsg_len = NLMSG_LENGTH(sizeof payload);
     header()->nlmsg_type = type;
     header()->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
-    header()->nlmsg_seq = 1;  // one request per socket
+    header()->nlmsg_seq = 1;  // each is answered before the next
     std::memcpy(NLMSG_DATA(header()), &payload, sizeof payload);
   }
 
@@ -89,23 +89,27 @@ std::string extended_ack(const nlmsghdr* header) {
 
 std::string join(const std::string& what, const std::string& why) { return why.empty() ? what : what + ": " + why; }
 
-// Sends the request and waits for its acknowledgement, which the kernel queues before sendto() returns.
-Status transact(const Request& request, const char* operation, const std::string& what) {
-  if (request.overflow()) return SysError{operation, EMSGSIZE, what};
+Result<UniqueFd> open_route_socket() {
   UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return last_error("socket AF_NETLINK");
   const int on = 1;
   // Only adds the kernel's explanation to errors, so a kernel without it changes nothing.
   (void)setsockopt(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
+  return fd;
+}
+
+// Sends the request and waits for its acknowledgement, which the kernel queues before sendto() returns.
+Status transact(int fd, const Request& request, const char* operation, const std::string& what) {
+  if (request.overflow()) return SysError{operation, EMSGSIZE, what};
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  if (sendto(fd.get(), request.data(), request.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel) < 0) {
+  if (sendto(fd, request.data(), request.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel) < 0) {
     return last_error(operation, what);
   }
   alignas(nlmsghdr) char reply[4096];
   ssize_t received;
   do {
-    received = recv(fd.get(), reply, sizeof reply, 0);
+    received = recv(fd, reply, sizeof reply, 0);
   } while (received < 0 && errno == EINTR);
   if (received < 0) return last_error(operation, what);
   const auto* header = reinterpret_cast<const nlmsghdr*>(reply);
@@ -128,29 +132,29 @@ ifinfomsg link_header(int ifindex) {
 }
 
 // A tunnel needs no link-local address, and clients would get the kernel's router solicitations and MLD reports.
-Status disable_ipv6_autoconfiguration(int ifindex) {
+Status disable_ipv6_autoconfiguration(int fd, int ifindex) {
   Request request(RTM_NEWLINK, 0, link_header(ifindex));
   const size_t spec = request.open_nested(IFLA_AF_SPEC);
   const size_t inet6 = request.open_nested(AF_INET6);
   request.add_value(IFLA_INET6_ADDR_GEN_MODE, static_cast<uint8_t>(IN6_ADDR_GEN_MODE_NONE));
   request.close_nested(inet6);
   request.close_nested(spec);
-  Status status = transact(request, "RTM_NEWLINK", device(ifindex) + " addrgenmode none");
+  Status status = transact(fd, request, "RTM_NEWLINK", device(ifindex) + " addrgenmode none");
   // A host or device without IPv6 has nothing to switch off.
   if (!status.ok() && (status.error().code == EAFNOSUPPORT || status.error().code == EOPNOTSUPP)) return Done{};
   return status;
 }
 
-Status set_link(int ifindex, int mtu, bool up) {
+Status set_link(int fd, int ifindex, int mtu, bool up) {
   ifinfomsg header = link_header(ifindex);
   header.ifi_change = IFF_UP;
   header.ifi_flags = up ? IFF_UP : 0;
   Request request(RTM_NEWLINK, 0, header);
   request.add_value(IFLA_MTU, static_cast<uint32_t>(mtu));
-  return transact(request, "RTM_NEWLINK", device(ifindex) + " mtu " + std::to_string(mtu) + (up ? " up" : " down"));
+  return transact(fd, request, "RTM_NEWLINK", device(ifindex) + " mtu " + std::to_string(mtu) + (up ? " up" : " down"));
 }
 
-Status add_ipv4(int ifindex, const InterfaceSettings::Ipv4& ipv4) {
+Status add_ipv4(int fd, int ifindex, const InterfaceSettings::Ipv4& ipv4) {
   const std::string what = ipv4.local + " peer " + ipv4.peer;
   in_addr local;
   in_addr peer;
@@ -165,10 +169,10 @@ Status add_ipv4(int ifindex, const InterfaceSettings::Ipv4& ipv4) {
   Request request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, header);
   request.add_value(IFA_LOCAL, local);
   request.add_value(IFA_ADDRESS, peer);
-  return transact(request, "RTM_NEWADDR", what);
+  return transact(fd, request, "RTM_NEWADDR", what);
 }
 
-Status add_ipv6_address(int ifindex, const std::string& local_text) {
+Status add_ipv6_address(int fd, int ifindex, const std::string& local_text) {
   in6_addr local;
   if (inet_pton(AF_INET6, local_text.c_str(), &local) != 1) return SysError{"RTM_NEWADDR", EINVAL, local_text};
   ifaddrmsg header{};
@@ -180,10 +184,10 @@ Status add_ipv6_address(int ifindex, const std::string& local_text) {
   request.add_value(IFA_LOCAL, local);
   // Nobody on a tunnel answers duplicate detection, and the address is to be usable at once.
   request.add_value(IFA_FLAGS, static_cast<uint32_t>(IFA_F_NODAD));
-  return transact(request, "RTM_NEWADDR", local_text + "/128");
+  return transact(fd, request, "RTM_NEWADDR", local_text + "/128");
 }
 
-Status add_ipv6_route(int ifindex, const std::string& peer, int prefix) {
+Status add_ipv6_route(int fd, int ifindex, const std::string& peer, int prefix) {
   const std::string what = peer + "/" + std::to_string(prefix);
   in6_addr destination;
   if (inet_pton(AF_INET6, peer.c_str(), &destination) != 1 || prefix < 0 || prefix > 128) {
@@ -201,25 +205,30 @@ Status add_ipv6_route(int ifindex, const std::string& peer, int prefix) {
   Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header);
   request.add_value(RTA_DST, destination);
   request.add_value(RTA_OIF, ifindex);
-  return transact(request, "RTM_NEWROUTE", what);
+  return transact(fd, request, "RTM_NEWROUTE", what);
 }
 
 }  // namespace
 
 Status configure_interface(const InterfaceSettings& settings) {
+  auto opened = open_route_socket();
+  if (!opened.ok()) return opened.error();
+  const int fd = opened.value().get();
   const int ifindex = settings.ifindex;
-  Status status = disable_ipv6_autoconfiguration(ifindex);
-  if (status.ok()) status = set_link(ifindex, settings.mtu, settings.up);
-  if (status.ok() && settings.ipv4) status = add_ipv4(ifindex, *settings.ipv4);
-  if (status.ok() && settings.ipv6) status = add_ipv6_address(ifindex, settings.ipv6->local);
-  if (status.ok() && settings.ipv6) status = add_ipv6_route(ifindex, settings.ipv6->peer, settings.ipv6->prefix);
+  Status status = disable_ipv6_autoconfiguration(fd, ifindex);
+  if (status.ok()) status = set_link(fd, ifindex, settings.mtu, settings.up);
+  if (status.ok() && settings.ipv4) status = add_ipv4(fd, ifindex, *settings.ipv4);
+  if (status.ok() && settings.ipv6) status = add_ipv6_address(fd, ifindex, settings.ipv6->local);
+  if (status.ok() && settings.ipv6) status = add_ipv6_route(fd, ifindex, settings.ipv6->peer, settings.ipv6->prefix);
   return status;
 }
 
 Status set_interface_mtu(int ifindex, int mtu) {
+  auto opened = open_route_socket();
+  if (!opened.ok()) return opened.error();
   Request request(RTM_NEWLINK, 0, link_header(ifindex));
   request.add_value(IFLA_MTU, static_cast<uint32_t>(mtu));
-  return transact(request, "RTM_NEWLINK", device(ifindex) + " mtu " + std::to_string(mtu));
+  return transact(opened.value().get(), request, "RTM_NEWLINK", device(ifindex) + " mtu " + std::to_string(mtu));
 }
 
 }  // namespace ocvpn::io

@@ -70,7 +70,8 @@ Status create_device(Tun& tun, const std::string& name, short flags) {
   if (!tun.fd) return last_error("open", "/dev/net/tun");
   ifreq request{};
   std::memcpy(request.ifr_name, name.c_str(), name.size());
-  request.ifr_flags = flags;
+  // Without it a device of this name that has no reader would be taken over.
+  request.ifr_flags = static_cast<short>(static_cast<unsigned short>(flags) | IFF_TUN_EXCL);
   if (ioctl(tun.fd.get(), TUNSETIFF, &request) != 0) return last_error("ioctl TUNSETIFF", name);
   tun.name.assign(request.ifr_name, strnlen(request.ifr_name, IFNAMSIZ));
   return Done{};

@@ -1,5 +1,7 @@
 #include "pkt/checksum.h"
 
+#include "pkt/checksum_blocks.h"
+
 namespace ocvpn::pkt {
 
 namespace {
@@ -11,20 +13,27 @@ uint16_t network16(uint16_t value) {
   return kLittleEndian ? __builtin_bswap16(value) : value;
 }
 
-uint64_t load64(const uint8_t* p) {
-  uint64_t value;
+template <typename Word>
+uint64_t load(const uint8_t* p) {
+  Word value;
   std::memcpy(&value, p, sizeof value);
   return value;
 }
 
-/** Vector type of GCC and Clang; plain arithmetic where the machine has no such registers. */
-typedef uint64_t Lanes __attribute__((vector_size(16)));
-
-Lanes load_lanes(const uint8_t* p) {
-  Lanes value;
-  std::memcpy(&value, p, sizeof value);
-  return value;
+/** Headers, and what is left behind the blocks of a packet. */
+uint64_t sum_rest(const uint8_t* p, size_t length) {
+  uint64_t sum = 0;
+  for (; length >= 4; length -= 4, p += 4) sum += load<uint32_t>(p);
+  if ((length & 2) != 0) {
+    sum += load<uint16_t>(p);
+    p += 2;
+  }
+  // An odd last byte is padded with zero on its right.
+  if ((length & 1) != 0) sum += kLittleEndian ? *p : static_cast<uint64_t>(*p) << 8;
+  return sum;
 }
+
+const SumBlocks sum_blocks = fastest_sum_blocks();
 
 constexpr int kTcpChecksum = 16;
 constexpr int kUdpChecksum = 6;
@@ -61,32 +70,10 @@ uint64_t sum_l4(ConstView packet, const IpPacket& ip, size_t length) {
 }  // namespace
 
 uint64_t sum_bytes(ConstView bytes, uint64_t initial) {
-  // 32-bit words in 64-bit lanes: no carry can get lost in any packet, and the lanes (SSE2, NEON) need no carry chain,
-  // which is what bounds a loop of add-with-carry (measured: half the speed).
-  constexpr Lanes kLow = {0xffffffff, 0xffffffff};
-  const uint8_t* p = bytes.data();
-  size_t left = bytes.size();
-  Lanes low = {}, high = {}, low2 = {}, high2 = {};
-  for (; left >= 32; left -= 32, p += 32) {
-    const Lanes a = load_lanes(p);
-    const Lanes b = load_lanes(p + 16);
-    low += a & kLow;
-    high += a >> 32;
-    low2 += b & kLow;
-    high2 += b >> 32;
-  }
-  low += low2;
-  high += high2;
-  uint64_t sum = low[0] + low[1] + high[0] + high[1];
-  for (; left >= 8; left -= 8, p += 8) {
-    const uint64_t word = load64(p);
-    sum += (word & 0xffffffff) + (word >> 32);
-  }
-  if (left > 0) {
-    uint64_t tail = 0;
-    std::memcpy(&tail, p, left);  // an odd last byte is padded with zero on its right
-    sum += (tail & 0xffffffff) + (tail >> 32);
-  }
+  detail::require(bytes.size() <= kMaxSum);
+  const size_t blocks = bytes.size() / kSumBlock * kSumBlock;
+  uint64_t sum = sum_rest(bytes.data() + blocks, bytes.size() - blocks);
+  if (blocks > 0) sum += sum_blocks(bytes.data(), blocks);
   return sum_add(initial, sum);
 }
 

@@ -8,8 +8,10 @@ namespace {
 
 /** The largest IPv4 packet; the same for IPv6, of which the kernel takes a little more. */
 constexpr size_t kMaxSuperPacket = 65535;
-/** Frame with room, rounded to a cache line. */
-constexpr size_t kSlotSize = (kVnetHeaderSize + kMaxSuperPacket + 63) / 64 * 64;
+/** Frame with room for one more record, rounded to a cache line. */
+constexpr size_t kSlotSize = (kVnetHeaderSize + kMaxSuperPacket + Coalescer::kLandingRoom + 63) / 64 * 64;
+/** So many packets in a row continued the same slot when the next one is taken to do so, too. */
+constexpr size_t kLandingRun = 2;
 
 }  // namespace
 
@@ -33,8 +35,8 @@ struct Coalescer::Slot {
 };
 
 Coalescer::Coalescer(bool tcp, bool udp)
-    // Not make_unique: that would write zeros, and so touch half a MiB that most processes never need.
-    : slots_(new Slot[kSlots]), memory_(new uint8_t[kSlots * kSlotSize]), tcp_(tcp), udp_(udp) {
+    // Not make_unique: that would write zeros, and so touch the MiB that most processes never need.
+    : slots_(new Slot[kSlots]), memory_(new uint8_t[(kSlots + 1) * kSlotSize]), tcp_(tcp), udp_(udp) {
   for (size_t i = 0; i < kSlots; ++i) slots_[i].memory = memory_.get() + i * kSlotSize;
 }
 
@@ -48,6 +50,10 @@ void Coalescer::configure(bool tcp, bool udp, bool acks) {
 }
 
 Coalesce Coalescer::push(MutView frame, const IpPacket& ip, FrameSink sink) {
+  if (landing_.slot != nullptr) {
+    if (push_landed(frame, ip, sink)) return Coalesce::kAppended;
+    frame = leave_landing(frame, ip);
+  }
   FlowSegment segment;
   Coalesce reason = classify(frame, ip, tcp_, udp_, &segment);
   if (!segment.has_ports) {
@@ -63,9 +69,10 @@ Coalesce Coalescer::push(MutView frame, const IpPacket& ip, FrameSink sink) {
     return pass(segment, reason, sink);
   }
   if (slot != nullptr) {
-    const FlushCause cause = append(*slot, segment);
+    const FlushCause cause = may_append(*slot, segment);
     if (cause == FlushCause::kCount) {
-      if (slot->push || segment.payload_length < slot->segment) release(*slot, FlushCause::kComplete, sink);
+      MutView(slot->memory, kSlotSize).put(kVnetHeaderSize + slot->length, segment.packet.from(segment.header_length));
+      append(*slot, segment.payload_length, has_push(segment.packet, ip), sink);
       return Coalesce::kAppended;
     }
     release(*slot, cause, sink);
@@ -76,7 +83,56 @@ Coalesce Coalescer::push(MutView frame, const IpPacket& ip, FrameSink sink) {
   return Coalesce::kHeld;
 }
 
+uint8_t* Coalescer::landing(size_t front) {
+  put_back();
+  Slot* slot = run_slot_;
+  if (slot == nullptr || run_ < kLandingRun) return nullptr;
+  const size_t head = front + slot->header_length;
+  // What is held must be told by its own headers; and where the slot is full, the packet begins another.
+  if (head > kMaxLandingHead || slot->length < slot->header_length + head) return nullptr;
+  if (slot->length + slot->segment > kMaxSuperPacket) return nullptr;
+  landing_.slot = slot;
+  landing_.start = slot->packet().at(slot->length - head, head);
+  landing_.packet = landing_.start + front;
+  landing_.head = head;
+  std::memcpy(landing_.kept, landing_.start, head);
+  return landing_.start;
+}
+
+/** Whether the packet was written at the landing and belongs there. Then it is appended. */
+bool Coalescer::push_landed(MutView frame, const IpPacket& ip, FrameSink sink) {
+  Slot& slot = *landing_.slot;
+  FlowSegment segment;
+  if (frame.data() + kVnetHeaderSize != landing_.packet) return false;
+  if (classify(frame, ip, tcp_, udp_, &segment) != Coalesce::kHeld || segment.header_length != slot.header_length ||
+      find(segment) != &slot || may_append(slot, segment) != FlushCause::kCount) {
+    return false;
+  }
+  const bool push = has_push(segment.packet, ip);
+  put_back();
+  append(slot, segment.payload_length, push, sink);
+  return true;
+}
+
+/** The frame elsewhere, when it lies at the landing, which is put back. */
+MutView Coalescer::leave_landing(MutView frame, const IpPacket& ip) {
+  if (frame.data() + kVnetHeaderSize == landing_.packet) {
+    const MutView out(memory_.get() + kSlots * kSlotSize, kVnetHeaderSize + ip.total_length);
+    out.put(kVnetHeaderSize, frame.sub(kVnetHeaderSize, ip.total_length));
+    frame = out;
+  }
+  put_back();
+  return frame;
+}
+
+void Coalescer::put_back() {
+  if (landing_.slot == nullptr) return;
+  std::memcpy(landing_.start, landing_.kept, landing_.head);
+  landing_.slot = nullptr;
+}
+
 void Coalescer::flush(FrameSink sink) {
+  put_back();
   while (held_ != 0) release(oldest(), FlushCause::kEndOfBurst, sink);
 }
 
@@ -126,8 +182,8 @@ Coalesce Coalescer::push_ack(Slot* slot, const FlowSegment& segment, FrameSink s
   return Coalesce::kHeld;
 }
 
-/** Appends the segment and gives kCount, or leaves the slot alone and says why it must be released first. */
-FlushCause Coalescer::append(Slot& slot, const FlowSegment& segment) {
+/** kCount, or why the slot must be released first. */
+FlushCause Coalescer::may_append(Slot& slot, const FlowSegment& segment) {
   if (slot.acks > 0) return FlushCause::kAck;
   // Cheap tests first; the checksums read every byte.
   const FlushCause cause = follows(slot.head(), segment, slot.count, slot.length - slot.header_length);
@@ -139,15 +195,18 @@ FlushCause Coalescer::append(Slot& slot, const FlowSegment& segment) {
     if (!checksums_right(slot.head(), slot.ip)) return FlushCause::kHeadChecksum;
     slot.head_verified = true;
   }
-  if (!checksums_right(segment.packet, segment.ip)) return FlushCause::kBadChecksum;
+  return checksums_right(segment.packet, segment.ip) ? FlushCause::kCount : FlushCause::kBadChecksum;
+}
 
-  const ConstView payload = segment.packet.from(segment.header_length);
-  MutView(slot.memory, kSlotSize).put(kVnetHeaderSize + slot.length, payload);
-  slot.length += payload.size();
-  slot.push = has_push(segment.packet, segment.ip);
+/** A segment's payload lies behind what is held. */
+void Coalescer::append(Slot& slot, size_t payload_length, bool push, FrameSink sink) {
+  slot.length += payload_length;
+  slot.push = push;
   ++slot.count;
   ++counters_.appended;
-  return FlushCause::kCount;
+  run_ = run_slot_ == &slot ? run_ + 1 : 1;
+  run_slot_ = &slot;
+  if (push || payload_length < slot.segment) release(slot, FlushCause::kComplete, sink);
 }
 
 void Coalescer::hold(Slot& slot, const FlowSegment& segment) {
@@ -175,6 +234,7 @@ void Coalescer::release(Slot& slot, FlushCause cause, FrameSink sink) {
   const MutView frame(slot.memory, kVnetHeaderSize + slot.length);
   store_vnet_header(frame, vnet);
   slot.used = false;
+  if (run_slot_ == &slot) run_slot_ = nullptr;
   --held_;
   ++counters_.flushes[static_cast<size_t>(cause)];
   sink(frame);

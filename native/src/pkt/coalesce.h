@@ -10,6 +10,10 @@
 // DOCSIS modems and CAKE's ack-filter do it; see supersedes() in flow_segment.h for what never is dropped. Each ACK costs
 // a write and the sender's whole receive path, and a receiver with GRO sends as few.
 //
+// A packet that is written where landing() says, and continues what is held, is there already: its payload lies behind
+// what is held, its headers over the end of that, which is put back. So nothing is copied; the other packets are moved
+// out of the way first.
+//
 // What is appended has its checksum verified first: the kernel writes a new one over the super-packet, and a damaged
 // packet would leave with a good checksum. A packet that stays alone keeps its own checksum, so that the receiver
 // finds the damage.
@@ -95,6 +99,9 @@ class Coalescer {
   /** Pure ACKs of which one goes on at least: with one per two segments 23 KB, less than a GRO super-packet's. */
   static constexpr size_t kMaxAcks = 8;
 
+  /** Bytes that may be written at landing(): the largest record with what the library may put behind it. */
+  static constexpr size_t kLandingRoom = 16384 + 256;
+
   /** The only allocation. `tcp`/`udp`: what the tun takes (TUN_F_TSO4|6, TUN_F_USO4|6). */
   Coalescer(bool tcp, bool udp);
   ~Coalescer();
@@ -110,6 +117,13 @@ class Coalescer {
    */
   Coalesce push(MutView frame, const IpPacket& ip, FrameSink sink);
 
+  /**
+   * Where the next packet, with `front` bytes of framing before it, may be written so that appending it needs no copy;
+   * kLandingRoom bytes. null: nothing is held that it is likely to continue. What is written there is lost with the
+   * next call of any other function but push() of the packet itself.
+   */
+  uint8_t* landing(size_t front);
+
   /** Writes all that is held, oldest first. Call at the end of each client's burst. */
   void flush(FrameSink sink);
 
@@ -118,11 +132,25 @@ class Coalescer {
 
  private:
   struct Slot;
+  /** The longest headers that are coalesced (IPv6, TCP with options), and framing. */
+  static constexpr size_t kMaxLandingHead = 40 + 60 + 12;
+  /** What landing() gave away: the first `head` bytes there are the slot's. */
+  struct Landing {
+    Slot* slot = nullptr;  // null: nothing
+    uint8_t* start = nullptr;
+    uint8_t* packet = nullptr;
+    size_t head = 0;
+    uint8_t kept[kMaxLandingHead];
+  };
 
   Slot* find(const FlowSegment& segment);
   Slot& oldest();
   Slot& take_slot(FrameSink sink);
-  FlushCause append(Slot& slot, const FlowSegment& segment);
+  bool push_landed(MutView frame, const IpPacket& ip, FrameSink sink);
+  MutView leave_landing(MutView frame, const IpPacket& ip);
+  void put_back();
+  FlushCause may_append(Slot& slot, const FlowSegment& segment);
+  void append(Slot& slot, size_t payload_length, bool push, FrameSink sink);
   Coalesce push_ack(Slot* slot, const FlowSegment& segment, FrameSink sink);
   void hold(Slot& slot, const FlowSegment& segment);
   void release(Slot& slot, FlushCause cause, FrameSink sink);
@@ -133,6 +161,9 @@ class Coalescer {
   std::unique_ptr<uint8_t[]> memory_;
   size_t held_ = 0;
   uint64_t clock_ = 0;
+  Landing landing_;
+  Slot* run_slot_ = nullptr;  // what was appended to last,
+  size_t run_ = 0;            // and so many times in a row
   bool tcp_;
   bool udp_;
   bool acks_ = false;

@@ -1,5 +1,6 @@
 #include "pkt/checksum.h"
 
+#include "pkt/checksum_blocks.h"
 #include "support/model.h"
 
 using namespace ocvpn::test;
@@ -64,6 +65,23 @@ TEST(sums_equal_the_model) {
   const Bytes large(65575, 0xff);
   CHECK_EQ(static_cast<uint16_t>(~sum_fold(sum_bytes(view(large), ~uint64_t{0}))),
            model_checksum(concat(Bytes(8, 0xff), large)));
+}
+
+TEST(every_way_to_sum_blocks_equals_the_model) {
+  Random random(seed());
+  for (int round = 0; round < 500; ++round) {
+    Bytes bytes = random.bytes(kSumBlock * random.below(40));
+    if (random.one_in(4)) bytes.assign(bytes.size(), random.one_in(2) ? 0xff : 0x80);  // ends of the signed range
+    for (const SumBlocks sum : {sum_blocks_anywhere, fastest_sum_blocks()}) {
+      CHECK_EQ(static_cast<uint16_t>(~sum_fold(sum(bytes.data(), bytes.size()))), model_checksum(bytes));
+    }
+  }
+  for (const uint8_t byte : {0x00, 0x7f, 0x80, 0xff}) {
+    const Bytes largest(kMaxSum, byte);
+    for (const SumBlocks sum : {sum_blocks_anywhere, fastest_sum_blocks()}) {
+      CHECK_EQ(static_cast<uint16_t>(~sum_fold(sum(largest.data(), largest.size()))), model_checksum(largest));
+    }
+  }
 }
 
 TEST(right_and_wrong_checksums) {

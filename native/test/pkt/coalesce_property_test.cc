@@ -92,6 +92,17 @@ void push(Coalescer& coalescer, const Bytes& packet, Collect& out) {
   coalescer.push({frame.data(), frame.size()}, ip, out);
 }
 
+/** Pushes the packet from `at`, or from anywhere, and keeps the frames that come out. */
+void keep(Coalescer& coalescer, uint8_t* at, const Bytes& packet, std::vector<Bytes>& frames) {
+  Bytes elsewhere(kVnetHeaderSize + packet.size());
+  if (at == nullptr) at = elsewhere.data() + kVnetHeaderSize;
+  std::memcpy(at, packet.data(), packet.size());
+  IpPacket ip;
+  if (!CHECK_EQ(parse_ip({packet.data(), packet.size()}, &ip), IpError::kNone)) return;
+  const auto sink = [&](ConstView view) { frames.emplace_back(view.data(), view.data() + view.size()); };
+  coalescer.push({at - kVnetHeaderSize, kVnetHeaderSize + packet.size()}, ip, sink);
+}
+
 }  // namespace
 
 TEST(coalescing_loses_and_reorders_nothing) {
@@ -121,6 +132,50 @@ TEST(coalescing_loses_and_reorders_nothing) {
     frames += out.frames;
   }
   CHECK(frames < packets);  // the property holds for a coalescer that does nothing, too
+}
+
+TEST(a_packet_at_the_landing_is_the_same_as_one_elsewhere) {
+  Random random(seed());
+  Coalescer plain(true, true);
+  Coalescer landing(true, true);
+  uint64_t landed = 0;
+  for (int round = 0; round < 300; ++round) {
+    const bool acks = random.one_in(2);
+    plain.configure(true, true, acks);
+    landing.configure(true, true, acks);
+    const size_t front = random.one_in(2) ? 1 : 8;
+    std::vector<Sender> senders;
+    for (uint64_t i = random.between(1, 3); i > 0; --i) {
+      senders.emplace_back(random, random.one_in(2) ? 4 : 6, !random.one_in(3));
+    }
+    std::vector<Bytes> expected;
+    std::vector<Bytes> got;
+    size_t current = 0;
+    for (uint64_t i = random.between(1, 150); i > 0; --i) {
+      if (random.one_in(20)) current = random.below(senders.size());
+      const Bytes packet = senders[current].next();
+      keep(plain, nullptr, packet, expected);
+      uint8_t* room = random.one_in(10) ? nullptr : landing.landing(front);
+      if (room != nullptr) {
+        const Bytes record = random.bytes(random.between(front, Coalescer::kLandingRoom));
+        std::memcpy(room, record.data(), record.size());
+        landed += 1;
+      }
+      if (room != nullptr && random.one_in(20)) room = nullptr;  // it was no packet
+      if (room != nullptr && random.one_in(20)) room = landing.landing(front);  // nor the one before
+      keep(landing, room == nullptr ? nullptr : room + front, packet, got);
+      if (!CHECK_EQ(got.size(), expected.size())) return;
+    }
+    const auto into = [](std::vector<Bytes>& frames) {
+      return [&frames](ConstView view) { frames.emplace_back(view.data(), view.data() + view.size()); };
+    };
+    const auto plain_sink = into(expected);
+    const auto landing_sink = into(got);
+    plain.flush(plain_sink);
+    landing.flush(landing_sink);
+    CHECK(got == expected);
+  }
+  CHECK(landed > 1000);
 }
 
 TEST(coalescing_undoes_segmentation) {

@@ -1,15 +1,14 @@
-import { Args, Flags } from '@oclif/core';
+import { Args, Command, Flags } from '@oclif/core';
 import { authTestText, runAuthTest } from '../../core/cli/auth-test.js';
-import { ReportingCommand } from '../../core/cli/reporting-command.js';
-import { DEFAULT_DATA_DIR } from '../../core/users/passwd-target.js';
+import { dataDirFlag, jsonFlag } from '../../core/cli/flags.js';
 
-export default class AuthTest extends ReportingCommand {
+export default class AuthTest extends Command {
   static override summary = 'Try a login without opening a tunnel.';
   static override description =
-    `Runs the login of USER with the configuration of the server, in this process: a server that runs is not involved and
-bans nobody. Prints each step, the group and the configuration that the session would get. What a prompt asks for
-is read unseen from a terminal, else one line of standard input each. A client certificate comes from files, and is looked at as
-secmod would; that the client holds its key is taken for granted without --key. A Kerberos ticket cannot be shown here.
+    `Runs the login of USER with the configuration of the server, in this process: a server that runs is not involved and \
+bans nobody. Prints each step, the group and the configuration that the session would get. What a prompt asks for \
+is read unseen from a terminal, else one line of standard input each. A client certificate comes from files, and is looked at as \
+secmod would; that the client holds its key is taken for granted without --key. A Kerberos ticket cannot be shown here. \
 Exit status: 0 accepted, 1 refused or an error.`;
   static override examples = [
     '<%= config.bin %> auth test alice',
@@ -20,21 +19,21 @@ Exit status: 0 accepted, 1 refused or an error.`;
     user: Args.string({ description: 'Name of the user; not needed where a certificate says it.' }),
   };
   static override flags = {
-    config: Flags.file({
+    config: Flags.string({
       char: 'c',
       summary: 'Configuration file; without it the one that vpn serve would find.',
-      exists: true,
+      helpValue: 'FILE',
     }),
-    'data-dir': Flags.string({ summary: 'Directory of state of the server.', default: DEFAULT_DATA_DIR }),
+    'data-dir': dataDirFlag,
     vhost: Flags.string({ summary: 'Virtual host.', default: 'default' }),
     group: Flags.string({ char: 'g', summary: 'Group to select.', default: '' }),
-    cert: Flags.file({
+    cert: Flags.string({
       summary: 'Certificate that the client shows: PEM, also a chain, or DER.',
-      exists: true,
+      helpValue: 'FILE',
     }),
-    key: Flags.file({ summary: 'Its private key, PEM.', exists: true, dependsOn: ['cert'] }),
+    key: Flags.string({ summary: 'Its private key, PEM.', helpValue: 'FILE', dependsOn: ['cert'] }),
     'log-level': Flags.integer({ char: 'd', summary: '0..9: 2 info, 3 debug.', min: 0, max: 9, default: 2 }),
-    json: Flags.boolean({ char: 'j', summary: 'Print JSON.' }),
+    json: jsonFlag(),
   };
 
   async run(): Promise<void> {

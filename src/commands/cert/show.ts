@@ -1,5 +1,6 @@
-import { Args, Flags } from '@oclif/core';
+import { Args } from '@oclif/core';
 import { CertCommand, certificateText, crlText } from '../../core/cli/cert-command.js';
+import { jsonFlag } from '../../core/cli/flags.js';
 import { describeFile } from '../../core/pki/authority.js';
 
 export default class CertShow extends CertCommand {
@@ -9,7 +10,7 @@ export default class CertShow extends CertCommand {
     '<%= config.bin %> cert show crl.pem --json',
   ];
   static override args = { file: Args.string({ required: true, description: 'File in PEM or DER.' }) };
-  static override flags = { json: Flags.boolean({ summary: 'Print JSON.' }) };
+  static override flags = { json: jsonFlag() };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(CertShow);

@@ -1,11 +1,12 @@
-import { ConfigCommand, configFlags, fileArgument, jsonFlag } from '../../core/cli/config-command.js';
+import { ConfigCommand, configFlags, fileArgument } from '../../core/cli/config-command.js';
+import { jsonFlag } from '../../core/cli/flags.js';
 import { loadConfig } from '../../core/config/load.js';
 import { changesOf, changesText } from '../../core/config/show.js';
 
 export default class ConfigDiff extends ConfigCommand {
   static override summary = 'Say what another configuration file would change, when, and for whom.';
   static override args = { newfile: fileArgument };
-  static override flags = { ...configFlags, json: jsonFlag };
+  static override flags = { ...configFlags, json: jsonFlag() };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ConfigDiff);

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
-import { ConfigCommand, configFlags, jsonFlag } from '../../core/cli/config-command.js';
+import { ConfigCommand, configFlags } from '../../core/cli/config-command.js';
+import { jsonFlag } from '../../core/cli/flags.js';
 import { loadDetailed } from '../../core/config/load.js';
 import { shownValues, showText } from '../../core/config/show.js';
 
@@ -9,7 +10,7 @@ export default class ConfigShow extends ConfigCommand {
     ...configFlags,
     all: Flags.boolean({ summary: 'Options with their defaults, too.' }),
     origin: Flags.boolean({ summary: 'Say of each option where it was set.' }),
-    json: jsonFlag,
+    json: jsonFlag(),
   };
 
   async run(): Promise<void> {

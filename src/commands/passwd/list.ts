@@ -1,11 +1,11 @@
-import { Flags } from '@oclif/core';
 import Table from 'cli-table3';
+import { jsonFlag } from '../../core/cli/flags.js';
 import { fileFlags, PasswdCommand } from '../../core/cli/passwd-command.js';
 import { list, type PasswdUser } from '../../core/users/passwd.js';
 
 export default class PasswdList extends PasswdCommand {
   static override summary = 'List the users of a password file.';
-  static override flags = { ...fileFlags, json: Flags.boolean({ summary: 'Print a JSON array.' }) };
+  static override flags = { ...fileFlags, json: jsonFlag('Print a JSON array.') };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(PasswdList);

@@ -1,13 +1,16 @@
-import { pluginFlags } from '../../core/cli/plugins-command.js';
-import { ReportingCommand } from '../../core/cli/reporting-command.js';
+import { Command } from '@oclif/core';
+import { dataDirFlag, jsonFlag } from '../../core/cli/flags.js';
 import { addedPlugins } from '../../core/plugins/lists.js';
 
-export default class Plugins extends ReportingCommand {
+export default class Plugins extends Command {
   static override summary = 'List the authentication plugins that were installed or linked.';
-  static override flags = pluginFlags;
+  static override flags = { 'data-dir': dataDirFlag, json: jsonFlag('Print a JSON array.') };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Plugins);
-    for (const { name, path } of addedPlugins(flags['data-dir'])) this.log(`${name}  ${path ?? '(missing)'}`);
+    const added = addedPlugins(flags['data-dir']);
+    if (flags.json) this.log(JSON.stringify(added, null, 2));
+    else if (added.length === 0) this.log('No plugin was installed or linked.');
+    else for (const { name, path } of added) this.log(`${name}  ${path ?? '(missing)'}`);
   }
 }

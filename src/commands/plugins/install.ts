@@ -1,9 +1,8 @@
-import { Args, Flags } from '@oclif/core';
-import { pluginFlags } from '../../core/cli/plugins-command.js';
-import { ReportingCommand } from '../../core/cli/reporting-command.js';
+import { Args, Command, Flags } from '@oclif/core';
+import { dataDirFlag } from '../../core/cli/flags.js';
 import { installPlugin } from '../../core/plugins/installed.js';
 
-export default class PluginsInstall extends ReportingCommand {
+export default class PluginsInstall extends Command {
   static override summary = 'Install an authentication plugin with npm.';
   static override description =
     'A tarball that "npm pack" made and a folder are copied without any network; other words name a package of the npm registry. The server loads the plugin at its next start.';
@@ -15,7 +14,7 @@ export default class PluginsInstall extends ReportingCommand {
     package: Args.string({ required: true, description: 'Tarball, folder, or name of a package.' }),
   };
   static override flags = {
-    ...pluginFlags,
+    'data-dir': dataDirFlag,
     'allow-scripts': Flags.boolean({
       summary: 'Let it and what it depends on run their installation scripts as root.',
     }),

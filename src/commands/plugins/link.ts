@@ -1,9 +1,8 @@
-import { Args } from '@oclif/core';
-import { pluginFlags } from '../../core/cli/plugins-command.js';
-import { ReportingCommand } from '../../core/cli/reporting-command.js';
+import { Args, Command } from '@oclif/core';
+import { dataDirFlag } from '../../core/cli/flags.js';
 import { linkPlugin } from '../../core/plugins/linked.js';
 
-export default class PluginsLink extends ReportingCommand {
+export default class PluginsLink extends Command {
   static override summary = 'Add an authentication plugin to the server.';
   static override description =
     'The folder holds a built package with the oclif hook vpn:auth-backends. Only root may be able to write it. The server loads it at its next start.';
@@ -11,7 +10,7 @@ export default class PluginsLink extends ReportingCommand {
   static override args = {
     folder: Args.string({ required: true, description: 'Folder with package.json.' }),
   };
-  static override flags = pluginFlags;
+  static override flags = { 'data-dir': dataDirFlag };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PluginsLink);

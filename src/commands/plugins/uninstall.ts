@@ -1,12 +1,11 @@
-import { Args } from '@oclif/core';
-import { pluginFlags } from '../../core/cli/plugins-command.js';
-import { ReportingCommand } from '../../core/cli/reporting-command.js';
+import { Args, Command } from '@oclif/core';
+import { dataDirFlag } from '../../core/cli/flags.js';
 import { uninstallPlugin } from '../../core/plugins/installed.js';
 
-export default class PluginsUninstall extends ReportingCommand {
+export default class PluginsUninstall extends Command {
   static override summary = 'Remove an authentication plugin that was installed.';
   static override args = { name: Args.string({ required: true, description: 'Name of the package.' }) };
-  static override flags = pluginFlags;
+  static override flags = { 'data-dir': dataDirFlag };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PluginsUninstall);

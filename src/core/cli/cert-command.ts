@@ -1,18 +1,17 @@
 /** What the `vpn cert` commands share: their flags, and how a result is shown. */
-import { join } from 'node:path';
-import { Flags } from '@oclif/core';
+import { Command, Flags } from '@oclif/core';
 import type { CertificateSummary } from '../pki/describe.js';
 import { KEY_TYPES, type KeyType } from '../pki/key-pair.js';
 import type { CrlSummary } from '../pki/revocation.js';
-import { DEFAULT_DATA_DIR } from '../users/passwd-target.js';
-import { ReportingCommand } from './reporting-command.js';
+import { jsonFlag, pkiFolder } from './flags.js';
 
 export const folderFlags = {
   dir: Flags.string({
     summary: 'Folder of the certificate authority.',
-    default: join(DEFAULT_DATA_DIR, 'pki'),
+    default: async () => pkiFolder(),
+    defaultHelp: '/var/lib/vpn/pki',
   }),
-  json: Flags.boolean({ summary: 'Print JSON.' }),
+  json: jsonFlag(),
 };
 
 export const forceFlag = Flags.boolean({ default: false, summary: 'Overwrite what is there.' });
@@ -30,7 +29,7 @@ interface Result {
   readonly crl?: CrlSummary;
 }
 
-export abstract class CertCommand extends ReportingCommand {
+export abstract class CertCommand extends Command {
   /** Prints what was made; `next` are lines that say what to do with it. */
   protected show(result: Result, json: boolean, next: readonly string[] = []): void {
     if (json) {

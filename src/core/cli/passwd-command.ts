@@ -1,11 +1,11 @@
 /** What the `vpn passwd` commands share: their flags and the file they work on. */
-import { Args, Flags } from '@oclif/core';
-import { DEFAULT_DATA_DIR, passwdFile } from '../users/passwd-target.js';
-import { ReportingCommand } from './reporting-command.js';
+import { Args, Command, Flags } from '@oclif/core';
+import { passwdFile } from '../users/passwd-target.js';
+import { dataDirFlag } from './flags.js';
 
 export const fileFlags = {
   passwd: Flags.string({ char: 'c', summary: 'Password file; without it ocpasswd in the data directory.' }),
-  'data-dir': Flags.string({ summary: 'Directory of state of the server.', default: DEFAULT_DATA_DIR }),
+  'data-dir': dataDirFlag,
 };
 
 const group = { char: 'g', summary: 'Groups, separated by commas; an empty value or * for none.' } as const;
@@ -14,7 +14,7 @@ export const requiredGroupFlag = Flags.string({ ...group, required: true });
 
 export const userArgument = Args.string({ required: true, description: 'Name of the user.' });
 
-export abstract class PasswdCommand extends ReportingCommand {
+export abstract class PasswdCommand extends Command {
   protected file(flags: { passwd: string | undefined; 'data-dir': string }): string {
     return passwdFile(flags.passwd, flags['data-dir']);
   }

@@ -1,12 +1,12 @@
 /** `occtl` with the flags, phrases and exit statuses of ocserv's. */
 import { existsSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { callControl } from '../control/client.js';
-import { type CtlFlags, reportErrors, runCtl, said, socketOf } from '../control/command.js';
+import { type CtlFlags, isNotFound, reportErrors, runCtl, said, socketOf } from '../control/command.js';
 import { runEvents } from '../control/events-command.js';
 import { parseLine, runShell } from '../control/shell.js';
 import type { VerbArgs } from '../control/verbs.js';
 import * as views from '../control/views.js';
-import { VpnError } from '../errors.js';
 import { readOptions, versionText } from './options.js';
 
 const USAGE = `usage: occtl [-s SOCKET] [-j] [-n] [--debug] [-v] [-h] [COMMAND]
@@ -17,6 +17,7 @@ const USAGE = `usage: occtl [-s SOCKET] [-j] [-n] [--debug] [-v] [-h] [COMMAND]
   -v, --version
   -h, --help
 Without a command: an interactive shell.
+Commands:
 `;
 const SOCKETS = ['/var/run/occtl.socket', '/run/vpn/ctl.sock'];
 
@@ -47,6 +48,10 @@ interface Phrase {
   readonly run: (argument: string) => Promise<void>;
 }
 
+/** What is not there is empty JSON, or this. */
+const noUser = { absent: { text: 'user or ID not found', status: 2 } } as const;
+const noSession = { absent: { text: 'Session ID not found or expired', status: 0 } } as const;
+
 const done = <R>(sentence: string) => said<R>(() => sentence);
 
 type EndingVerb =
@@ -65,8 +70,8 @@ async function end<N extends EndingVerb>(verb: N, args: VerbArgs<N>, what: strin
       const suffix = terminates ? 'terminated (session invalidated)' : 'disconnected';
       process.stdout.write(`${what} was ${suffix}\n`);
     } catch (error) {
-      if (!(error instanceof VpnError && error.code === 'OCS_CTL_NOT_FOUND')) throw error;
-      fail(`could not ${terminates ? 'terminate' : 'disconnect'} ${what.replace('connection ', '')}`);
+      if (!isNotFound(error)) throw error;
+      refuse(`could not ${terminates ? 'terminate' : 'disconnect'} ${what.replace('connection ', '')}`);
     }
   });
 }
@@ -77,12 +82,12 @@ const phrases: Readonly<Record<string, Phrase>> = {
   'show user': {
     help: 'sessions of a user',
     takes: 'NAME',
-    run: (name) => runCtl('user', { name }, flags, views.userView),
+    run: (name) => runCtl('user', { name }, flags, { ...views.userView, ...noUser }),
   },
   'show id': {
     help: 'one connection',
     takes: 'ID',
-    run: (id) => runCtl('id', { id: idOf(id) }, flags, views.userView),
+    run: (id) => runCtl('id', { id: Number(id) }, flags, { ...views.userView, ...noUser }),
   },
   'show sessions all': {
     help: 'all sessions',
@@ -92,10 +97,18 @@ const phrases: Readonly<Record<string, Phrase>> = {
     help: 'sessions whose cookie is good',
     run: () => runCtl('sessions', {}, flags, views.validSessionsView),
   },
+  'show cookies all': {
+    help: 'as show sessions all',
+    run: () => runCtl('sessions', {}, flags, views.allSessionsView),
+  },
+  'show cookies valid': {
+    help: 'as show sessions valid',
+    run: () => runCtl('sessions', {}, flags, views.validSessionsView),
+  },
   'show session': {
     help: 'one session',
     takes: 'SID',
-    run: (id) => runCtl('session', { id }, flags, views.sessionView),
+    run: (id) => runCtl('session', { id }, flags, { ...views.sessionView, ...noSession }),
   },
   'show iroutes': {
     help: 'networks behind clients',
@@ -118,7 +131,7 @@ const phrases: Readonly<Record<string, Phrase>> = {
   'disconnect id': {
     help: 'end a connection',
     takes: 'ID',
-    run: (id) => end('disconnect-id', { id: idOf(id) }, `connection ID '${id}'`),
+    run: (id) => end('disconnect-id', { id: Number(id) }, `connection ID '${id}'`),
   },
   'terminate user': {
     help: 'invalidate the sessions of a user',
@@ -128,7 +141,7 @@ const phrases: Readonly<Record<string, Phrase>> = {
   'terminate id': {
     help: 'invalidate the session of a connection',
     takes: 'ID',
-    run: (id) => end('terminate-id', { id: idOf(id) }, `connection ID '${id}'`),
+    run: (id) => end('terminate-id', { id: Number(id) }, `connection ID '${id}'`),
   },
   'terminate session': {
     help: 'invalidate a session',
@@ -152,16 +165,19 @@ await main();
 async function main(): Promise<void> {
   if (values.version || values.help) {
     process.stdout.write(values.version ? versionText('occtl') : USAGE);
+    if (values.help)
+      for (const [name, text] of helpTexts()) process.stdout.write(`  ${name.padEnd(20)}  ${text}\n`);
   } else if (positionals.length > 0) {
     const parsed = parseLine(positionals.join(' '), Object.keys(phrases));
     if (parsed) await runPhrase(parsed.phrase, parsed.args);
     else fail(`unknown command: ${positionals.join(' ')}`);
   } else {
-    const help = new Map(
-      Object.entries(phrases).map(([name, phrase]) => [name, `${phrase.takes ?? ''} ${phrase.help}`.trim()]),
-    );
-    await runShell({ phrases: help, run: runPhrase });
+    await runShell({ phrases: new Map(helpTexts()), run: runPhrase });
   }
+}
+
+function helpTexts(): [string, string][] {
+  return Object.entries(phrases).map(([name, { takes = '', help }]) => [name, `${takes} ${help}`.trim()]);
 }
 
 async function runPhrase(name: string, args: readonly string[]): Promise<void> {
@@ -170,6 +186,8 @@ async function runPhrase(name: string, args: readonly string[]): Promise<void> {
   if (phrase === undefined) return;
   if (phrase.takes !== undefined && argument === '') fail(`${name} needs an argument: ${phrase.takes}`);
   else if (phrase.takes === undefined && argument !== '') fail(`${name} takes no argument`);
+  else if (phrase.takes === 'ID' && !/^\d{1,15}$/.test(argument)) fail(`${argument} is no ID`);
+  else if (phrase.takes === 'IP' && isIP(argument) === 0) fail(`cannot parse IP: ${argument}`);
   else await phrase.run(argument);
 }
 
@@ -178,14 +196,17 @@ function fail(message: string): void {
   process.exitCode = 1;
 }
 
-/** A number that no connection has stands for what is no number. */
-const idOf = (text: string): number => (/^\d{1,10}$/.test(text) ? Number(text) : 0);
+/** What occtl says on its standard output. */
+function refuse(message: string): void {
+  process.stdout.write(`${message}\n`);
+  process.exitCode = 1;
+}
 
 /** occtl's status is 1 when the address had no points. */
 async function unban(ip: string): Promise<void> {
   await reportErrors(flags, async () => {
     const { unbanned } = await callControl(socketOf(flags), 'unban-ip', { ip });
     if (unbanned) process.stdout.write(`IP '${ip}' was unbanned\n`);
-    else fail(`could not unban IP '${ip}'`);
+    else refuse(`could not unban IP '${ip}'`);
   });
 }

@@ -13,6 +13,7 @@ import { machineChecks } from '../config/machine-checks.js';
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import { runServe, type ServeOptions } from '../main/serve.js';
+import { DEFAULT_DATA_DIR } from '../users/passwd-target.js';
 import { isSyslogFacility } from '../util/syslog.js';
 import { readOptions, versionText } from './options.js';
 
@@ -29,9 +30,11 @@ const USAGE = `usage: ocserv [-f] [-d LEVEL] [-c FILE] [-t] [-p PIDFILE] [-e] [-
   --no-chdir, -x/--traceable   accepted; the working directory never changes
   -v, --version
   -h, --help
+Environment: VPN_DATA_DIR, the directory of state, default /var/lib/vpn; each server needs its own.
 `;
 const DEFAULT_CONFIG = '/etc/ocserv/ocserv.conf';
-const DATA_DIR = '/var/lib/vpn';
+/** Of a second server on this machine: one of its own, as its folder of sockets is. */
+const DATA_DIR = process.env.VPN_DATA_DIR ?? DEFAULT_DATA_DIR;
 const MAX_LOG_LEVEL = 9;
 /** Set for the process that is to be the daemon. */
 const DAEMON = 'OCVPN_DAEMON';

@@ -1,22 +1,19 @@
 /** What all `vpn ctl` commands share: their flags, and one call with its output and exit status. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { Flags } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
+import { usageError } from '../cli/failure.js';
+import { runDirFlag } from '../cli/flags.js';
 import { VpnError } from '../errors.js';
 import { callControl } from './client.js';
 import type { PlainVerb, VerbArgs, VerbResult } from './verbs.js';
 
-export const DEFAULT_RUN_DIR = '/run/vpn';
 export const CONTROL_SOCKET = 'ctl.sock';
 
 export const ctlFlags = {
-  'run-dir': Flags.directory({
-    description: 'Run directory of the server',
-    default: DEFAULT_RUN_DIR,
-    env: 'VPN_RUN_DIR',
-    helpValue: 'DIR',
-  }),
+  'run-dir': runDirFlag,
   'socket-file': Flags.string({
     char: 's',
     description: 'Control socket, if not in the run directory',
@@ -26,6 +23,22 @@ export const ctlFlags = {
   'occtl-json': Flags.boolean({ description: "Print JSON with occtl's keys", exclusive: ['json'] }),
   'no-pager': Flags.boolean({ char: 'n', description: 'Do not page long output on a terminal' }),
 };
+
+/** An address as the server writes it in its tables. */
+export const addressArgument = Args.custom<string>({
+  parse: async (text) => {
+    if (isIP(text) !== 0) return text;
+    throw usageError(`"${text}" is not an IP address.`, 'vpn ctl show ip bans');
+  },
+})({ description: 'Address', required: true });
+
+/** A connection's number. */
+export const idArgument = Args.custom<number>({
+  parse: async (text) => {
+    if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
+    throw usageError(`"${text}" is not an ID.`, 'vpn ctl show users');
+  },
+})({ description: 'ID as in "show users"', required: true });
 
 export interface CtlFlags {
   readonly 'run-dir': string;
@@ -41,6 +54,8 @@ export interface View<R> {
   readonly occtl: (data: R) => unknown;
   /** What of the answer is shown, if not all; in JSON too. */
   readonly select?: (data: R) => R;
+  /** What occtl prints on stdout when there is none, and its exit status; without: a sentence on stderr and 2. */
+  readonly absent?: { readonly text: string; readonly status: number };
 }
 
 /** A view of a verb that only reports what was done: occtl has the same sentence for both. */
@@ -66,9 +81,14 @@ export async function runCtl<N extends PlainVerb>(
   view: View<VerbResult<N>>,
 ): Promise<void> {
   await reportErrors(flags, async () => {
-    const answer = await callControl(socketOf(flags), verb, args);
-    const data = view.select?.(answer) ?? answer;
-    await page(`${render(data, flags, view)}\n`, flags);
+    const answer = await callControl(socketOf(flags), verb, args).catch((error: unknown) => {
+      if (view.absent === undefined || !isNotFound(error)) throw error;
+      process.stdout.write(flags['occtl-json'] ? '[]\n' : `${view.absent.text}\n`);
+      process.exitCode = view.absent.status;
+    });
+    if (answer === undefined) return;
+    const text = render(view.select?.(answer) ?? answer, flags, view);
+    if (text !== '') await page(`${text}\n`, flags);
   });
 }
 
@@ -79,13 +99,16 @@ function render<R>(data: R, flags: CtlFlags, view: View<R>): string {
   return typeof shown === 'string' ? shown : JSON.stringify(shown, null, 2);
 }
 
+export const isNotFound = (error: unknown): boolean =>
+  error instanceof VpnError && error.code === 'OCS_CTL_NOT_FOUND';
+
 /** Runs `task`; an error of the catalogue is printed and becomes the exit status. */
 export async function reportErrors(flags: Pick<CtlFlags, 'json'>, task: () => Promise<void>): Promise<void> {
   try {
     await task();
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
-    process.exitCode = error.code === 'OCS_CTL_NOT_FOUND' ? EXIT_NOT_FOUND : EXIT_ERROR;
+    process.exitCode = isNotFound(error) ? EXIT_NOT_FOUND : EXIT_ERROR;
     const { code, message } = error;
     if (flags.json) process.stdout.write(`${JSON.stringify({ error: { code, message } }, null, 2)}\n`);
     else process.stderr.write(`vpn: ${message}\n`);

@@ -86,8 +86,9 @@ export const statusReply = {
 
 const fwPort = { port: uint(1), proto: uint(2), negate: bool(3) };
 
+/** The remote end is the one that the client sees: ours. */
 export const userInfo = {
-  id: uint(1),
+  id: field(1, 'sint'),
   username: string(2),
   groupname: string(3),
   ip: string(4),

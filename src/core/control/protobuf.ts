@@ -2,7 +2,7 @@
  * As much of the Protocol Buffers wire format (proto2) as the occtl program speaks: varints, length-delimited fields,
  * nested messages. Messages are tables of fields; encoder and decoder are driven by them.
  */
-/** sint: a number in zigzag form, here only read. */
+/** sint: a number in zigzag form. */
 export type FieldType = 'uint' | 'sint' | 'bool' | 'string' | 'bytes' | 'message';
 
 export interface Field {
@@ -41,8 +41,10 @@ export function encode(fields: MessageFields, message: Message): Buffer {
 }
 
 function encodeField(field: Field, value: Scalar | Message): Buffer {
-  if (field.type === 'uint' || field.type === 'bool') {
-    return Buffer.concat([varint(BigInt(field.number << 3)), varint(BigInt(Number(value)))]);
+  if (field.type === 'uint' || field.type === 'sint' || field.type === 'bool') {
+    const number = BigInt(Number(value));
+    const coded = field.type === 'sint' ? (number << 1n) ^ (number >> 63n) : number;
+    return Buffer.concat([varint(BigInt(field.number << 3)), varint(coded)]);
   }
   const body =
     field.type === 'message'

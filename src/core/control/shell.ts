@@ -57,6 +57,11 @@ export async function runShell({ phrases, run }: ShellOptions): Promise<void> {
     reader.write(null, { ctrl: true, name: 'u' });
     reader.prompt();
   });
+  // Lines may be left when the input has ended; then nobody waits for a prompt, and readline throws.
+  let ended = false;
+  reader.on('close', () => {
+    ended = true;
+  });
   const ignore = (): void => undefined;
   process.on('SIGINT', ignore);
   reader.prompt();
@@ -69,7 +74,7 @@ export async function runShell({ phrases, run }: ShellOptions): Promise<void> {
       if (parsed) await withTerminal(reader, () => run(parsed.phrase, parsed.args));
       else process.stderr.write(`unknown command: ${text}; "?" lists what there is\n`);
     }
-    reader.prompt();
+    if (!ended) reader.prompt();
   }
   process.removeListener('SIGINT', ignore);
   reader.close();

@@ -73,8 +73,11 @@ export function findingsText(findings: readonly Finding[]): string {
     `${SIGNS[level]}  ${check.padEnd(13)} ${say}`,
     ...(mend === '' ? [] : [`${' '.repeat(23)} → ${mend}`]),
   ]);
-  const count = (level: Finding['level']) => findings.filter((finding) => finding.level === level).length;
-  return [...lines, '', `${count('error')} errors, ${count('warning')} warnings`].join('\n');
+  const counted = (level: 'error' | 'warning'): string => {
+    const { length } = findings.filter((finding) => finding.level === level);
+    return `${length} ${level}${length === 1 ? '' : 's'}`;
+  };
+  return [...lines, '', `${counted('error')}, ${counted('warning')}`].join('\n');
 }
 
 /** 1 when something will not work. */

@@ -6,7 +6,7 @@
  * and the elements; struct its fields in the order of their declaration. Every value has exactly one encoding:
  * a decoder accepts nothing else and consumes every byte.
  */
-import { ByteReader, type ByteWriter } from './bytes.js';
+import { ByteReader, type ByteWriter, type PathKey, pathOf } from './bytes.js';
 import type { FieldSpec, Fields } from './fields.js';
 import { IpcViolation } from './violation.js';
 
@@ -32,7 +32,7 @@ function entriesOf(fields: Fields): Entries {
  * @throws IpcViolation when a value is outside its declaration
  */
 export function encodeBody(writer: ByteWriter, fields: Fields, body: RawBody, label: string): void {
-  for (const [key, field] of entriesOf(fields)) encodeField(writer, field, body[key], `${label}.${key}`);
+  for (const [key, field] of entriesOf(fields)) encodeField(writer, field, body[key], label, key);
 }
 
 /**
@@ -47,143 +47,165 @@ export function decodeBody(fields: Fields, bytes: Buffer, label: string): RawBod
   return body;
 }
 
-function encodeField(writer: ByteWriter, field: FieldSpec, value: unknown, path: string): void {
+function encodeField(
+  writer: ByteWriter,
+  field: FieldSpec,
+  value: unknown,
+  label: string,
+  key: PathKey,
+): void {
   switch (field.kind) {
     case 'u8':
-      writer.u8(integer(value, 0xff, path));
+      writer.u8(integer(value, 0xff, label, key));
       break;
     case 'u16':
-      writer.u16(integer(value, 0xffff, path));
+      writer.u16(integer(value, 0xffff, label, key));
       break;
     case 'u32':
-      writer.u32(integer(value, 0xffff_ffff, path));
+      writer.u32(integer(value, 0xffff_ffff, label, key));
       break;
     case 'u64':
-      writer.u64(integer(value, Number.MAX_SAFE_INTEGER, path));
+      writer.u64(integer(value, Number.MAX_SAFE_INTEGER, label, key));
       break;
     case 'bool':
-      if (typeof value !== 'boolean') throw wrongType(path, 'a boolean');
+      if (typeof value !== 'boolean') throw wrongType(label, key, 'a boolean');
       writer.u8(value ? 1 : 0);
       break;
     case 'enum':
-      writer.u8(indexOf(field.values, value, path));
+      writer.u8(indexOf(field.values, value, label, key));
       break;
     case 'str':
-      encodeText(writer, field.max, value, path);
+      encodeText(writer, field.max, value, label, key);
       break;
     case 'bytes':
-      if (!(value instanceof Uint8Array)) throw wrongType(path, 'a byte string');
-      checkBounds(value.length, field.min, field.max, path);
+      if (!(value instanceof Uint8Array)) throw wrongType(label, key, 'a byte string');
+      checkBounds(value.length, field.min, field.max, label, key);
       writer.block(value);
       break;
     case 'opt':
       writer.u8(value === null ? 0 : 1);
-      if (value !== null) encodeField(writer, field.of, value, path);
+      if (value !== null) encodeField(writer, field.of, value, label, key);
       break;
     case 'list':
-      encodeList(writer, field, value, path);
+      encodeList(writer, field, value, label, key);
       break;
     case 'struct':
-      if (typeof value !== 'object' || value === null) throw wrongType(path, 'an object');
-      encodeBody(writer, field.fields, value as RawBody, path);
+      if (typeof value !== 'object' || value === null) throw wrongType(label, key, 'an object');
+      encodeBody(writer, field.fields, value as RawBody, pathOf(label, key));
       break;
   }
 }
 
-function encodeText(writer: ByteWriter, max: number, value: unknown, path: string): void {
-  if (typeof value !== 'string') throw wrongType(path, 'a string');
+function encodeText(writer: ByteWriter, max: number, value: unknown, label: string, key: PathKey): void {
+  if (typeof value !== 'string') throw wrongType(label, key, 'a string');
   // A lone surrogate would silently become U+FFFD.
-  if (!value.isWellFormed()) throw new IpcViolation('utf8', `${path} is not well-formed Unicode`);
-  checkBounds(Buffer.byteLength(value), 0, max, path);
-  writer.text(value);
+  if (!value.isWellFormed())
+    throw new IpcViolation('utf8', `${pathOf(label, key)} is not well-formed Unicode`);
+  // No text has fewer bytes than units: one that is far too long is not written first.
+  checkBounds(value.length, 0, max, label, key);
+  checkBounds(writer.text(value), 0, max, label, key);
 }
 
-function encodeList(writer: ByteWriter, field: FieldSpec & { kind: 'list' }, value: unknown, path: string) {
-  if (!Array.isArray(value)) throw wrongType(path, 'an array');
-  checkBounds(value.length, 0, field.max, path);
+function encodeList(
+  writer: ByteWriter,
+  field: FieldSpec & { kind: 'list' },
+  value: unknown,
+  label: string,
+  key: PathKey,
+): void {
+  if (!Array.isArray(value)) throw wrongType(label, key, 'an array');
+  checkBounds(value.length, 0, field.max, label, key);
+  const path = pathOf(label, key);
   writer.u32(value.length);
-  for (const [index, element] of value.entries()) encodeField(writer, field.of, element, `${path}[${index}]`);
+  for (let index = 0; index < value.length; index++) encodeField(writer, field.of, value[index], path, index);
 }
 
-function decodeStruct(reader: ByteReader, fields: Fields, path: string): RawBody {
+function decodeStruct(reader: ByteReader, fields: Fields, label: string): RawBody {
   const body: RawBody = {};
-  for (const [key, field] of entriesOf(fields)) body[key] = decodeField(reader, field, `${path}.${key}`);
+  for (const [key, field] of entriesOf(fields)) body[key] = decodeField(reader, field, label, key);
   return body;
 }
 
-function decodeField(reader: ByteReader, field: FieldSpec, path: string): unknown {
+function decodeField(reader: ByteReader, field: FieldSpec, label: string, key: PathKey): unknown {
   switch (field.kind) {
     case 'u8':
-      return reader.u8(path);
+      return reader.u8(label, key);
     case 'u16':
-      return reader.u16(path);
+      return reader.u16(label, key);
     case 'u32':
-      return reader.u32(path);
+      return reader.u32(label, key);
     case 'u64':
-      return reader.u64(path);
+      return reader.u64(label, key);
     case 'bool':
-      return decodeFlag(reader, path);
+      return decodeFlag(reader, label, key);
     case 'enum':
-      return decodeEnum(reader, field.values, path);
+      return decodeEnum(reader, field.values, label, key);
     case 'str':
-      return reader.text(decodeLength(reader, 0, field.max, path), path);
+      return reader.text(decodeLength(reader, 0, field.max, label, key), label, key);
     case 'bytes':
-      return reader.bytes(decodeLength(reader, field.min, field.max, path), path);
+      return reader.bytes(decodeLength(reader, field.min, field.max, label, key), label, key);
     case 'opt':
-      return decodeFlag(reader, path) ? decodeField(reader, field.of, path) : null;
+      return decodeFlag(reader, label, key) ? decodeField(reader, field.of, label, key) : null;
     case 'list':
-      return decodeList(reader, field, path);
+      return decodeList(reader, field, label, key);
     case 'struct':
-      return decodeStruct(reader, field.fields, path);
+      return decodeStruct(reader, field.fields, pathOf(label, key));
   }
 }
 
-function decodeFlag(reader: ByteReader, path: string): boolean {
-  const value = reader.u8(path);
-  if (value > 1) throw new IpcViolation('value', `${path} is ${value}, not 0 or 1`);
+function decodeFlag(reader: ByteReader, label: string, key: PathKey): boolean {
+  const value = reader.u8(label, key);
+  if (value > 1) throw new IpcViolation('value', `${pathOf(label, key)} is ${value}, not 0 or 1`);
   return value === 1;
 }
 
-function decodeEnum(reader: ByteReader, values: readonly string[], path: string): string {
-  const index = reader.u8(path);
+function decodeEnum(reader: ByteReader, values: readonly string[], label: string, key: PathKey): string {
+  const index = reader.u8(label, key);
   const value = values[index];
-  if (value === undefined) throw new IpcViolation('value', `${path} has no value number ${index}`);
+  if (value === undefined)
+    throw new IpcViolation('value', `${pathOf(label, key)} has no value number ${index}`);
   return value;
 }
 
-function decodeLength(reader: ByteReader, min: number, max: number, path: string): number {
-  const length = reader.u32(path);
-  checkBounds(length, min, max, path);
+function decodeLength(reader: ByteReader, min: number, max: number, label: string, key: PathKey): number {
+  const length = reader.u32(label, key);
+  checkBounds(length, min, max, label, key);
   return length;
 }
 
-function decodeList(reader: ByteReader, field: FieldSpec & { kind: 'list' }, path: string): unknown[] {
-  const count = decodeLength(reader, 0, field.max, path);
+function decodeList(
+  reader: ByteReader,
+  field: FieldSpec & { kind: 'list' },
+  label: string,
+  key: PathKey,
+): unknown[] {
+  const count = decodeLength(reader, 0, field.max, label, key);
+  const path = pathOf(label, key);
   const elements: unknown[] = [];
-  for (let index = 0; index < count; index++)
-    elements.push(decodeField(reader, field.of, `${path}[${index}]`));
+  for (let index = 0; index < count; index++) elements.push(decodeField(reader, field.of, path, index));
   return elements;
 }
 
-function integer(value: unknown, max: number, path: string): number {
+function integer(value: unknown, max: number, label: string, key: PathKey): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
-    throw new IpcViolation('bounds', `${path} is not an integer from 0 to ${max}`);
+    throw new IpcViolation('bounds', `${pathOf(label, key)} is not an integer from 0 to ${max}`);
   }
   return value;
 }
 
-function indexOf(values: readonly string[], value: unknown, path: string): number {
+function indexOf(values: readonly string[], value: unknown, label: string, key: PathKey): number {
   const index = values.indexOf(value as string);
-  if (index < 0) throw new IpcViolation('value', `${path} is not one of ${values.join(', ')}`);
+  if (index < 0) throw new IpcViolation('value', `${pathOf(label, key)} is not one of ${values.join(', ')}`);
   return index;
 }
 
-function checkBounds(length: number, min: number, max: number, path: string): void {
+function checkBounds(length: number, min: number, max: number, label: string, key: PathKey): void {
   if (length < min || length > max) {
+    const path = pathOf(label, key);
     throw new IpcViolation('bounds', `${path} has length ${length}, allowed is ${min} to ${max}`);
   }
 }
 
-function wrongType(path: string, expected: string): IpcViolation {
-  return new IpcViolation('value', `${path} is not ${expected}`);
+function wrongType(label: string, key: PathKey, expected: string): IpcViolation {
+  return new IpcViolation('value', `${pathOf(label, key)} is not ${expected}`);
 }

@@ -13,6 +13,7 @@ import type { RegisteredMessage } from './registry.js';
 import { IpcViolation } from './violation.js';
 
 export const HEADER_BYTES = 9;
+const LENGTH_OFFSET = 1;
 /** Most descriptors that any frame may carry (NativeIo.sendMessage). */
 const MAX_FDS = 8;
 
@@ -63,10 +64,11 @@ export function encodeFrame(message: RegisteredMessage, correlation: number, bod
     writer.wipe();
     throw error;
   }
-  const frame = writer.finish();
-  frame.writeUInt32LE(frame.length - HEADER_BYTES, 1);
-  return frame;
+  writer.setU32(LENGTH_OFFSET, writer.length - HEADER_BYTES);
+  return writer.finish();
 }
+
+const EMPTY = Buffer.alloc(0);
 
 /** Cuts a stream of chunks into frames. After a violation it is dead and has closed every descriptor it held. */
 export class FrameReader {
@@ -74,7 +76,7 @@ export class FrameReader {
   readonly #header = Buffer.alloc(HEADER_BYTES);
   #headerBytes = 0;
   #current: FrameHeader | null = null;
-  #body: Buffer = Buffer.alloc(0);
+  #body: Buffer = EMPTY;
   #bodyBytes = 0;
   #maxFds = MAX_FDS;
   #fds: number[] = [];
@@ -164,10 +166,11 @@ export class FrameReader {
   }
 
   #finish(header: FrameHeader): void {
-    const frame = { ...header, body: this.#body, fds: this.#fds, lostFds: this.#lostFds };
+    const { id, length, correlation } = header;
+    const frame = { id, length, correlation, body: this.#body, fds: this.#fds, lostFds: this.#lostFds };
     this.#current = null;
     this.#headerBytes = 0;
-    this.#body = Buffer.alloc(0);
+    this.#body = EMPTY;
     this.#fds = [];
     this.#lostFds = false;
     this.#maxFds = MAX_FDS;

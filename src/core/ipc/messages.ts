@@ -714,16 +714,21 @@ export const messages = {
     },
     doc: 'Periodic figures for show status; failures, delays and violations since the last report.',
   }),
-  SECM_LOGIN_STEP: message({
+  SECM_LOGIN_STEPS: message({
     id: 235,
     from: 'secmod',
     to: 'main',
     body: {
-      method: str(256),
-      result: oneOf('accepted', 'prompted', 'wrong', 'rejected', 'failed'),
-      milliseconds: u32(),
+      steps: list(
+        struct({
+          method: str(256),
+          result: oneOf('accepted', 'prompted', 'wrong', 'rejected', 'failed'),
+          milliseconds: u32(),
+        }),
+        32,
+      ),
     },
-    doc: 'A back end has made a step of a login, and how long it took; for the metrics.',
+    doc: 'Steps of back ends in logins, and how long each took; for the metrics. Once a second, or sooner when there are many.',
   }),
   SECM_LIST_COOKIES: message({
     id: 246,

@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { parseNetwork } from '../config/networks.js';
 import type { ServerConfig } from '../config/schema.js';
 
 export interface FirstLogin {
@@ -37,11 +38,14 @@ function listening({ config, tcp, udp, runDir, natOn }: Announcement): string[] 
     'tcp-port': tcpPort,
     'udp-port': udpPort,
     'ipv4-network': ipv4,
+    'ipv4-netmask': mask4,
     'ipv6-network': ipv6,
   } = config.default;
   const list = (addresses: readonly string[], port: number) =>
     addresses.map((address) => hostPort(address, port)).join(', ') || 'none';
-  const pools = [ipv4, ipv6].filter((pool) => pool !== '').join(', ');
+  const pools = [parseNetwork(ipv4, mask4), parseNetwork(ipv6)]
+    .flatMap((pool) => (pool ? `${pool.address}/${pool.prefix}` : []))
+    .join(', ');
   return [
     'vpn is ready',
     `  configuration  ${config.source ?? 'embedded default'}`,

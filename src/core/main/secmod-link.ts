@@ -151,9 +151,10 @@ export class SecmodLink implements SecmodCalls {
       await Promise.race([Promise.all(this.#pending), sleep(GRACE_MS, null, { ref: false })]);
     this.#stopping = true;
     const adopted = this.#child === null ? this.#ownPid() : null;
-    this.#current?.close();
+    // Told before the connection ends, a secmod of ours knows that it is not left behind.
     if (this.#child) await endChild(this.#child, GRACE_MS);
     else if (adopted !== null) await endProcess(adopted, GRACE_MS);
+    this.#current?.close();
   }
 
   /** For a main that comes after this one: secmod stays. */
@@ -307,7 +308,7 @@ export class SecmodLink implements SecmodCalls {
       SECM_BAN_IP: ({ ip, score }) => ({ allowed: bans.add(ip, score) }),
       SECM_END_SESSION: ({ safeId, reconnect }) => ({ count: endSession(safeId, reconnect) }),
       SECM_STATS: (report) => stats.secmod(report),
-      SECM_LOGIN_STEP: (step) => stats.loginStep(step),
+      SECM_LOGIN_STEPS: (steps) => stats.loginSteps(steps),
     };
   }
 }

@@ -150,9 +150,11 @@ export class ServerStats {
   }
 
   /** A prompt ends no attempt, but took its time. */
-  loginStep({ method, result, milliseconds }: Body<'SECM_LOGIN_STEP'>): void {
-    this.metrics.observe('ocvpn_auth_seconds', { method }, milliseconds / 1000);
-    if (result !== 'prompted') this.metrics.count('ocvpn_auth_attempts_total', { method, result });
+  loginSteps({ steps }: Body<'SECM_LOGIN_STEPS'>): void {
+    for (const { method, result, milliseconds } of steps) {
+      this.metrics.observe('ocvpn_auth_seconds', { method }, milliseconds / 1000);
+      if (result !== 'prompted') this.metrics.count('ocvpn_auth_attempts_total', { method, result });
+    }
   }
 
   mtu(mtu: number): void {

@@ -21,6 +21,7 @@ import {
   type Session,
   ZERO,
 } from './clients.js';
+import { DeviceNames } from './device-names.js';
 import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
 import { LINK_MTU, newSession, type OpenedSession } from './new-session.js';
@@ -92,9 +93,11 @@ export class Sessions {
   readonly #options: SessionsOptions;
   /** Sessions that secmod has opened and that have no device yet (ping-leases takes seconds). */
   readonly #opening = new Set<OpenedSession>();
+  readonly #names: DeviceNames;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#names = new DeviceNames(options.device);
     this.reports = new SessionReports(options);
   }
 
@@ -160,7 +163,7 @@ export class Sessions {
     clients.advance(client, 'closed');
     const { session } = client;
     if (last) this.reports.count(client, last);
-    if (session) retireTun(this.#options, session);
+    if (session) this.#retire(session);
     clients.remove(client);
     if (reason === 'health-probe') bans.refund(client.origRemoteIp, connectionPoints);
     if (session === null) {
@@ -255,6 +258,7 @@ export class Sessions {
       return { session, tun };
     } catch (error) {
       io.close(tun.fd);
+      this.#names.release(tun.name);
       leases.release(client.id);
       throw error;
     }
@@ -276,6 +280,7 @@ export class Sessions {
     }
     if (refusal !== null) {
       io.close(tun.fd);
+      this.#names.release(tun.name);
       clients.detach(client);
       client.session = null;
       clients.pendingAgain(client);
@@ -342,14 +347,15 @@ export class Sessions {
   }
 
   #openTun(): TunDevice {
-    const { io, device, workerUid, offload } = this.#options;
-    return io.openTun({
-      name: `${device}%d`,
-      owner: workerUid,
-      vnetHdr: offload,
-      tso: offload,
-      uso: offload,
-    });
+    const { io, workerUid, offload } = this.#options;
+    const wanted = { owner: workerUid, vnetHdr: offload, tso: offload, uso: offload };
+    return this.#names.open((name) => io.openTun({ name, ...wanted }));
+  }
+
+  /** The tunnel has ended; its device goes with the last descriptor. */
+  #retire(session: Session): void {
+    retireTun(this.#options, session);
+    this.#names.release(session.tunName);
   }
 
   /**

@@ -1,5 +1,5 @@
 /**
- * A TlsConnection as a Node stream, for `http.Server.emit('connection', duplex)`.
+ * A TlsConnection as a Node stream.
  *
  * Theory of operation. Readable: onData pushes; when the reader is slow, the connection is paused until the
  * stream asks again, so the client's TCP window closes. Writable: a write that reports a full buffer holds
@@ -9,7 +9,6 @@
 import { Duplex } from 'node:stream';
 import { native } from './index.js';
 import type { TlsConnection, TlsHandlers, TlsInfo, TlsServerContext } from './tls-types.js';
-import type { SocketAddress } from './types.js';
 
 /** How long an ended connection may take to flush before it is cut, milliseconds. */
 const FLUSH_LIMIT_MS = 5000;
@@ -34,49 +33,26 @@ type WriteCallback = (error?: Error | null) => void;
 export function acceptTlsDuplex(
   context: TlsServerContext,
   fd: number,
-  ends: { remote: SocketAddress; local: SocketAddress },
   handlers: TlsDuplexHandlers,
 ): TlsDuplex {
-  return new TlsDuplex(ends, handlers, (tlsHandlers) => native.acceptTls(context, fd, tlsHandlers));
+  return new TlsDuplex(handlers, (tlsHandlers) => native.acceptTls(context, fd, tlsHandlers));
 }
 
 export class TlsDuplex extends Duplex {
-  readonly encrypted = true;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly remoteFamily: 'IPv4' | 'IPv6';
-  readonly localAddress: string;
-  readonly localPort: number;
-  /** As in net.Socket: the idle limit that is set, milliseconds. */
-  timeout = 0;
   readonly #connection: TlsConnection;
   readonly #handlers: TlsDuplexHandlers;
   #state: 'open' | 'ended' | 'closed' | 'detached' = 'open';
   #paused = false;
   #readEnded = false;
   #blockedWrite: WriteCallback | null = null;
-  #idleTimer: NodeJS.Timeout | null = null;
 
   /** @param accept starts the connection with these handlers; acceptTlsDuplex() outside of tests */
-  constructor(
-    ends: { remote: SocketAddress; local: SocketAddress },
-    handlers: TlsDuplexHandlers,
-    accept: (handlers: TlsHandlers) => TlsConnection,
-  ) {
+  constructor(handlers: TlsDuplexHandlers, accept: (handlers: TlsHandlers) => TlsConnection) {
     super({ allowHalfOpen: true });
-    this.remoteAddress = ends.remote.address;
-    this.remotePort = ends.remote.port;
-    this.remoteFamily = ends.remote.address.includes(':') ? 'IPv6' : 'IPv4';
-    this.localAddress = ends.local.address;
-    this.localPort = ends.local.port;
     this.#handlers = handlers;
     this.#connection = accept({
       onSign: (...request) => handlers.onSign(...request),
-      onSecure: (info) => {
-        this.#touch();
-        handlers.onSecure?.(info);
-        this.emit('secure', info);
-      },
+      onSecure: (info) => handlers.onSecure?.(info),
       onData: (data) => this.#onData(data),
       onEnd: () => this.#endReading(),
       onDrain: () => this.#releaseWrite(null),
@@ -84,13 +60,9 @@ export class TlsDuplex extends Duplex {
     });
   }
 
-  /** For completeSign() and info(). */
+  /** For completeSign(). */
   get connection(): TlsConnection {
     return this.#connection;
-  }
-
-  info(): TlsInfo {
-    return this.#connection.info();
   }
 
   /** Flushes, sends a fatal TLS alert (49 is access_denied) and closes. */
@@ -110,47 +82,6 @@ export class TlsDuplex extends Duplex {
     this.#state = 'detached';
     this.destroy();
     return { connection: this.#connection, head };
-  }
-
-  /** Emits 'timeout' after so long without traffic, as net.Socket does; 0 switches it off. */
-  setTimeout(milliseconds: number, callback?: () => void): this {
-    this.timeout = milliseconds;
-    if (this.#idleTimer) clearTimeout(this.#idleTimer);
-    this.#idleTimer = null;
-    if (callback) {
-      if (milliseconds > 0) this.once('timeout', callback);
-      else this.removeListener('timeout', callback);
-    }
-    if (milliseconds > 0 && !this.destroyed) {
-      this.#idleTimer = setTimeout(() => this.emit('timeout'), milliseconds);
-      this.#idleTimer.unref();
-    }
-    return this;
-  }
-
-  /** The accepting side has set TCP_NODELAY already. */
-  setNoDelay(): this {
-    return this;
-  }
-
-  /** Dead peers are found by DPD and the idle limit. */
-  setKeepAlive(): this {
-    return this;
-  }
-
-  /** What http.Server calls after the last response: end, then destroy. */
-  destroySoon(): void {
-    if (this.writable) this.end();
-    if (this.writableFinished) this.destroy();
-    else this.once('finish', () => this.destroy());
-  }
-
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
   }
 
   override _read(): void {
@@ -176,15 +107,13 @@ export class TlsDuplex extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: WriteCallback): void {
-    this.setTimeout(0);
     if (this.#state === 'open' || (this.#state === 'ended' && error)) this.#connection.destroy();
     else if (this.#state === 'ended') this.#limitFlush();
-    this.#releaseWrite(error ?? new Error('the connection was closed'));
+    if (this.#blockedWrite) this.#releaseWrite(error ?? new Error('the connection was closed'));
     callback(error);
   }
 
   #onData(data: Buffer): void {
-    this.#touch();
     if (this.destroyed || this.#readEnded) return;
     if (this.push(data) || this.#state !== 'open') return;
     this.#paused = true;
@@ -212,7 +141,6 @@ export class TlsDuplex extends Duplex {
   }
 
   #writeAll(chunks: Buffer[], callback: WriteCallback): void {
-    this.#touch();
     if (this.#state !== 'open') {
       callback(new Error(`the connection is ${this.#state}`));
       return;
@@ -234,10 +162,6 @@ export class TlsDuplex extends Duplex {
       if (this.#state === 'ended') this.#connection.destroy();
     }, FLUSH_LIMIT_MS);
     timer.unref();
-  }
-
-  #touch(): void {
-    this.#idleTimer?.refresh();
   }
 }
 

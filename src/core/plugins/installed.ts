@@ -11,7 +11,6 @@ import {
   namesIn,
   placeOf,
   pluginName,
-  refuse,
   removeName,
 } from './lists.js';
 
@@ -44,10 +43,11 @@ export function installPlugin(dataDir: string, { spec: given, allowScripts }: In
   return name;
 }
 
-/** Removes an installed plugin with what only it needed. Throws OCS_PLUGIN. */
+/** Removes an installed plugin with what only it needed. Throws OCS_PLUGIN_ABSENT, OCS_PLUGIN_INSTALL. */
 export function uninstallPlugin(dataDir: string, name: string): void {
   const list = installedList(dataDir);
-  if (!namesIn(list).includes(name)) refuse(name, 'it is not installed');
+  if (!namesIn(list).includes(name))
+    throw new VpnError('OCS_PLUGIN_ABSENT', { how: 'installed', plugin: name });
   npm(name, ['uninstall', '--prefix', dirname(list), '--ignore-scripts', '--', name]);
   removeName(list, name);
 }

@@ -1,6 +1,7 @@
 /** Plugins that stay where they are; the server has a link to each. */
 import { existsSync, lstatSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { VpnError } from '../errors.js';
 import {
   addName,
   installedList,
@@ -26,10 +27,10 @@ export function linkPlugin(dataDir: string, folder: string): string {
   return name;
 }
 
-/** Takes a plugin off the list, and its link away. Throws OCS_PLUGIN. */
+/** Takes a plugin off the list, and its link away. Throws OCS_PLUGIN_ABSENT. */
 export function unlinkPlugin(dataDir: string, name: string): void {
   const list = linkedList(dataDir);
-  if (!namesIn(list).includes(name)) refuse(name, 'it is not linked');
+  if (!namesIn(list).includes(name)) throw new VpnError('OCS_PLUGIN_ABSENT', { how: 'linked', plugin: name });
   removeName(list, name);
   const place = placeOf(list, name);
   if (isLink(place)) rmSync(place);

@@ -15,6 +15,7 @@ import type {
   Credential,
 } from '../plugin-api/index.js';
 import { bundledPluginOf } from '../plugins/bundled.js';
+import { checkedBackend } from './checked-backend.js';
 
 export interface ConfiguredBackend {
   readonly name: string;
@@ -48,7 +49,7 @@ export async function createBackend(
     return fail(`it configures the sessions itself, so ${USER_FILES.join(', ')} must not be set`);
   }
   const { name, credential = 'password', maxTries } = manifest;
-  return { name, credential, backend, maxTries };
+  return { name, credential, backend: checkedBackend(backend, child), maxTries };
 }
 
 /** The back end of `acct`; null without one. Throws as createBackend. */

@@ -3,11 +3,12 @@
  * and a certificate counts only if this process has signed that very handshake for it a moment ago, if the client's
  * signature over it is good, and if the chain is (docs/adr/0009-proof-of-client-certificates.md).
  */
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { VhostConfig } from '../config/schema.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { ClientCertificate } from '../plugin-api/index.js';
+import type { ClientTrust } from './client-trust.js';
 import { isClientSignature } from './signing.js';
 import { readHandshake, type ShownCertificate } from './tls-handshake.js';
 import type { Vhost } from './vhosts.js';
@@ -74,7 +75,7 @@ export class ClientCertificates {
       // Once: what was recorded cannot be shown again.
       if (!this.#signed.delete(handshakeId(vhost.config.name, shown.serverSigned)))
         return 'the handshake is none that was signed for this worker';
-      if (!hasKey(shown)) return 'the client does not hold the key of the certificate';
+      if (!hasKey(clientTrust, shown)) return 'the client does not hold the key of the certificate';
       const [leaf = Buffer.alloc(0)] = shown.chain;
       return clientTrust.verifier.verify(shown.chain) || Uint8Array.from(leaf);
     } catch (error) {
@@ -83,8 +84,8 @@ export class ClientCertificates {
   }
 }
 
-function hasKey(shown: ShownCertificate): boolean {
-  return isClientSignature(new X509Certificate(shown.chain[0] ?? '').publicKey, shown);
+function hasKey({ keys }: ClientTrust, shown: ShownCertificate): boolean {
+  return isClientSignature(keys.of(shown.chain[0] ?? Buffer.alloc(0)), shown);
 }
 
 /** What back ends get of a certificate. */

@@ -1,4 +1,5 @@
 /** ca-cert and crl: which client certificates a virtual host takes. */
+import { hash, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { VhostConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
@@ -9,6 +10,26 @@ export interface ClientTrust {
   /** The file of ca-cert, PEM. */
   readonly ca: Buffer;
   readonly verifier: CertificateVerifier;
+  readonly keys: LeafKeys;
+}
+
+/** Certificates whose keys are remembered. */
+const MAX_KEYS = 256;
+
+/** Public keys of the certificates that were shown last: a key that was taken out once is checked against sooner. */
+export class LeafKeys {
+  /** By the hash of the certificate, longest unused first. */
+  readonly #known = new Map<string, KeyObject>();
+
+  /** `der`: of the certificate. Says nothing about whether it is to be trusted. Throws if it is none. */
+  of(der: Uint8Array): KeyObject {
+    const id = hash('sha256', der, 'base64');
+    const key = this.#known.get(id) ?? new X509Certificate(der).publicKey;
+    this.#known.delete(id);
+    this.#known.set(id, key);
+    if (this.#known.size > MAX_KEYS) this.#known.delete(this.#known.keys().next().value ?? id);
+    return key;
+  }
 }
 
 /** SEC_GET_PK_REP carries so much of ca-cert. */
@@ -23,9 +44,10 @@ export function loadClientTrust(vhost: VhostConfig): ClientTrust | null {
   const ca = readBounded('ca-cert', caPath, MAX_CA_BYTES);
   // First without the list, so that an error names the right file.
   const plain = made('ca-cert', caPath, () => native.createCertificateVerifier({ ca }));
-  if (crlPath === '') return { ca, verifier: plain };
+  const keys = new LeafKeys();
+  if (crlPath === '') return { ca, verifier: plain, keys };
   const crl = read('crl', crlPath);
-  return { ca, verifier: made('crl', crlPath, () => native.createCertificateVerifier({ ca, crl })) };
+  return { ca, verifier: made('crl', crlPath, () => native.createCertificateVerifier({ ca, crl })), keys };
 }
 
 /** The file of ocsp-response; empty without one. @throws VpnError OCS_FILE */

@@ -161,8 +161,8 @@ function parseArguments(argv: readonly string[]): Arguments {
       args: [...argv],
       options: {
         config: { type: 'string', short: 'c' },
-        'data-dir': { type: 'string', default: '/var/lib/vpn' },
-        'run-dir': { type: 'string', default: '/run/vpn' },
+        'data-dir': { type: 'string', default: process.env.VPN_DATA_DIR ?? '/var/lib/vpn' },
+        'run-dir': { type: 'string', default: process.env.VPN_RUN_DIR ?? '/run/vpn' },
         socket: { type: 'string' },
         'log-level': { type: 'string', short: 'd' },
       },

@@ -198,7 +198,7 @@ export class LoginAttempt {
   /** For the metrics: what came of a step of the back end, and how long it took. */
   #tell(result: LoginStep['result'], milliseconds: number): void {
     const method = this.#way.name;
-    this.#deps.statistics.onStep({ method, result, milliseconds: Math.max(0, Math.round(milliseconds)) });
+    this.#deps.statistics.step({ method, result, milliseconds: Math.max(0, Math.round(milliseconds)) });
   }
 
   async #eventOf(step: Step): Promise<LoginEvent> {

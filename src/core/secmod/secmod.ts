@@ -73,7 +73,7 @@ export class Secmod {
       onWait: () => this.statistics.delayed(),
       log: options.log,
     });
-    this.statistics.onStep = (step) => this.#main?.send('SECM_LOGIN_STEP', step);
+    this.statistics.onSteps = (steps) => this.#main?.send('SECM_LOGIN_STEPS', { steps });
     this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
     this.vhosts.changeSessions = (vhost, matches, change) => this.#changeSessions(vhost, matches, change);
   }
@@ -151,8 +151,9 @@ export class Secmod {
     await this.sessions.expire();
   }
 
-  /** Tells main the figures for `show status`, when they have changed. */
+  /** Tells main the figures for `show status`, when they have changed, and what back ends have done since. */
   async report(): Promise<void> {
+    this.statistics.tellSteps();
     if (!this.#main) return;
     const clientEntries = await this.sessions.store.size();
     const figures = { clientEntries, tlsDbEntries: 0, ...this.statistics.take() };
@@ -164,7 +165,11 @@ export class Secmod {
   }
 
   async close(): Promise<void> {
-    this.#main?.close();
+    this.statistics.tellSteps();
+    const main = this.#main;
+    // Its end is no news any more.
+    this.#main = null;
+    main?.close();
     this.kdcs.close();
     await Promise.all([...this.#workers].map((logins) => logins.close()));
     await this.sessions.endAccounting();

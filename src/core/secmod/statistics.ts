@@ -1,4 +1,4 @@
-/** Figures about logins, for SECM_STATS and SECM_LOGIN_STEP. */
+/** Figures about logins, for SECM_STATS and SECM_LOGIN_STEPS. */
 import type { Body } from '../ipc/messages.js';
 
 export interface LoginFigures {
@@ -12,11 +12,15 @@ export interface LoginFigures {
   readonly maxAuthTimeMs: number;
 }
 
-export type LoginStep = Body<'SECM_LOGIN_STEP'>;
+export type LoginStep = Body<'SECM_LOGIN_STEPS'>['steps'][number];
+
+/** One message carries so many. */
+const MAX_STEPS = 32;
 
 export class LoginStatistics {
-  /** Told of each step of a back end. */
-  onStep: (step: LoginStep) => void = () => {};
+  /** Takes the steps of back ends, many at a time: a message for each would cost main a wake-up. */
+  onSteps: (steps: LoginStep[]) => void = () => {};
+  #steps: LoginStep[] = [];
   #failures = 0;
   #delayed = 0;
   #violations = 0;
@@ -27,6 +31,19 @@ export class LoginStatistics {
 
   failed(): void {
     this.#failures++;
+  }
+
+  /** A back end has made a step of a login. */
+  step(step: LoginStep): void {
+    this.#steps.push(step);
+    if (this.#steps.length >= MAX_STEPS) this.tellSteps();
+  }
+
+  /** Hands on the steps that wait. */
+  tellSteps(): void {
+    const steps = this.#steps;
+    this.#steps = [];
+    if (steps.length > 0) this.onSteps(steps);
   }
 
   /** A try has to wait. */

@@ -118,7 +118,10 @@ async function logIn(
     const { reply, reason, session } = await sessions.open({ client: 1, sid, remoteIp: ADDRESS });
     // The login was right, but the session cannot be made: the files of the user or the group, e.g.
     if (reply === 'FAILED') steps.push({ step: 'refused', message: reason, counter: 0, tookMs: 0 });
-    return session;
+    if (!session) return null;
+    // Not the SID, which is a cookie.
+    const { userName, groupName, config: settings } = session;
+    return { userName, groupName, config: settings };
   } finally {
     clearInterval(expiry);
     await login.abandon();

@@ -45,7 +45,7 @@ export async function makeWays(
 /** What needs no answer comes first, so that a certificate of somebody else ends a login before its password counts. */
 const ORDER: readonly Credential[] = ['certificate', 'negotiate', 'password'];
 
-/** Bound of SECM_LOGIN_STEP (ipc/messages.ts). */
+/** Bound of SECM_LOGIN_STEPS (ipc/messages.ts). */
 const MAX_NAME = 256;
 
 function wayOf(methods: readonly ConfiguredBackend[], log: Logger): LoginWay {

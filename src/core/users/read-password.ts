@@ -39,9 +39,10 @@ export function openAnswers(
   const reader = createInterface({ input, terminal: false });
   const lines = reader[Symbol.asyncIterator]();
   return {
-    next: async () => {
+    next: async (prompt) => {
       const { value, done } = await lines.next();
-      if (done) throw new VpnError('OCS_PASSWORD', { reason: NO_LINE });
+      const asked = prompt.replaceAll('\n', ' / ');
+      if (done) throw new VpnError('OCS_PASSWORD', { reason: `${NO_LINE} for "${asked}"` });
       return value;
     },
     close: () => reader.close(),

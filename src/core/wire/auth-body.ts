@@ -18,6 +18,14 @@ export interface AuthBody {
 /** Longer ones are none that matter here. */
 const MAX_TAG_BYTES = 1024;
 
+const SLASH = 0x2f;
+/** User name, password, group. */
+const OPENING_TAGS = [
+  /^<username\s*(\/?)>$/i,
+  /^<password[^>]*?(\/?)>$|^<[^\s<>/]*_password\s*(\/?)>$/i,
+  /^<group-select\s*(\/?)>$/i,
+] as const;
+
 /** Never fails: what is not found is null. */
 export function parseAuthBody(body: Uint8Array): AuthBody {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
@@ -31,32 +39,26 @@ function isXml(bytes: Buffer): boolean {
 }
 
 function parseXml(bytes: Buffer): AuthBody {
-  return {
-    format: 'xml',
-    username: utf8(elementText(bytes, /^<username\s*(\/?)>$/i)),
-    password: elementText(bytes, /^<password[^>]*?(\/?)>$|^<[^\s<>/]*_password\s*(\/?)>$/i),
-    group: utf8(elementText(bytes, /^<group-select\s*(\/?)>$/i)),
-  };
-}
-
-/** Text after the first opening tag up to the next `</`; null without such a tag. */
-function elementText(bytes: Buffer, openingTag: RegExp): Buffer | null {
-  for (const { text, end: start } of tags(bytes)) {
-    const tag = openingTag.exec(text);
-    if (!tag) continue;
-    if (tag[1] || tag[2]) return Buffer.alloc(0);
-    const end = bytes.indexOf('</', start);
-    return end < 0 ? null : unescapeXml(bytes.subarray(start, end));
-  }
-  return null;
-}
-
-/** Every `<` with what follows up to the next `>`, and where that ends. */
-function* tags(bytes: Buffer): Generator<{ readonly text: string; readonly end: number }> {
+  /** Text of the first element of each kind. */
+  const found: (Buffer | null | undefined)[] = OPENING_TAGS.map(() => undefined);
   for (let at = bytes.indexOf('<'); at >= 0; at = bytes.indexOf('<', at + 1)) {
-    const length = bytes.subarray(at, at + MAX_TAG_BYTES).indexOf('>') + 1;
-    if (length > 0) yield { text: bytes.toString('latin1', at, at + length), end: at + length };
+    const length = bytes[at + 1] === SLASH ? 0 : bytes.subarray(at, at + MAX_TAG_BYTES).indexOf('>') + 1;
+    if (length === 0) continue;
+    const text = bytes.toString('latin1', at, at + length);
+    for (const [kind, openingTag] of OPENING_TAGS.entries()) {
+      if (found[kind] !== undefined) continue;
+      const tag = openingTag.exec(text);
+      if (tag) found[kind] = tag[1] || tag[2] ? Buffer.alloc(0) : textFrom(bytes, at + length);
+    }
   }
+  const [username = null, password = null, group = null] = found;
+  return { format: 'xml', username: utf8(username), password, group: utf8(group) };
+}
+
+/** Of an element whose opening tag ends there, up to the next `</`; null without such an end. */
+function textFrom(bytes: Buffer, start: number): Buffer | null {
+  const end = bytes.indexOf('</', start);
+  return end < 0 ? null : unescapeXml(bytes.subarray(start, end));
 }
 
 function parseForm(bytes: Buffer): AuthBody {

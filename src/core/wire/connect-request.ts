@@ -4,8 +4,8 @@
  */
 import { type Agent, classifyAgent, MAX_USER_AGENT } from './user-agent.js';
 
-/** Request headers by lower-case name, as node:http gives them. */
-export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+/** Request headers by lower-case name; a repeated one is one with commas between. */
+export type RequestHeaders = Readonly<Record<string, string | undefined>>;
 
 /** What a request says about its client; on every request, not only CONNECT. */
 export interface ClientIdentity {
@@ -46,10 +46,9 @@ const MAX_SUITES = 64;
 const MAX_ENCODINGS = 16;
 const MASTER_SECRET_HEX = 96;
 
-/** Value of one header; of a repeated one the first. */
+/** Value of one header, '' without it. */
 export function header(headers: RequestHeaders, name: string): string {
-  const value = headers[name.toLowerCase()];
-  return (typeof value === 'string' ? value : value?.[0]) ?? '';
+  return headers[name.toLowerCase()] ?? '';
 }
 
 export function clientIdentity(headers: RequestHeaders): ClientIdentity {

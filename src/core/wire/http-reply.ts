@@ -20,11 +20,6 @@ export function serializeReply(reply: HttpReply, minorVersion = 1): Buffer {
   return Buffer.concat([Buffer.from(head), Buffer.from(reply.body)]);
 }
 
-/** Raw header list for http.ServerResponse.writeHead, which keeps the case of such a list. */
-export function rawHeaders(reply: HttpReply): string[] {
-  return reply.headers.flat();
-}
-
 /** Any path that is not served. */
 export function notFound(): HttpReply {
   const body = '<html><body><h1>404 Not Found</h1></body></html>\r\n';
@@ -49,6 +44,11 @@ export function passwordWanted(realm: string): HttpReply {
 /** What a web server says of a page that it does not have; for camouflage, notFound() is known as a VPN server's. */
 export function plainNotFound(): HttpReply {
   return plainRefusal(404, 'Not Found', []);
+}
+
+/** What a web server says to a request without Host (RFC 9112 §3.2). */
+export function badRequest(): HttpReply {
+  return plainRefusal(400, 'Bad Request', []);
 }
 
 /** What a web server that is no proxy says to CONNECT; for camouflage. */

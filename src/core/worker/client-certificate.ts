@@ -1,7 +1,7 @@
 /** The certificate that a client shows in its TLS handshake, and what secmod says of it. */
-import type { Logger } from '../log.js';
 import type { TlsConnection, TlsInfo } from '../native/tls-types.js';
 import type { CertificateHolder } from '../session/http-auth.js';
+import type { ClientLog } from './client-log.js';
 import { messageOf } from './detail.js';
 import type { SecmodCalls } from './secmod-calls.js';
 
@@ -10,11 +10,12 @@ export async function certificateHolder(
   connection: Pick<TlsConnection, 'takeClientHandshake'>,
   { vhost, verifyError }: Pick<TlsInfo, 'vhost' | 'verifyError'>,
   secmod: Pick<SecmodCalls, 'showCertificate'>,
-  log: Logger,
+  log: Pick<ClientLog, 'lines'>,
+  ip: string,
 ): Promise<CertificateHolder | null> {
   const handshake = connection.takeClientHandshake();
   const refused = (reason: string): null => {
-    log.info({ vhost, reason }, 'a client certificate does not count');
+    log.lines.info({ ip, vhost, reason }, 'a client certificate does not count');
     return null;
   };
   if (verifyError) return refused(verifyError);

@@ -6,7 +6,6 @@ import type { TlsDuplex } from '../native/tls-duplex.js';
 import type { TlsInfo } from '../native/tls-types.js';
 import type { Dataplane, NativeIo } from '../native/types.js';
 import type { Client } from './client.js';
-import type { HttpFront } from './http-front.js';
 import type { Rounds } from './rounds.js';
 import type { Startup } from './secmod-calls.js';
 import type { SecmodLink } from './secmod-link.js';
@@ -15,7 +14,7 @@ import type { Vhosts } from './vhosts.js';
 export type MainChannel = Channel<'worker', 'main'>;
 
 /** What of TlsDuplex a client uses. */
-export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'info' | 'endWithAlert' | 'detach'>;
+export type SecureStream = Duplex & Pick<TlsDuplex, 'connection' | 'endWithAlert' | 'detach'>;
 
 export interface StreamHandlers {
   onSign(requestId: number, vhost: string, keyIndex: number, scheme: number, data: Buffer): void;
@@ -28,7 +27,6 @@ export interface ClientDeps {
   readonly dataplane: Dataplane;
   readonly main: MainChannel;
   readonly secmod: SecmodLink;
-  readonly front: HttpFront;
   readonly rounds: Rounds;
   readonly vhosts: Vhosts;
   readonly log: Logger;

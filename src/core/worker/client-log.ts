@@ -16,25 +16,26 @@ export interface Ending {
 export class ClientLog {
   readonly #root: Logger;
   readonly #startup: Startup;
-  #session = '';
-  #lines: Logger;
+  #sid: Uint8Array | null = null;
+  /** Made for the first line: most connections have none. */
+  #lines: Logger | null = null;
 
   constructor(root: Logger, startup: Startup) {
     this.#root = root;
     this.#startup = startup;
-    this.#lines = root.child({ client: startup.client });
   }
 
   get lines(): Logger {
+    const { client } = this.#startup;
+    this.#lines ??= this.#root.child(this.#sid ? { client, session: safeIdOf(this.#sid) } : { client });
     return this.#lines;
   }
 
   /** Its login or its cookie has led to this session. */
   identify(sid: Uint8Array | null): void {
-    const session = sid ? safeIdOf(sid) : this.#session;
-    if (session === this.#session) return;
-    this.#session = session;
-    this.#lines = this.#root.child({ client: this.#startup.client, session });
+    if (!sid || (this.#sid && Buffer.compare(this.#sid, sid) === 0)) return;
+    this.#sid = Uint8Array.from(sid);
+    this.#lines = null;
   }
 
   /** One line for each connection that failed; sessions are logged by main, probes not at all. */
@@ -42,7 +43,8 @@ export class ClientLog {
     const { remoteIp: ip, remotePort: port } = this.#startup;
     const who = { ip, port, ...(user && { user }) };
     if (reason === 'health-probe') return;
-    if (failure) this.#lines.warn(who, `connection failed: ${failure}`);
-    else this.#lines.debug({ ...who, reason, detail }, 'connection ended');
+    if (failure) this.lines.warn(who, `connection failed: ${failure}`);
+    else if (this.#root.isLevelEnabled('debug'))
+      this.lines.debug({ ...who, reason, detail }, 'connection ended');
   }
 }

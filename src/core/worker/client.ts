@@ -2,7 +2,7 @@
  * One client, from its TCP connection to the end of its tunnel. Everything here is keyed by main's handle, so a
  * process may hold one client or thousands.
  *
- *   TLS (native) -> stream -> HttpFront -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
+ *   TLS (native) -> stream -> serveHttp -> HttpAuth (decides) -> effects: replies, secmod, main -> Tunnel
  */
 import { VpnError } from '../errors.js';
 import type { Body } from '../ipc/messages.js';
@@ -27,7 +27,7 @@ import { certificateHolder } from './client-certificate.js';
 import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
 import { ClientLog } from './client-log.js';
 import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
-import type { HttpHandler, HttpRequest } from './http-front.js';
+import { type HttpHandler, type HttpRequest, serveHttp } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type SignRequest, type Startup } from './secmod-calls.js';
 import { type OpenTunnel, Tunnel } from './tunnel.js';
@@ -156,15 +156,13 @@ export class Client implements HttpHandler {
 
   /** HTTP begins when it is known whether the client has a good certificate. */
   async #serve(info: Pick<TlsInfo, 'vhost' | 'verifyError'>): Promise<void> {
-    const { front, now } = this.#deps;
-    const { remoteIp: ip } = this.#startup;
-    const child = this.log.lines.child({ ip });
-    const holder = await certificateHolder(this.#stream.connection, info, this.#secmod, child);
+    const { connection } = this.#stream;
+    const holder = await certificateHolder(connection, info, this.#secmod, this.log, this.#startup.remoteIp);
     if (this.#gone) return;
     const profile = this.#vhost.profile?.link ?? null;
     const pages = { certificateSha1: () => this.#certificateSha1(), profile, holder };
-    this.#auth = new HttpAuth(this.#vhost.options, pages, now());
-    front.serve(this.#stream, this);
+    this.#auth = new HttpAuth(this.#vhost.options, pages, this.#deps.now());
+    serveHttp(this.#stream, this);
   }
 
   #pagesOf(vhost: Vhost): Pages {
@@ -262,6 +260,11 @@ export class Client implements HttpHandler {
     return this.#secure;
   }
 
+  #secured(): TlsInfo {
+    if (!this.#tls) throw new Error('no TLS handshake yet');
+    return this.#tls;
+  }
+
   #session(): HttpAuth {
     if (!this.#auth) throw new Error('HTTP before the TLS handshake');
     return this.#auth;
@@ -307,9 +310,9 @@ export class Client implements HttpHandler {
     }
   }
 
-  /** Until auth-timeout. */
+  /** Until auth-timeout, which ends the connection by itself. In whole seconds: Node keeps a list for each duration. */
   #timeLeftMs(): number {
-    return Math.max(1, this.#session().remainingMs(this.#deps.now()));
+    return 1000 * Math.max(1, Math.ceil(this.#session().remainingMs(this.#deps.now()) / 1000));
   }
 
   #authReply(reply: Body<'SEC_AUTH_REPLY'>): Effect {
@@ -354,7 +357,7 @@ export class Client implements HttpHandler {
       request: this.#connectRequest(),
       identity: this.#identity,
       settings: this.#vhost.options,
-      tls: this.#stream.info(),
+      tls: this.#secured(),
       outerIpv6: isIPv6(this.#startup.remoteIp),
       tcpPathMtu: io.tcpPathMtu(this.#fd),
       nowSec: Math.floor(now() / 1000),
@@ -366,11 +369,11 @@ export class Client implements HttpHandler {
   #openTunnel(): void {
     if (!this.#granted) throw new Error('no session was granted');
     clearTimeout(this.#timer.auth);
-    const tls = this.#stream.info();
+    const tls = this.#secured();
     const { connection, head } = this.#stream.detach();
     const unread = Buffer.concat([this.#connect?.head ?? Buffer.alloc(0), head]);
     const open = { ...this.#granted, connection, tls, tcpFd: this.#fd, head: unread };
-    const deps = { ...this.#deps, log: this.log.lines, client: this.handle, onClosed: this.#onTunnelClosed };
+    const deps = { ...this.#deps, log: this.log, client: this.handle, onClosed: this.#onTunnelClosed };
     try {
       this.#tunnel = new Tunnel(deps, open);
     } catch (error) {

@@ -54,8 +54,6 @@ async function serve({ mainPath, fd }: WorkerArguments, log: Logger): Promise<vo
 }
 
 const openStream: ClientDeps['openStream'] = (vhosts, fd, startup, handlers) => {
-  const remote = { address: startup.remoteIp, port: startup.remotePort };
-  const local = { address: startup.ourIp, port: startup.ourPort };
   vhosts.default.context.setTicketKeys(startup.ticketKeys, startup.ticketLifetime);
-  return acceptTlsDuplex(vhosts.default.context, fd, { remote, local }, handlers);
+  return acceptTlsDuplex(vhosts.default.context, fd, handlers);
 };

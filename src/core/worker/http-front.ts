@@ -1,13 +1,13 @@
 /**
- * HTTP for all clients of the process: one http.Server that never listens; decrypted streams are given to it.
- * It hands over complete requests, keeps the limits of reference protocol.md §2, and knows nothing of logins.
+ * HTTP on a decrypted connection: hands over complete requests, writes the replies, keeps the limits of reference
+ * protocol.md §2, and knows nothing of logins. Not Node's http: of its streams, events and headers a login needs little,
+ * and each cost more than the requests themselves.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { RequestHeaders } from '../wire/connect-request.js';
-import { type HttpReply, rawHeaders, serializeReply } from '../wire/http-reply.js';
-import { endsWithRequest } from '../wire/request-end.js';
-import { MAX_URL_BYTES } from '../wire/urls.js';
+import { badRequest, type HttpReply, serializeReply } from '../wire/http-reply.js';
+import { HttpViolation, type RequestHead } from '../wire/request-head.js';
+import { RequestReader, type WholeRequest } from '../wire/request-reader.js';
 
 export interface HttpRequest {
   readonly method: string;
@@ -29,158 +29,101 @@ export interface HttpHandler {
   onAlert(): void;
 }
 
-const MAX_HEADER_BYTES = 16 * 1024;
-const MAX_BODY_BYTES = 256 * 1024;
 const MAX_REQUESTS = 16;
 /** One message, in or out. */
 const MESSAGE_TIMEOUT_MS = 10_000;
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 const NOTHING = Buffer.alloc(0);
 
-export class HttpFront {
-  readonly #server: Server;
-  readonly #connections = new WeakMap<Duplex, HttpConnection>();
-
-  constructor() {
-    this.#server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: 0, noDelay: false });
-    // The timers of http.Server run only while it listens; HttpConnection has its own.
-    this.#server.timeout = 0;
-    this.#server.on('request', (request, response) => this.#of(request.socket)?.receive(request, response));
-    this.#server.on('checkContinue', (request, response) => {
-      response.writeContinue();
-      this.#of(request.socket)?.receive(request, response);
-    });
-    this.#server.on('connect', (request: IncomingMessage, stream: Duplex, head: Buffer) =>
-      this.#of(stream)?.connect(request, head),
-    );
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, stream: Duplex) =>
-      this.#of(stream)?.fail(parserFailure(error)),
-    );
-  }
-
-  /** Serves HTTP on a decrypted stream until it ends or CONNECT arrives. */
-  serve(stream: Duplex, handler: HttpHandler): void {
-    this.#connections.set(stream, new HttpConnection(stream, handler));
-    this.#server.emit('connection', stream);
-  }
-
-  #of(stream: Duplex): HttpConnection | undefined {
-    return this.#connections.get(stream);
-  }
-}
-
-function parserFailure(error: NodeJS.ErrnoException): string {
-  if (error.code === 'HPE_HEADER_OVERFLOW') return `request headers are over ${MAX_HEADER_BYTES} bytes`;
-  return `not HTTP: ${error.message}`;
+/** Serves HTTP on a decrypted stream until it ends or CONNECT arrives. */
+export function serveHttp(stream: Duplex, handler: HttpHandler): void {
+  new HttpConnection(stream, handler).start();
 }
 
 class HttpConnection {
   readonly #stream: Duplex;
   readonly #handler: HttpHandler;
+  readonly #reader = new RequestReader((head) => this.#onHead(head));
   #requests = 0;
+  /** A request is being answered. */
   #busy = false;
   #ended = false;
   #timer: NodeJS.Timeout | null = null;
-  #lastChunk: Buffer = NOTHING;
   /** Of the request that is being answered. */
   #body: Buffer = NOTHING;
 
   constructor(stream: Duplex, handler: HttpHandler) {
     this.#stream = stream;
     this.#handler = handler;
-    stream.on('data', this.#onData);
-    stream.once('close', () => this.#stop());
   }
 
-  /** Before the parser sees it: starts the clock of a message. */
+  start(): void {
+    this.#stream.on('data', this.#onData);
+    this.#stream.once('end', this.#onEnd);
+    this.#stream.once('close', () => this.#stop());
+  }
+
   #onData = (chunk: Buffer): void => {
-    // The parser has its own copy of what came before.
-    this.#lastChunk.fill(0);
-    this.#lastChunk = chunk;
-    if (!this.#busy && !this.#timer) this.#startTimer('a request took too long to arrive');
+    try {
+      if (this.#busy) throw new HttpViolation('a second request before the first was answered');
+      const whole = this.#reader.push(chunk);
+      if (whole) this.#receive(whole);
+      else if (this.#reader.partial && !this.#timer) this.#startTimer('a request took too long to arrive');
+    } catch (error) {
+      if (!(error instanceof HttpViolation)) throw error;
+      this.#fail(error.message);
+    } finally {
+      chunk.fill(0);
+    }
   };
 
-  /** 'request' of http.Server: headers are complete. */
-  receive(request: IncomingMessage, response: ServerResponse): void {
-    if (!this.#admit(request)) return;
-    this.#busy = true;
-    const chunks: Buffer[] = [];
-    let size = 0;
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > MAX_BODY_BYTES) this.fail(`request body is over ${MAX_BODY_BYTES} bytes`);
-      else chunks.push(chunk);
-    });
-    request.on('end', () => {
-      const body = Buffer.concat(chunks);
-      for (const chunk of chunks) chunk.fill(0);
-      this.#complete(request, response, body);
-    });
-  }
+  #onEnd = (): void => {
+    if (this.#reader.partial) this.#fail('not HTTP: the request is cut');
+    else this.#stream.end();
+  };
 
-  #admit(request: IncomingMessage): boolean {
-    if (this.#ended) return false;
+  #onHead({ expectsContinue }: RequestHead): void {
     this.#requests += 1;
-    if (this.#busy) this.fail('a second request before the first was answered');
-    else if (this.#requests > MAX_REQUESTS) this.fail(`more than ${MAX_REQUESTS} requests on one connection`);
-    else if (Buffer.byteLength(request.url ?? '') > MAX_URL_BYTES) this.fail('URL is too long');
-    return !this.#ended;
+    if (this.#requests > MAX_REQUESTS)
+      throw new HttpViolation(`more than ${MAX_REQUESTS} requests on one connection`);
+    if (expectsContinue) this.#stream.write(CONTINUE);
   }
 
-  #complete(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
-    this.#body = body;
-    if (this.#ended) {
-      this.#wipe();
-      return;
-    }
+  #receive({ head, body, rest }: WholeRequest): void {
     this.#stopTimer();
-    const chunked = request.headers['transfer-encoding'] !== undefined;
-    if (!endsWithRequest(this.#lastChunk, body, chunked)) this.fail('bytes after the end of a request');
-    else this.#handler.onRequest(toRequest(request, body), (reply) => this.#reply(request, response, reply));
+    this.#busy = true;
+    this.#body = body;
+    const { method, url, headers, minorVersion } = head;
+    const request = { method, url, headers, body };
+    const reply = (what: HttpReply): void => this.#reply(head, what);
+    if (method === 'CONNECT') {
+      this.#detach();
+      this.#stream.pause();
+      this.#handler.onConnect(request, rest, (what) => reply({ ...what, after: lastOf(what) }));
+    } else if (minorVersion === 1 && headers.host === undefined) reply(badRequest());
+    else this.#handler.onRequest(request, reply);
   }
 
-  #reply(request: IncomingMessage, response: ServerResponse, reply: HttpReply): void {
+  #reply({ method, minorVersion, last }: RequestHead, reply: HttpReply): void {
     this.#wipe();
     if (this.#ended) return;
-    this.#startTimer('the client does not read the reply');
-    // Node always writes HTTP/1.1; after HTTP/1.0 or an alert the connection ends, so nothing is left to track.
-    if (request.httpVersionMinor === 0 || reply.after === 'alert') {
-      this.#lastWords(reply, request.httpVersionMinor);
-      return;
-    }
-    response.sendDate = false;
-    response.removeHeader('Connection');
-    response.writeHead(reply.status, reply.reason, rawHeaders(reply));
-    response.end(reply.body, () => {
-      this.#stopTimer();
-      this.#busy = false;
-    });
-    if (reply.after === 'close') response.once('finish', () => this.#stream.end());
+    const after = last ? lastOf(reply) : reply.after;
+    const bytes = serializeReply(method === 'HEAD' ? { ...reply, body: NOTHING } : reply, minorVersion);
+    this.#stream.write(bytes, () => this.#onWritten(after));
+    if (this.#stream.writableLength > 0) this.#startTimer('the client does not read the reply');
   }
 
-  #lastWords(reply: HttpReply, minorVersion: number): void {
-    const bytes = serializeReply(reply, minorVersion);
-    this.#stream.write(bytes, () => {
-      this.#stop();
-      if (reply.after === 'alert') this.#handler.onAlert();
-      else this.#stream.end();
-    });
-  }
-
-  /** 'connect' of http.Server: its listeners are already gone from the stream. */
-  connect(request: IncomingMessage, head: Buffer): void {
-    if (!this.#admit(request)) return;
-    // `head` is a part of it.
-    this.#lastChunk = NOTHING;
+  #onWritten(after: HttpReply['after']): void {
+    this.#stopTimer();
+    this.#busy = false;
+    if (after === 'keep' || this.#ended) return;
     this.#stop();
-    this.#stream.pause();
-    this.#handler.onConnect(toRequest(request, Buffer.alloc(0)), head, (reply) => {
-      this.#ended = false;
-      this.#startTimer('the client does not read the reply');
-      this.#lastWords(reply, request.httpVersionMinor);
-    });
+    if (after === 'alert') this.#handler.onAlert();
+    // Read on, so that it comes to the stream's end.
+    else this.#stream.resume().end();
   }
 
-  fail(reason: string): void {
+  #fail(reason: string): void {
     if (this.#ended) return;
     this.#stop();
     this.#handler.onHttpFailure(reason);
@@ -188,7 +131,7 @@ class HttpConnection {
 
   #startTimer(reason: string): void {
     this.#stopTimer();
-    this.#timer = setTimeout(() => this.fail(reason), MESSAGE_TIMEOUT_MS);
+    this.#timer = setTimeout(() => this.#fail(reason), MESSAGE_TIMEOUT_MS);
   }
 
   #stopTimer(): void {
@@ -200,17 +143,21 @@ class HttpConnection {
     this.#ended = true;
     this.#stopTimer();
     this.#wipe();
+    this.#reader.wipe();
+    this.#detach();
+  }
+
+  #detach(): void {
     this.#stream.off('data', this.#onData);
+    this.#stream.off('end', this.#onEnd);
   }
 
   /** Passwords come in bodies. */
   #wipe(): void {
-    this.#lastChunk.fill(0);
     this.#body.fill(0);
-    this.#lastChunk = this.#body = NOTHING;
+    this.#body = NOTHING;
   }
 }
 
-function toRequest(request: IncomingMessage, body: Buffer): HttpRequest {
-  return { method: request.method ?? '', url: request.url ?? '', headers: request.headers, body };
-}
+/** What happens after a reply that is the last one. */
+const lastOf = ({ after }: HttpReply): HttpReply['after'] => (after === 'keep' ? 'close' : after);

@@ -2,11 +2,11 @@
  * One open tunnel: the data plane carries the packets, this reports about it to main and secmod and obeys main.
  */
 import type { Channel } from '../ipc/api.js';
-import type { Logger } from '../log.js';
 import type { TlsConnection, TlsInfo } from '../native/tls-types.js';
 import type { CloseReason, Dataplane, NativeIo, TunnelCounters, TunnelEvent } from '../native/types.js';
 import type { Session, TunnelPlan } from '../session/tunnel-plan.js';
 import { suiteName } from '../wire/cipher-names.js';
+import type { ClientLog } from './client-log.js';
 import { reportOf } from './detail.js';
 import type { Rounds } from './rounds.js';
 import type { SecmodLink } from './secmod-link.js';
@@ -17,8 +17,7 @@ export interface TunnelDeps {
   readonly main: Channel<'worker', 'main'>;
   readonly secmod: SecmodLink;
   readonly rounds: Rounds;
-  /** Its lines name client and session. */
-  readonly log: Logger;
+  readonly log: Pick<ClientLog, 'lines'>;
   /** main's handle of the client. */
   readonly client: number;
   readonly onClosed: (reason: CloseReason, detail: string, counters: TunnelCounters) => void;
@@ -96,7 +95,7 @@ export class Tunnel {
     switch (event.type) {
       case 'dtls-up':
         this.#dtlsSuite = suiteName({ ...event, group: '', signatureScheme: 0 });
-        log.debug({ suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
+        log.lines.debug({ suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
         this.#main.send('HANDSHAKE', {
           client,
           channel: 'dtls',
@@ -106,11 +105,11 @@ export class Tunnel {
         break;
       case 'dtls-down':
         this.#dtlsSuite = '';
-        log.debug({ detail: event.detail }, 'DTLS is down; packets go over TLS');
+        log.lines.debug({ detail: event.detail }, 'DTLS is down; packets go over TLS');
         this.#sendInfo();
         break;
       case 'roamed':
-        log.info({ accepted: event.accepted }, 'client address changed');
+        log.lines.info({ accepted: event.accepted }, 'client address changed');
         break;
       case 'mtu':
         this.#mtu = event.mtu;
@@ -184,7 +183,7 @@ export class Tunnel {
       this.#deps.io.setNetPriority(fd, this.#netPriority);
     } catch (error) {
       // The tunnel works without it.
-      this.#deps.log.warn({ err: error }, 'net-priority cannot be set');
+      this.#deps.log.lines.warn({ err: error }, 'net-priority cannot be set');
     }
   }
 }

@@ -13,7 +13,6 @@ import type { Dataplane, DataplaneEvent, NativeBinding } from '../native/types.j
 import { Client } from './client.js';
 import type { ClientDeps, MainChannel } from './client-deps.js';
 import { NO_COUNTS } from './detail.js';
-import { HttpFront } from './http-front.js';
 import type { LockdownOptions } from './lockdown.js';
 import { Rounds } from './rounds.js';
 import type { Startup } from './secmod-calls.js';
@@ -46,7 +45,6 @@ export class Worker {
   /** Resolves when the process has nothing left to do; rejects when it cannot start. */
   readonly done: Promise<void>;
   readonly #deps: WorkerDeps;
-  readonly #front = new HttpFront();
   readonly #rounds = new Rounds();
   readonly #clients = new Map<number, Client>();
   readonly #tunnels = new Map<number, Client>();
@@ -203,7 +201,6 @@ export class Worker {
       openStream,
       now,
       random,
-      front: this.#front,
       rounds: this.#rounds,
     };
     const deps = { ...shared, main, vhosts, onTunnel: this.#onTunnel, onGone: this.#onGone };

@@ -1,13 +1,11 @@
-import { Args, Command } from '@oclif/core';
-import { ctlFlags, runCtl, said } from '../../../core/control/command.js';
+import { Command } from '@oclif/core';
+import { addressArgument, ctlFlags, runCtl, said } from '../../../core/control/command.js';
 
 export default class CtlUnbanIp extends Command {
   static override summary = 'Forget the points of an address';
   static override examples = ['<%= config.bin %> ctl unban ip 192.0.2.7'];
   static override flags = ctlFlags;
-  static override args = {
-    ip: Args.string({ required: true, description: 'Address' }),
-  };
+  static override args = { ip: addressArgument };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(CtlUnbanIp);

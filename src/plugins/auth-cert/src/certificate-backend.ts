@@ -2,6 +2,7 @@
  * `auth = certificate`. The server has verified the certificate and that the client holds its key (LoginContext);
  * here it is read whose it is.
  */
+import { hash } from 'node:crypto';
 import type {
   AuthBackend,
   AuthBackendPlugin,
@@ -21,15 +22,30 @@ export const certificatePlugin: AuthBackendPlugin = {
 const REFUSED: Step = { result: 'fail', retry: false, message: '' };
 /** Sessions have such names, bytes. */
 const MAX_NAME = 64;
+/** Certificates whose names are remembered: reading one takes longer than all else about it. */
+const MAX_REMEMBERED = 256;
 
 class CertificateBackend implements AuthBackend {
   readonly #log: BackendLog;
+  /** By the certificate's hash and the fields, longest unused first. The names in the same bytes are always the same. */
+  readonly #known = new Map<string, CertificateHolder | null>();
 
   constructor(log: BackendLog) {
     this.#log = log;
   }
 
-  holderOf({ der, userField, groupField }: ClientCertificate): CertificateHolder | null {
+  holderOf(certificate: ClientCertificate): CertificateHolder | null {
+    const { der, userField, groupField } = certificate;
+    const id = `${hash('sha256', der, 'base64')} ${userField} ${groupField}`;
+    const known = this.#known.get(id);
+    const holder = known === undefined ? this.#read(certificate) : known;
+    this.#known.delete(id);
+    this.#known.set(id, holder);
+    if (this.#known.size > MAX_REMEMBERED) this.#known.delete(this.#known.keys().next().value ?? id);
+    return holder;
+  }
+
+  #read({ der, userField, groupField }: ClientCertificate): CertificateHolder | null {
     try {
       const [userName] = namesIn(der, userField);
       if (!isName(userName)) return null;
