@@ -1,4 +1,5 @@
 /** The executables with ocserv's names: flags, exit statuses, pid file, daemon, signals. */
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -111,10 +112,14 @@ test('the daemon is there when its starter ends, obeys signals, and leaves nothi
   // The stock program, on the same socket.
   expect((await stock('show', 'status')).stdout).toMatch(`Server PID: ${pid}`);
 
+  const id = createHash('sha256').update(join(lab.folder, 'ocserv.conf')).digest('hex').slice(0, 8);
+  const runDir = `/run/ocserv-${id}`;
+  expect(existsSync(runDir)).toBe(true);
   process.kill(pid, 'SIGHUP');
   process.kill(pid, 'SIGTERM');
   await until('the daemon to end', () => !isRunning(pid));
   expect(existsSync(join(lab.folder, 'pid'))).toBe(false);
+  expect(existsSync(runDir)).toBe(false);
   expect((await run('occtl', '-s', 'occtl.sock', 'show', 'status')).code).toBe(1);
 });
 

@@ -1,6 +1,6 @@
 /** main's dealings with the machine: start checks, rules, routes, sockets. */
 import { createSecretKey } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -12,7 +12,13 @@ import type { FirstBytesOutcome } from '../../src/core/main/first-bytes.js';
 import { hostRoutes } from '../../src/core/main/foreign-addresses.js';
 import { bindAll, type ListenIo, resolveHost, TcpListener } from '../../src/core/main/listeners.js';
 import { natRules } from '../../src/core/main/nat.js';
-import { checkRoot, checkTun, hiddenDirectory, prepareRunDir } from '../../src/core/main/preflight.js';
+import {
+  checkRoot,
+  checkTun,
+  hiddenDirectory,
+  prepareRunDir,
+  removeRunDir,
+} from '../../src/core/main/preflight.js';
 import type { Connection, WorkerLink } from '../../src/core/main/worker-link.js';
 import { resolveIdentity, resolveSecmodUser } from '../../src/core/util/identity.js';
 import { FakeWorker, makeSessions, silent } from './main-support.js';
@@ -36,7 +42,7 @@ describe('start checks', () => {
   it('refuse a run directory that others can write to', () => {
     const run = join(dir, 'run');
     mkdirSync(run);
-    expect(() => prepareRunDir(run)).not.toThrow();
+    expect(prepareRunDir(run)).toBe(false);
     mkdirSync(join(dir, 'open'), { mode: 0o700 });
     rmSync(join(dir, 'open'), { recursive: true });
     const mask = process.umask(0);
@@ -45,6 +51,17 @@ describe('start checks', () => {
     expect(() => prepareRunDir(join(dir, 'open'))).toThrow('others can write to it');
     writeFileSync(join(dir, 'file'), '');
     expect(() => prepareRunDir(join(dir, 'file', 'run'))).toThrow('cannot be used');
+  });
+
+  it('remove a run directory that the server made, with nothing in it', () => {
+    const run = join(dir, 'made', 'run');
+    expect(prepareRunDir(run)).toBe(true);
+    writeFileSync(join(run, 'left'), '');
+    removeRunDir(run, silent);
+    expect(existsSync(run)).toBe(true);
+    rmSync(join(run, 'left'));
+    removeRunDir(run, silent);
+    expect(existsSync(run)).toBe(false);
   });
 
   it('find the directory on the way that only root can enter', () => {

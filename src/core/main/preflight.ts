@@ -1,8 +1,9 @@
 /** What must be there before the server starts, each with a sentence that says what to do. */
-import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { VpnError } from '../errors.js';
+import type { Logger } from '../log.js';
 import { type Identity, idOf } from '../util/identity.js';
 import { contains, type Network, parseIp, parseNetwork } from './ip.js';
 
@@ -27,14 +28,24 @@ export function checkTun(path = '/dev/net/tun'): void {
   }
 }
 
-/** Creates the run directory. Throws OCS_RUN_DIR if others could put their own sockets into it. */
-export function prepareRunDir(path: string): void {
+/** Creates the run directory; false when it was there. Throws OCS_RUN_DIR if others could put their own sockets into it. */
+export function prepareRunDir(path: string): boolean {
   try {
-    mkdirSync(path, { recursive: true, mode: RUN_DIR_MODE });
+    const first = mkdirSync(path, { recursive: true, mode: RUN_DIR_MODE });
     const { uid, mode } = statSync(path);
     if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) throw new Error('others can write to it');
+    return first !== undefined;
   } catch (error) {
     throw new VpnError('OCS_RUN_DIR', { path, reason: reasonOf(error) }, { cause: error });
+  }
+}
+
+/** The end of a run directory that this server made, unless something is left in it. */
+export function removeRunDir(path: string, log: Logger): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    log.debug({ path, err: error }, 'the run directory stays');
   }
 }
 

@@ -23,7 +23,14 @@ import { announce, type FirstLogin } from './announce.js';
 import type { Ipc } from './ipc.js';
 import { keepMainCapabilities } from './lockdown.js';
 import { runPaths } from './paths.js';
-import { checkRoot, checkTun, hiddenDirectory, prepareRunDir, resolveControlGroup } from './preflight.js';
+import {
+  checkRoot,
+  checkTun,
+  hiddenDirectory,
+  prepareRunDir,
+  removeRunDir,
+  resolveControlGroup,
+} from './preflight.js';
 import { claimDataDir } from './run-dir.js';
 import { Server } from './server.js';
 
@@ -86,7 +93,7 @@ async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger('main', config.default['log-level'], native.io.sendToUnix);
   // Keys of tickets and HMACs are made from here on.
   native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
-  prepareRunDir(resolve(options.runDir));
+  const madeRunDir = prepareRunDir(resolve(options.runDir));
   forbidRings(log);
   const paths = runPaths(options.runDir, config.default);
   claimDataDir(native.io, dataDir, paths, log);
@@ -138,6 +145,7 @@ async function serve(options: ServeOptions): Promise<number> {
     service.close();
     if (end.leaving) server.leave();
     else await server.stop();
+    if (madeRunDir && !end.leaving) removeRunDir(paths.runDir, log);
   }
   if (end.isForced) return end.forced;
   log.info(end.leaving ? 'left; the tunnels go on and wait for the next server' : 'stopped');
