@@ -26,6 +26,23 @@ forEachServer((kind) => {
     },
   );
 
+  it('opens and seals records past the library unless told not to', async () => {
+    const lab = await openLab();
+    await startServer(lab, kind, { keys: ['ecdsa'] });
+    const records = async (...args: readonly string[]): Promise<string | undefined> => {
+      const { command, input } = batchedCommand(...args);
+      const client = lab.client().start('bench-client', command, { input });
+      const [, told] = await client.waitFor(/^(\w+) records$/m);
+      await client.stop('SIGINT');
+      return told;
+    };
+    expect(await records()).toBe('own');
+    // ocserv's TLS is 1.2 here.
+    expect(await records('--no-dtls')).toBe(kind === 'ocvpn' ? 'own' : 'library');
+    expect(await records('--library-records')).toBe('library');
+    expect(await records('--library-records', '--no-dtls')).toBe('library');
+  });
+
   it('holds several sessions from one process, by certificate, and logs them out', async () => {
     const lab = await openLab();
     const { identity, options } = certificateLogin(lab);
