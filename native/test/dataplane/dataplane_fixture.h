@@ -61,10 +61,10 @@ inline bool eventually(const std::function<bool()>& done) {
 }
 
 /** Self-signed EC certificate and its key, made once. */
-class Identity {
+class ServerIdentity {
  public:
-  static Identity& get() {
-    static Identity identity;
+  static ServerIdentity& get() {
+    static ServerIdentity identity;
     return identity;
   }
   EVP_PKEY* key() { return key_; }
@@ -90,7 +90,7 @@ class Identity {
   }
 
  private:
-  Identity() {
+  ServerIdentity() {
     key_ = EVP_EC_gen("P-256");
     X509* certificate = X509_new();
     X509_set_version(certificate, 2);
@@ -110,7 +110,7 @@ class Identity {
     BIO_free(out);
     X509_free(certificate);
   }
-  ~Identity() { EVP_PKEY_free(key_); }
+  ~ServerIdentity() { EVP_PKEY_free(key_); }
   EVP_PKEY* key_ = nullptr;
   std::string pem_;
 };
@@ -293,7 +293,7 @@ class Server {
     while (engine_->next_event(&event)) {
       if (event.type == EventType::sign) {
         ++sign_requests;
-        Bytes signature = Identity::get().sign(engine_->event_payload(), event.payload_length);
+        Bytes signature = ServerIdentity::get().sign(engine_->event_payload(), event.payload_length);
         engine_->complete_sign(event.id, event.request_id, sign_requests_refused ? nullptr : signature.data(),
                                signature.size());
       }

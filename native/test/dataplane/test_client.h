@@ -262,7 +262,7 @@ class Tunnel {
     context_ = SSL_CTX_new(TLS_client_method());
     ssl_ = SSL_new(context_);
     SSL_set_fd(ssl_, fd_);
-    auto stream = TlsStream::accept(Identity::get().context(version), tcp.server);
+    auto stream = TlsStream::accept(ServerIdentity::get().context(version), tcp.server);
     bool client_done = false;
     bool server_done = false;
     bool fine = eventually([&] {
@@ -271,7 +271,7 @@ class Tunnel {
       TlsStatus status = stream->handshake();
       if (status == TlsStatus::kWantSign) {
         const SignRequest* request = stream->sign_request();
-        Bytes signature = Identity::get().sign(request->data.data(), request->data.size());
+        Bytes signature = ServerIdentity::get().sign(request->data.data(), request->data.size());
         stream->complete_sign(request->id, signature.data(), signature.size());
         status = stream->handshake();
       }
