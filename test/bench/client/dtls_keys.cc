@@ -67,6 +67,8 @@ std::unique_ptr<DtlsKeys> DtlsKeys::derive(SSL* dtls, const pkt::DtlsRecordHeade
   std::array<uint8_t, 2 * (EVP_MAX_KEY_LENGTH + kFixedNonce)> block;
   const uint8_t* nonces = block.data() + 2 * key;
   std::unique_ptr<DtlsKeys> made(new DtlsKeys(last));
+  // Explicit parts begin with the epoch, near what RFC 5288 3 proposes, and count up.
+  pkt::MutView(made->out_.nonce.data(), made->out_.nonce.size()).put_be16(kFixedNonce, last.epoch);
   const bool done = expand(dtls, SSL_CIPHER_get_handshake_digest(suite), block.data(), 2 * (key + kFixedNonce)) &&
                     begin(&made->out_, cipher, block.data(), nonces, true) &&
                     begin(&made->in_, cipher, block.data() + key, nonces + kFixedNonce, false);
@@ -78,10 +80,17 @@ std::unique_ptr<DtlsKeys> DtlsKeys::derive(SSL* dtls, const pkt::DtlsRecordHeade
 bool DtlsKeys::begin(Direction* direction, const EVP_CIPHER* cipher, const uint8_t* key, const uint8_t* nonce, bool seal) {
   direction->context.reset(EVP_CIPHER_CTX_new());
   std::memcpy(direction->nonce.data(), nonce, kFixedNonce);
+  uint8_t* explicit_part = direction->nonce.data() + kFixedNonce;
   direction->tag_param[0] = octets(OSSL_CIPHER_PARAM_AEAD_TAG, direction->tag.data(), kTag);
-  direction->tag_param[1] = OSSL_PARAM_construct_end();
-  return direction->context &&
-         EVP_CipherInit_ex2(direction->context.get(), cipher, key, direction->nonce.data(), seal ? 1 : 0, nullptr) == 1;
+  direction->tag_param[1] = direction->begin[2] = OSSL_PARAM_construct_end();
+  const char* name = seal ? OSSL_CIPHER_PARAM_AEAD_TLS1_GET_IV_GEN : OSSL_CIPHER_PARAM_AEAD_TLS1_SET_IV_INV;
+  direction->begin[0] = octets(name, explicit_part, kNonce);
+  direction->begin[1] = direction->tag_param[seal ? 1 : 0];
+  EVP_CIPHER_CTX* context = direction->context.get();
+  // -1: the whole nonce, from which sealing counts up.
+  const int given = seal ? -1 : static_cast<int>(kFixedNonce);
+  return context && EVP_CipherInit_ex2(context, cipher, key, direction->nonce.data(), seal ? 1 : 0, nullptr) == 1 &&
+         EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_IV_FIXED, given, direction->nonce.data()) == 1;
 }
 
 bool DtlsKeys::seal(const uint8_t* data, size_t length, uint8_t* out) {
@@ -94,18 +103,16 @@ bool DtlsKeys::seal(const uint8_t* data, size_t length, uint8_t* out) {
   record.put_be32(7, static_cast<uint32_t>(sequence_));
   record.put_be16(11, static_cast<uint16_t>(kNonce + length + kTag));
   ++sequence_;
-  // Epoch and number are unique, as RFC 5288 3 proposes.
-  record.put(kHeader, {out + 3, kNonce});
-  std::memcpy(out_.nonce.data() + kFixedNonce, out + 3, kNonce);
   const auto additional = additional_data(out, length);
   EVP_CIPHER_CTX* context = out_.context.get();
   uint8_t* body = out + kHeader + kNonce;
   int done = 0;
-  if (EVP_EncryptInit_ex2(context, nullptr, nullptr, out_.nonce.data(), nullptr) != 1 ||
+  if (EVP_CIPHER_CTX_get_params(context, out_.begin) != 1 ||
       EVP_EncryptUpdate(context, nullptr, &done, additional.data(), static_cast<int>(additional.size())) != 1 ||
       EVP_EncryptUpdate(context, body, &done, data, static_cast<int>(length)) != 1 ||
       EVP_EncryptFinal_ex(context, body + length, &done) != 1 || EVP_CIPHER_CTX_get_params(context, out_.tag_param) != 1)
     return false;
+  record.put(kHeader, {out_.nonce.data() + kFixedNonce, kNonce});
   std::memcpy(body + length, out_.tag.data(), kTag);
   return true;
 }
@@ -120,7 +127,7 @@ int DtlsKeys::open(const uint8_t* record, const pkt::DtlsRecordHeader& header, u
   const auto additional = additional_data(record, length);
   EVP_CIPHER_CTX* context = in_.context.get();
   int done = 0;
-  if (EVP_DecryptInit_ex2(context, nullptr, nullptr, in_.nonce.data(), in_.tag_param) != 1 ||
+  if (EVP_CIPHER_CTX_set_params(context, in_.begin) != 1 ||
       EVP_DecryptUpdate(context, nullptr, &done, additional.data(), static_cast<int>(additional.size())) != 1 ||
       EVP_DecryptUpdate(context, out, &done, body, static_cast<int>(length)) != 1 ||
       EVP_DecryptFinal_ex(context, out + length, &done) != 1) {
