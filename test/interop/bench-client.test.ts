@@ -1,8 +1,10 @@
 /** The benchmark's batched client against both servers: what it measures must be a working tunnel. */
+import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { certificateLogin } from '../bench/identity.ts';
 import { batchedCommand, buildBatchedClient, openCrowd, openTunnel } from '../bench/tunnels.ts';
 import { inside, openLab } from '../support/lab.ts';
+import { must } from '../support/process.ts';
 import { forEachServer, startServer } from '../support/server.ts';
 import { reachable, transfer, transferServer } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
@@ -25,6 +27,23 @@ forEachServer((kind) => {
       await opened.close();
     },
   );
+
+  it('opens and seals records past the library unless told not to', async () => {
+    const lab = await openLab();
+    await startServer(lab, kind, { keys: ['ecdsa'] });
+    const records = async (...args: readonly string[]): Promise<string | undefined> => {
+      const { command, input } = batchedCommand(...args);
+      const client = lab.client().start('bench-client', command, { input });
+      const [, told] = await client.waitFor(/^(\w+) records$/m);
+      await client.stop('SIGINT');
+      return told;
+    };
+    expect(await records()).toBe('own');
+    // ocserv's TLS is 1.2 here.
+    expect(await records('--no-dtls')).toBe(kind === 'ocvpn' ? 'own' : 'library');
+    expect(await records('--library-records')).toBe('library');
+    expect(await records('--library-records', '--no-dtls')).toBe('library');
+  });
 
   it('holds several sessions from one process, by certificate, and logs them out', async () => {
     const lab = await openLab();
@@ -72,3 +91,8 @@ forEachServer((kind) => {
     expect(stderr).toMatch(/bench-client: (login refused with 401|the login did not end)/);
   });
 });
+
+it('opens no record that is forged, repeated or of old keys', async () => {
+  const folder = join(import.meta.dirname, '../bench/client');
+  await must(['make', '-s', '-j2', '-C', folder, 'check'], { timeoutMs: 300_000 });
+}, 300_000);

@@ -32,7 +32,8 @@ Arguments read_arguments(int argc, char** argv) {
       {"parallel", required_argument, nullptr, 'j'}, {"dpd", required_argument, nullptr, 'k'},
       {"active", required_argument, nullptr, 'a'},   {"every", required_argument, nullptr, 'e'},
       {"target", required_argument, nullptr, 't'},   {"certificate", required_argument, nullptr, 'x'},
-      {"key", required_argument, nullptr, 'y'},      {nullptr, 0, nullptr, 0},
+      {"key", required_argument, nullptr, 'y'},      {"library-records", no_argument, nullptr, 'l'},
+      {nullptr, 0, nullptr, 0},
   };
   Arguments arguments;
   for (int found; (found = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
@@ -50,17 +51,20 @@ Arguments read_arguments(int argc, char** argv) {
       case 't': arguments.target = optarg; break;
       case 'x': arguments.certificate = optarg; break;
       case 'y': arguments.key = optarg; break;
+      case 'l': arguments.own_records = false; break;
       default: throw std::invalid_argument("unknown option");
     }
   }
   if (arguments.server.empty() || arguments.user.empty() || optind != argc)
     throw std::invalid_argument(
-        "usage: bench-client --server HOST [--port N] --user NAME [--certificate FILE --key FILE] [--device NAME] [--no-dtls] "
+        "usage: bench-client --server HOST [--port N] --user NAME [--certificate FILE --key FILE] [--device NAME] [--no-dtls] [--library-records] "
         "[--clients N [--parallel N] [--dpd SECONDS] [--active N --target ADDRESS [--every MS]]] <password");
   if (arguments.active > 0 && arguments.target.empty())
     throw std::invalid_argument("--active: say with --target whom the sessions send to");
   if (arguments.certificate.empty() != arguments.key.empty())
     throw std::invalid_argument("--certificate and --key belong together");
+  // Small packets and few: what the library costs around them is not worth its keys.
+  if (arguments.clients > 0) arguments.own_records = false;
   std::getline(std::cin, arguments.password);
   return arguments;
 }

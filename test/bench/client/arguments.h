@@ -16,6 +16,8 @@ struct Arguments {
   std::string key;
   std::string device = "tun0";
   bool dtls = true;
+  /** Records are opened and sealed past the library where that is possible; of sessions with a device only. */
+  bool own_records = true;
   /** 0: one session with a tun device. Otherwise so many sessions without one. */
   unsigned clients = 0;
   /** Sessions that are opened at a time. */

@@ -43,15 +43,14 @@ uint64_t take_count(const io::UniqueFd& fd) {
 }
 
 /** Sends one packet of a type over a channel of the session. */
-void send(SSL* ssl, Transport* transport, pkt::PacketType type, const uint8_t* data, size_t size) {
+void send(Session* session, bool stream, pkt::PacketType type, const uint8_t* data, size_t size) {
   uint8_t frame[pkt::kCstpHeaderSize + kEchoPacket];
-  const bool stream = SSL_is_dtls(ssl) == 0;
   const size_t header = stream ? pkt::kCstpHeaderSize : pkt::kDtlsTypeSize;
   if (stream) pkt::write_cstp_header({frame, header}, type, size);
   else frame[0] = static_cast<uint8_t>(type);
   std::copy_n(data, size, frame + header);
-  SSL_write(ssl, frame, static_cast<int>(header + size));
-  transport->flush();
+  (stream ? session->stream_channel : session->datagram_channel)->write(frame, header + size);
+  (stream ? session->stream : session->datagrams)->flush();
 }
 
 /** Calls `visit` for this tick's share of 0…count-1, so that each gets one call in `period` ticks. */
@@ -159,8 +158,8 @@ void Crowd::serve(size_t index) {
 }
 
 void Crowd::ask(Session* session) {
-  send(session->tls.get(), session->stream.get(), pkt::PacketType::kDpdOut, nullptr, 0);
-  if (session->dtls) send(session->dtls.get(), session->datagrams.get(), pkt::PacketType::kDpdOut, nullptr, 0);
+  send(session, true, pkt::PacketType::kDpdOut, nullptr, 0);
+  if (session->dtls) send(session, false, pkt::PacketType::kDpdOut, nullptr, 0);
   counts_.dpd_requests += session->dtls ? 2 : 1;
 }
 
@@ -168,9 +167,7 @@ void Crowd::send_echo(Session* session, size_t index) {
   uint8_t packet[kEchoPacket];
   write_echo_request(session->grant.address, arguments_.target, static_cast<uint16_t>(index),
                      static_cast<uint16_t>(tick_), packet);
-  SSL* ssl = session->dtls ? session->dtls.get() : session->tls.get();
-  Transport* transport = session->dtls ? session->datagrams.get() : session->stream.get();
-  send(ssl, transport, pkt::PacketType::kData, packet, sizeof packet);
+  send(session, !session->dtls, pkt::PacketType::kData, packet, sizeof packet);
   counts_.echo_requests += 1;
 }
 

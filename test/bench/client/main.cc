@@ -3,9 +3,10 @@
 //   bench-client --server HOST --user NAME <password                 one session with a tun device
 //   bench-client --server HOST --user NAME --clients N <password     N sessions without one
 //
-// Prints "connected ADDRESS mtu N over DTLS|TLS" or "opened N in S s" and stays until SIGINT or SIGTERM. The sessions
-// without a device send echo requests from SIGUSR1 on (--active, --target); at SIGUSR2 no more requests are sent, and
-// when the answers are there: "echo A of N dpd A of N asked N ended N" (answers, requests; those of the server).
+// Prints "connected ADDRESS mtu N over DTLS|TLS" and "own|library records" (own_channels.h), or "opened N in S s", and
+// stays until SIGINT or SIGTERM. The sessions without a device send echo requests from SIGUSR1 on (--active, --target);
+// at SIGUSR2 no more requests are sent, and when the answers are there: "echo A of N dpd A of N asked N ended N"
+// (answers, requests; those of the server).
 #include <sys/signalfd.h>
 
 #include <csignal>
@@ -41,8 +42,9 @@ io::UniqueFd signal_descriptor(bool crowd) {
 void run_one(const bench::Contexts& contexts, const bench::Arguments& arguments, int stop_fd) {
   io::Tun tun = bench::open_device(arguments.device);
   const std::unique_ptr<bench::Session> session = bench::open_session(contexts, arguments);
-  std::printf("connected %s mtu %u over %s\n", session->grant.address.c_str(), session->grant.mtu,
-              session->dtls ? "DTLS" : "TLS");
+  const bench::Channel& data = session->dtls ? *session->datagram_channel : *session->stream_channel;
+  std::printf("connected %s mtu %u over %s\n%s records\n", session->grant.address.c_str(), session->grant.mtu,
+              session->dtls ? "DTLS" : "TLS", data.own() ? "own" : "library");
   std::fflush(stdout);
   bench::Pump pump(session.get(), std::move(tun));
   pump.run(stop_fd);

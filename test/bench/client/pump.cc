@@ -38,8 +38,8 @@ io::Tun open_device(const std::string& name) {
 Pump::Pump(Session* session, io::Tun tun)
     : session_(session),
       tun_(std::move(tun)),
-      reader_(session),
       coalescer_(tun_.tso, tun_.uso),
+      reader_(session, &coalescer_),
       frame_(new uint8_t[pkt::kSegmentHeadroom + pkt::kMaxTunFrame]) {}
 
 void Pump::run(int stop_fd) {
@@ -91,9 +91,9 @@ void Pump::send(pkt::MutView packet) {
   uint8_t* record = packet.data() - header;
   if (dtls) record[0] = static_cast<uint8_t>(pkt::PacketType::kData);
   else pkt::write_cstp_header({record, header}, pkt::PacketType::kData, packet.size());
-  SSL* ssl = dtls ? session_->dtls.get() : session_->tls.get();
+  Channel& channel = dtls ? *session_->datagram_channel : *session_->stream_channel;
   packets_out_ += 1;
-  if (SSL_write(ssl, record, static_cast<int>(header + packet.size())) <= 0) dropped_ += 1;
+  if (!channel.write(record, header + packet.size())) dropped_ += 1;
 }
 
 bool Pump::from_stream() {

@@ -35,8 +35,8 @@ class Pump {
 
   Session* session_;
   io::Tun tun_;
-  RecordReader reader_;
   pkt::Coalescer coalescer_;
+  RecordReader reader_;
   pkt::Segmenter segmenter_;
   std::unique_ptr<uint8_t[]> frame_;
   uint64_t tun_reads_ = 0;

@@ -11,6 +11,7 @@
 
 #include "dtls.h"
 #include "http.h"
+#include "own_channels.h"
 #include "pkt/cstp.h"
 
 namespace ocvpn::bench {
@@ -134,9 +135,13 @@ Contexts make_contexts(const Arguments& arguments) {
   if (!made.tls) throw std::runtime_error(tls_error("TLS context"));
   SSL_CTX_set_verify(made.tls.get(), SSL_VERIFY_NONE, nullptr);
   if (!arguments.certificate.empty()) use_certificate(made.tls.get(), arguments);
-  // Many records per receive: the library's own buffer must hold as many as the transport's.
-  SSL_CTX_set_read_ahead(made.tls.get(), 1);
-  SSL_CTX_set_default_read_buffer_len(made.tls.get(), 65536);
+  if (arguments.own_records) {
+    note_secrets(made.tls.get());
+  } else {
+    // Many records per receive: the library's own buffer must hold as many as the transport's.
+    SSL_CTX_set_read_ahead(made.tls.get(), 1);
+    SSL_CTX_set_default_read_buffer_len(made.tls.get(), 65536);
+  }
   SSL_CTX_set_mode(made.tls.get(), SSL_MODE_RELEASE_BUFFERS);
   made.dtls = make_dtls_context();
   return made;
@@ -168,6 +173,7 @@ std::unique_ptr<Session> open_session(const Contexts& contexts, const Arguments&
   if (!session->tls) throw std::runtime_error(tls_error("TLS connection"));
   BIO* bio = session->stream->make_bio();
   SSL_set_bio(session->tls.get(), bio, bio);
+  SSL_set_app_data(session->tls.get(), session.get());
   session->stream->set_waiting(true);
   if (SSL_connect(session->tls.get()) != 1) throw std::runtime_error(tls_error("TLS handshake"));
   const std::string cookie = log_in(session->tls.get(), arguments);
@@ -175,8 +181,13 @@ std::unique_ptr<Session> open_session(const Contexts& contexts, const Arguments&
   session->grant = read_grant(read_reply(session->tls.get(), false));
   const bool offered = !session->grant.dtls_port.empty() && !session->grant.dtls_app_id.empty();
   if (arguments.dtls && !offered) throw std::runtime_error("the server offers no DTLS by pre-shared key");
-  if (arguments.dtls) open_dtls(contexts.dtls.get(), arguments.server, session.get());
+  session->stream_channel = std::make_unique<LibraryChannel>(session->tls.get());
+  if (arguments.dtls) {
+    open_dtls(contexts.dtls.get(), arguments.server, session.get());
+    session->datagram_channel = std::make_unique<LibraryChannel>(session->dtls.get());
+  }
   session->stream->set_waiting(false);
+  if (arguments.own_records) take_over(session.get());
   return session;
 }
 
@@ -184,8 +195,8 @@ void Session::log_out() {
   uint8_t frame[pkt::kCstpHeaderSize + 1];
   pkt::write_cstp_header({frame, sizeof frame}, pkt::PacketType::kDisconnect, 1);
   frame[pkt::kCstpHeaderSize] = kUserDisconnect;
-  SSL_write(tls.get(), frame, sizeof frame);
-  SSL_shutdown(tls.get());
+  stream_channel->write(frame, sizeof frame);
+  stream_channel->close();
   stream->flush();
 }
 

@@ -9,6 +9,8 @@
 #include <string>
 
 #include "arguments.h"
+#include "channel.h"
+#include "dataplane/tls_records.h"
 #include "transport.h"
 
 namespace ocvpn::bench {
@@ -47,12 +49,21 @@ struct Liveness {
   uint32_t answered = 0;
 };
 
+/** Keys of the stream for records that are opened and sealed past the library (own_channels.h). */
+struct TlsSecrets {
+  TlsDirection in;
+  TlsDirection out;
+};
+
 /** Transports come before the connections that read and write through them, so that they are destroyed after. */
 struct Session {
   std::unique_ptr<Transport> stream;
   SslPtr tls;
   std::unique_ptr<Transport> datagrams;
   SslPtr dtls;
+  TlsSecrets secrets;
+  std::unique_ptr<Channel> stream_channel;
+  std::unique_ptr<Channel> datagram_channel;
   Grant grant;
   Liveness liveness;
 

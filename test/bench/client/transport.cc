@@ -92,8 +92,11 @@ BIO* Transport::make_bio() {
 }
 
 Transport::Fill Transport::fill() {
-  in_start_ = in_size_ = 0;
-  iovec part{in_.get(), kInCapacity};
+  const size_t kept = kind_ == Kind::kStream ? in_size_ - in_start_ : 0;
+  if (kept > 0) std::memmove(in_.get(), in_.get() + in_start_, kept);
+  in_start_ = 0;
+  in_size_ = kept;
+  iovec part{in_.get() + kept, kInCapacity - kept};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
   msghdr message{};
   message.msg_iov = &part;
@@ -110,7 +113,8 @@ Transport::Fill Transport::fill() {
   }
   counters_.receives += 1;
   if (got == 0) return kind_ == Kind::kStream ? Fill::kEnd : Fill::kEmpty;
-  in_size_ = in_segment_ = static_cast<size_t>(got);
+  in_size_ += static_cast<size_t>(got);
+  in_segment_ = in_size_;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != IPPROTO_UDP || header->cmsg_type != kUdpGro) continue;
     int segment;
@@ -127,13 +131,17 @@ ssize_t Transport::read(uint8_t* out, size_t size) {
     const Fill filled = fill();
     if (filled != Fill::kData) return filled == Fill::kEnd ? 0 : -1;
   }
-  size_t unit = in_size_ - in_start_;
-  if (kind_ == Kind::kDatagram) unit = std::min(unit, in_segment_);
-  const size_t given = std::min(unit, size);
-  std::memcpy(out, in_.get() + in_start_, given);
+  const pkt::ConstView unit = peek();
+  const size_t given = std::min(unit.size(), size);
+  std::memcpy(out, unit.data(), given);
   // What does not fit is lost with a datagram, as with recv(2).
-  in_start_ += kind_ == Kind::kDatagram ? unit : given;
+  consume(kind_ == Kind::kDatagram ? unit.size() : given);
   return static_cast<ssize_t>(given);
+}
+
+pkt::ConstView Transport::peek() const {
+  const size_t left = in_size_ - in_start_;
+  return {in_.get() + in_start_, kind_ == Kind::kDatagram ? std::min(left, in_segment_) : left};
 }
 
 bool Transport::fits(size_t size) const {
@@ -142,8 +150,14 @@ bool Transport::fits(size_t size) const {
   return !out_closed_ && size <= out_segment_ && out_count_ < kMaxSegments;
 }
 
-void Transport::append(const uint8_t* data, size_t size) {
-  std::memcpy(out_.get() + out_size_, data, size);
+uint8_t* Transport::reserve(size_t size) {
+  if (!fits(size)) flush();
+  if (fits(size)) return out_.get() + out_size_;
+  if (size > out_capacity_) throw std::length_error("record larger than the buffer");
+  return nullptr;
+}
+
+void Transport::commit(size_t size) {
   out_size_ += size;
   if (kind_ == Kind::kStream) return;
   if (out_count_ == 0) out_segment_ = size;
@@ -152,14 +166,10 @@ void Transport::append(const uint8_t* data, size_t size) {
 }
 
 ssize_t Transport::write(const uint8_t* data, size_t size) {
-  if (!fits(size)) {
-    flush();
-    if (!fits(size)) {
-      if (size > out_capacity_) throw std::length_error("record larger than the buffer");
-      return -1;
-    }
-  }
-  append(data, size);
+  uint8_t* room = reserve(size);
+  if (!room) return -1;
+  std::memcpy(room, data, size);
+  commit(size);
   return static_cast<ssize_t>(size);
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "io/unique_fd.h"
+#include "pkt/view.h"
 
 namespace ocvpn::bench {
 
@@ -22,7 +23,7 @@ struct TransportCounters {
 /**
  * A connected socket with a buffer on each side. Records are written into the buffer; flush() sends them with one
  * system call (datagrams of one size as one UDP_SEGMENT super-packet). fill() receives what waits, up to 64 KiB
- * (datagrams by UDP_GRO), and the library reads records out of that.
+ * (datagrams by UDP_GRO), and records are read out of that. fill() keeps what a stream's reader has left.
  */
 class Transport {
  public:
@@ -46,7 +47,16 @@ class Transport {
   bool flush();
   /** Bytes that wait to be sent. */
   size_t pending() const { return out_size_ - out_start_; }
+  /** Those bytes. */
+  pkt::ConstView unsent() const { return {out_.get() + out_start_, pending()}; }
   const TransportCounters& counters() const { return counters_; }
+
+  /** What was received and not consumed, of datagrams the first; until the next call but of consume(). */
+  pkt::ConstView peek() const;
+  void consume(size_t size) { in_start_ += size; }
+  /** Room for a record of exactly that size, which commit() adds to what is sent. Null: the stream takes no more now. */
+  uint8_t* reserve(size_t size);
+  void commit(size_t size);
 
   // For the BIO's call-backs.
   ssize_t read(uint8_t* out, size_t size);
@@ -54,7 +64,6 @@ class Transport {
 
  private:
   bool fits(size_t size) const;
-  void append(const uint8_t* data, size_t size);
   bool flush_stream();
   void flush_datagrams();
 
