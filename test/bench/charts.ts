@@ -75,12 +75,15 @@ function points({ options, samples }: Results): Point[] {
 }
 
 const BASE = { $schema: 'https://vega.github.io/schema/vega-lite/v6.json', background: 'white' } as const;
-const COLOR = {
-  field: 'server',
-  type: 'nominal',
-  title: null,
-  scale: { domain: Object.values(SERVER_NAMES), scheme: 'tableau10' },
-} as const;
+/** A server has one color in all charts; the legend has those that were measured. */
+const color = (values: readonly Point[]) =>
+  ({
+    field: 'server',
+    type: 'nominal',
+    title: null,
+    scale: { domain: Object.values(SERVER_NAMES), scheme: 'tableau10' },
+    legend: { values: [...new Set(values.map(({ server }) => server))] },
+  }) as const;
 const FACET = { field: 'measured', type: 'nominal', title: null, header: { labelFontSize: 12 } } as const;
 
 function bars(values: Point[]): TopLevelSpec {
@@ -97,7 +100,7 @@ function bars(values: Point[]): TopLevelSpec {
         y: { field: 'case', type: 'nominal', title: null, sort: null },
         yOffset: { field: 'server', sort: Object.values(SERVER_NAMES) },
         x: { field: 'value', type: 'quantitative', title: null },
-        color: COLOR,
+        color: color(values),
       },
     },
     resolve: { scale: { x: 'independent', y: 'independent' } },
@@ -117,7 +120,7 @@ function lines(values: Point[]): TopLevelSpec {
       encoding: {
         x: { field: 'clients', type: 'quantitative', scale: { type: 'log' }, title: 'clients' },
         y: { field: 'value', type: 'quantitative', title: null, scale: { zero: true } },
-        color: COLOR,
+        color: color(values),
       },
     },
     resolve: { scale: { y: 'independent' } },
