@@ -4,7 +4,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ClientCertificates } from '../../src/core/secmod/client-certificates.js';
 import { LeafKeys } from '../../src/core/secmod/client-trust.js';
 import { readHandshake } from '../../src/core/secmod/tls-handshake.js';
@@ -165,6 +165,19 @@ test('names that are remembered are those of this certificate and of these field
     expect(nameOf('rsa', uid)).toBe('rsa');
     expect(nameOf('ec', uid)).toBe('ec');
     expect(nameOf('ec', '2.5.4.12')).toBeUndefined();
+  }
+});
+
+test('a certificate that cannot be read is told in the log each time', async () => {
+  const warn = vi.fn();
+  const backend = await certificatePlugin.create(
+    {},
+    { vhost: 'default', log: { error: warn, warn, info: warn, debug: warn } },
+  );
+  const wrong = { der: Buffer.from('no certificate'), userField: '2.5.4.3', groupField: '' };
+  for (let round = 1; round <= 2; round++) {
+    expect(backend.holderOf?.(wrong)).toBeNull();
+    expect(warn).toHaveBeenCalledTimes(round);
   }
 });
 

@@ -8,6 +8,7 @@ import type { VhostConfig } from '../config/schema.js';
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { ClientCertificate } from '../plugin-api/index.js';
+import { forgetOldest } from '../util/forget-oldest.js';
 import type { ClientTrust } from './client-trust.js';
 import { isClientSignature } from './signing.js';
 import { readHandshake, type ShownCertificate } from './tls-handshake.js';
@@ -95,11 +96,4 @@ export function certificateOf(config: VhostConfig, der: Uint8Array): ClientCerti
 
 function handshakeId(vhost: string, serverSigned: Uint8Array): string {
   return hash('sha256', Buffer.concat([Buffer.from(`${vhost}\0`), serverSigned]), 'base64');
-}
-
-function forgetOldest<K>(known: Set<K> | Map<K, unknown>, capacity: number): void {
-  for (const key of known.keys()) {
-    if (known.size <= capacity) return;
-    known.delete(key);
-  }
 }

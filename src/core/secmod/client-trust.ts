@@ -6,6 +6,7 @@ import { VpnError } from '../errors.js';
 import type { CertificateVerifier } from '../native/certificate-types.js';
 import { native } from '../native/index.js';
 import { fileReason } from '../util/file-reason.js';
+import { forgetOldest } from '../util/forget-oldest.js';
 
 export interface ClientTrust {
   /** The file of ca-cert, PEM. */
@@ -28,7 +29,7 @@ export class LeafKeys {
     const key = this.#known.get(id) ?? new X509Certificate(der).publicKey;
     this.#known.delete(id);
     this.#known.set(id, key);
-    if (this.#known.size > MAX_KEYS) this.#known.delete(this.#known.keys().next().value ?? id);
+    forgetOldest(this.#known, MAX_KEYS);
     return key;
   }
 }

@@ -28,7 +28,7 @@ const MAX_REMEMBERED = 256;
 class CertificateBackend implements AuthBackend {
   readonly #log: BackendLog;
   /** By the certificate's hash and the fields, longest unused first. The names in the same bytes are always the same. */
-  readonly #known = new Map<string, CertificateHolder | null>();
+  readonly #known = new Map<string, CertificateHolder>();
 
   constructor(log: BackendLog) {
     this.#log = log;
@@ -37,8 +37,9 @@ class CertificateBackend implements AuthBackend {
   holderOf(certificate: ClientCertificate): CertificateHolder | null {
     const { der, userField, groupField } = certificate;
     const id = `${hash('sha256', der, 'base64')} ${userField} ${groupField}`;
-    const known = this.#known.get(id);
-    const holder = known === undefined ? this.#read(certificate) : known;
+    const holder = this.#known.get(id) ?? this.#read(certificate);
+    // What cannot be read is told in the log each time.
+    if (holder === null) return null;
     this.#known.delete(id);
     this.#known.set(id, holder);
     if (this.#known.size > MAX_REMEMBERED) this.#known.delete(this.#known.keys().next().value ?? id);
