@@ -25,7 +25,7 @@ class Sender {
     m_.id = static_cast<uint16_t>(m_.id + (random_.one_in(12) ? random_.below(3) : 1));
     Bytes packet = build(sent);
     if (random_.one_in(15)) {
-      packet[random_.between(m_.ip_header(), packet.size() - 1)] ^= static_cast<uint8_t>(1 << random_.below(8));
+      packet[random_.between(sent.ip_header(), packet.size() - 1)] ^= static_cast<uint8_t>(1 << random_.below(8));
     }
     if (random_.one_in(40)) fragment(packet);
     return packet;
