@@ -1,5 +1,5 @@
 /** Requests out of reads, however those are cut; what of HTTP is taken and what is not. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { RequestHead } from '../../src/core/wire/request-head.js';
 import { RequestReader, type WholeRequest } from '../../src/core/wire/request-reader.js';
 
@@ -42,6 +42,60 @@ describe('cut anywhere', () => {
     reader.wipe();
     expect(reader.partial).toBe(false);
     expect(reader.push(Buffer.from('GET / HTTP/1.1\r\n\r\n'))?.body).toHaveLength(0);
+  });
+});
+
+describe('secrets', () => {
+  const request =
+    'POST /auth HTTP/1.1\r\nCookie: webvpn=secret\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nsecret\r\n0\r\n\r\n';
+
+  /** Every buffer that the reader makes from here on; each test ends with a look into them. */
+  function buffersMade(): Buffer[] {
+    const made: Buffer[] = [];
+    const spies = (['from', 'concat'] as const).map((name) => {
+      const real = Buffer[name] as (...args: unknown[]) => Buffer;
+      return vi.spyOn(Buffer, name).mockImplementation((...args: unknown[]) => {
+        const buffer = real(...args);
+        made.push(buffer);
+        return buffer;
+      });
+    });
+    onTestFinished(() => {
+      for (const spy of spies) spy.mockRestore();
+    });
+    return made;
+  }
+  const left = (made: readonly Buffer[]) => made.filter((buffer) => buffer.some((byte) => byte !== 0));
+
+  test.each([1, 7, 60])('of a request in reads of %d bytes nothing is left but its body', (size) => {
+    const reads = (request.match(new RegExp(`.{1,${size}}`, 'gs')) ?? []).map((part) => Buffer.from(part));
+    const made = buffersMade();
+    const reader = new RequestReader(() => undefined);
+    const whole = reads.map((bytes) => reader.push(bytes)).at(-1);
+    expect(whole?.head.headers.cookie).toBe('webvpn=secret');
+    expect(made.length).toBeGreaterThan(reads.length);
+    expect(left(made)).toEqual([whole?.body]);
+  });
+
+  test.each(['after a part of the head', 'after a part of the body'])('wiped %s nothing is left', (where) => {
+    const end = where.endsWith('head') ? request.indexOf('cret') : request.lastIndexOf('cret');
+    const reads = [request.slice(0, 30), request.slice(30, end)].map((part) => Buffer.from(part));
+    const made = buffersMade();
+    const reader = new RequestReader(() => undefined);
+    for (const bytes of reads) expect(reader.push(bytes)).toBeNull();
+    expect(left(made)).not.toEqual([]);
+    reader.wipe();
+    expect(left(made)).toEqual([]);
+  });
+
+  test('a head in several reads that is refused leaves nothing', () => {
+    const reads = [request.slice(0, 40), 'x\0'].map((part) => Buffer.from(part));
+    const made = buffersMade();
+    const reader = new RequestReader(() => undefined);
+    expect(reader.push(reads[0] as Buffer)).toBeNull();
+    expect(() => reader.push(reads[1] as Buffer)).toThrow('not HTTP');
+    expect(made.length).toBeGreaterThan(1);
+    expect(left(made)).toEqual([]);
   });
 });
 
