@@ -27,6 +27,8 @@ UdpSocket::UdpSocket(int fd, bool segment, bool gro) : fd_(fd), segment_(segment
   int on = gro ? 1 : 0;
   // Without UDP_GRO (kernels before 5.0) datagrams arrive one by one: slower, not wrong.
   setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on);
+  // ENOENT without one: a socket that a running association shares with a new handshake.
+  setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &on, sizeof on);
 }
 
 UdpSocket::UdpSocket(UdpSocket&& other) noexcept { *this = std::move(other); }

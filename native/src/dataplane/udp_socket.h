@@ -16,7 +16,7 @@
 
 namespace ocvpn::dataplane {
 
-// Owns the descriptor.
+// Owns the descriptor, and takes off the filter that the socket was made with (io/udp_socket.h).
 class UdpSocket {
  public:
   UdpSocket() = default;

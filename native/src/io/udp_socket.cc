@@ -151,7 +151,6 @@ Result<UniqueFd> connect_udp(const Endpoint& local, const Endpoint& remote) {
   if (!filtered.ok()) return filtered.error();
   if (bind(socket, from->get(), from->length) != 0) return last_error("bind", what);
   if (connect(socket, to->get(), to->length) != 0) return last_error("connect", what);
-  if (!set_option(socket, SOL_SOCKET, SO_DETACH_FILTER, 0)) return last_error("setsockopt SO_DETACH_FILTER");
   return fd;
 }
 

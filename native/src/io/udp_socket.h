@@ -8,9 +8,13 @@
 // Between bind() and connect() the new socket is unconnected and bound to a specific address: it beats a
 // wildcard listener for *every* client (and ties with an equally specific one, where the youngest wins). There
 // is no system call that does both at once, and a connected socket cannot be bound any more. So the socket gets
-// a classic BPF filter before bind() that lets only this client's datagrams in, and loses it after connect().
-// No datagram of another client is ever delivered to it. One that arrives in those few microseconds is dropped;
-// it can only be a first ClientHello (connected clients have better matches), which DTLS repeats.
+// a classic BPF filter before bind() that lets only this client's datagrams in. No datagram of another client is
+// ever delivered to it. One that arrives in those few microseconds is dropped; it can only be a first ClientHello
+// (connected clients have better matches), which DTLS repeats.
+//
+// connect() is not the end of that: another CPU may have looked the socket up before it and ask the filter after it.
+// So the filter stays on, and who reads the socket in the end takes it off (dataplane::UdpSocket), many system calls
+// later; there it would cost every packet something.
 //
 // SO_REUSEPORT is not used: within a reuseport group the kernel spreads unconnected datagrams by hash, and the
 // listener would lose its share to each new socket of the window.
@@ -45,7 +49,7 @@ struct DatagramInfo {
 /// nullopt when nothing waits. `capacity` of kMaxDatagram never truncates.
 Result<std::optional<DatagramInfo>> receive_datagram(int fd, uint8_t* buffer, size_t capacity);
 
-/// See above. Both ends of one family. EINVAL when an address is not numeric or the families differ.
+/// See above; with the filter. Both ends of one family. EINVAL when an address is not numeric or the families differ.
 Result<UniqueFd> connect_udp(const Endpoint& local, const Endpoint& remote);
 
 }  // namespace ocvpn::io

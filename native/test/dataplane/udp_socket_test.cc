@@ -4,6 +4,7 @@
 
 #include "dataplane/dataplane_fixture.h"
 #include "dataplane/udp_socket.h"
+#include "io/udp_socket.h"
 
 using namespace ocvpn::test;
 using ocvpn::dataplane::UdpBatch;
@@ -111,6 +112,21 @@ TEST(records_that_do_not_share_a_call_go_singly) {
   for (size_t i = 0; i < 2; ++i) batch.add(&socket, record(i, 40000).data(), 40000, &counters);
   batch.flush(&socket, &counters);
   for (size_t i = 0; i < 2; ++i) CHECK_EQ(pair.read(), record(i, 40000));
+}
+
+TEST(who_reads_a_new_clients_socket_takes_its_filter_off) {
+  const auto connected = ocvpn::io::connect_udp({"127.0.0.1", 0}, {"127.0.0.1", 9});
+  REQUIRE(connected.ok());
+  const auto instructions = [](int fd) {
+    socklen_t count = 0;
+    CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &count), 0);
+    return count;
+  };
+  CHECK(instructions(connected.value().get()) > 0);
+  UdpSocket socket(dup(connected.value().get()), true, true);
+  CHECK_EQ(instructions(connected.value().get()), 0u);
+  UdpSocket without(dup(connected.value().get()), true, true);
+  CHECK(without.is_open());
 }
 
 TEST(gro_bursts_are_read_whole) {

@@ -136,7 +136,10 @@ export interface NativeIo {
   bindUdp(address: string, port: number): number;
   /** null on EAGAIN. Datagrams over 64 KiB cannot occur. */
   receiveDatagram(fd: number): ReceivedDatagram | null;
-  /** New UDP socket bound to `local` (SO_REUSEADDR so that it shares the listener's port) and connected to `remote`. */
+  /**
+   * New UDP socket bound to `local` (SO_REUSEADDR so that it shares the listener's port) and connected to `remote`. A
+   * filter keeps all others out until a session has it.
+   */
   connectUdp(local: SocketAddress, remote: SocketAddress): number;
   /**
    * One sendmsg of `data` with at most 8 descriptors. Returns the bytes written (0 on EAGAIN).
