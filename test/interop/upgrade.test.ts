@@ -63,7 +63,13 @@ test('another version is installed over the running one: nothing is lost', {
 }, async () => {
   const lab = await openLab({ clients: 2 });
   const first = await pack(lab);
+  const contents = await must(['tar', '-tzf', first]);
+  expect(contents).not.toMatch(
+    /^package\/(test|bench|examples\/.*dist)\/|\.tsbuildinfo$|performance\/.*\.json$/m,
+  );
   await install(lab, first);
+  const manual = ['man', '-M', join(prefixOf(lab), 'share/man'), '-w', 'vpn-serve', 'vpn.conf'];
+  expect(await must(manual)).toMatch(/\/vpn-serve\.8\n.*\/vpn\.conf\.5\n/);
   const server = await startServer(lab, 'ocvpn', { launch: serve });
   const client = await connect(lab, server);
   await client.dtls();

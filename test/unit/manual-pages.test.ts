@@ -24,6 +24,11 @@ test('there is a page for every command, and none for a command that is gone', (
   );
 });
 
+test('npm installs every page', () => {
+  const { man } = JSON.parse(readFileSync(join(folder, '../package.json'), 'utf8')) as { man: string[] };
+  expect(man).toEqual(pages.map((name) => `man/${name}`).sort());
+});
+
 test.each(pages)('groff reads man/%s without a warning', (name) => {
   const { stderr, status } = spawnSync('groff', ['-man', '-Tutf8', '-ww', '-z', join(folder, name)], {
     encoding: 'utf8',
