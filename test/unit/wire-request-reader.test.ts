@@ -52,17 +52,15 @@ describe('secrets', () => {
   /** Every buffer that the reader makes from here on; each test ends with a look into them. */
   function buffersMade(): Buffer[] {
     const made: Buffer[] = [];
-    const spies = (['from', 'concat'] as const).map((name) => {
-      const real = Buffer[name] as (...args: unknown[]) => Buffer;
-      return vi.spyOn(Buffer, name).mockImplementation((...args: unknown[]) => {
+    for (const name of ['from', 'concat'] as const) {
+      const real = Buffer[name] as (...args: unknown[]) => Buffer<ArrayBuffer>;
+      const spy = vi.spyOn(Buffer, name).mockImplementation((...args: unknown[]) => {
         const buffer = real(...args);
         made.push(buffer);
         return buffer;
       });
-    });
-    onTestFinished(() => {
-      for (const spy of spies) spy.mockRestore();
-    });
+      onTestFinished(() => spy.mockRestore());
+    }
     return made;
   }
   const left = (made: readonly Buffer[]) => made.filter((buffer) => buffer.some((byte) => byte !== 0));
