@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
+import { expect } from 'vitest';
 import { options as schema } from '../../src/core/config/schema.js';
 import { workerOptionNames } from '../../src/core/config/worker-config.js';
 import type { Channel, ChannelOptions, Handlers } from '../../src/core/ipc/api.js';
@@ -161,6 +162,16 @@ export class WorkerHarness {
     return [...this.toMain, ...this.toSecmod]
       .filter((message) => message.name === name)
       .map(({ body }) => body);
+  }
+
+  /** What main is told of the one connection that fails, which is all that is said about it. */
+  async failure(): Promise<string> {
+    await this.until(() => this.received('CLIENT_CLOSED').length > 0);
+    expect(this.received('CLIENT_CLOSED')).toEqual([
+      expect.objectContaining({ client: 1, reason: 'error', detail: expect.any(String) }),
+    ]);
+    expect(this.log).toEqual([]);
+    return String(this.received('CLIENT_CLOSED')[0]?.detail);
   }
 
   /** Resolves as soon as `what` holds; it is asked whenever a message or a log line has come. */

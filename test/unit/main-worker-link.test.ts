@@ -69,6 +69,17 @@ describe('a worker and its own client', () => {
     expect(parts.clients.size).toBe(0);
   });
 
+  it('has a line that says why its connection failed, if it had no tunnel', async () => {
+    const parts = makeSessions();
+    const warn = vi.spyOn(silent, 'warn');
+    const { worker, client } = connectWorker(parts, 1);
+    const { id, remote } = client;
+    worker.send('CLIENT_CLOSED', { client: id, reason: 'error', detail: 'no such page', ...counts });
+    await vi.waitFor(() => expect(client.state).toBe('CLOSED'));
+    const where = { client: id, ip: remote.address, port: remote.port };
+    expect(warn.mock.calls).toEqual([[where, 'connection failed: no such page']]);
+  });
+
   it('may add ban points to its own client', async () => {
     const parts = makeSessions();
     const { worker, client } = connectWorker(parts, 1);

@@ -104,8 +104,7 @@ describe('CONNECT', () => {
     client.send(request);
     expect((await client.reply()).head).toMatch(new RegExp(`^HTTP/1\\.1 ${status}\r\n`));
     await client.end();
-    await harness.until(() => harness.log.length === 1);
-    expect(harness.log[0]?.msg).toContain(reason);
+    expect(await harness.failure()).toContain(reason);
     expect(harness.received('AUTH_COOKIE_REQ')).toEqual([]);
   });
 
@@ -118,8 +117,7 @@ describe('CONNECT', () => {
       'HTTP/1.1 401 Cookie is not acceptable\r\nContent-Length: 0\r\n\r\n',
     );
     await client.end();
-    await harness.until(() => harness.log.length === 1);
-    expect(harness.log[0]?.msg).toContain('cookie refused: unknown cookie');
+    expect(await harness.failure()).toContain('cookie refused: unknown cookie');
   });
 
   it('gives 503 when no address family is left, and the tun descriptor is closed', async () => {
@@ -239,8 +237,7 @@ describe('tunnel', () => {
     const client = await TlsClient.connect(harness.port);
     harness.main.send('TERMINATE', { client: 1, how: 'drop', reason: 'server-disconnect' });
     await client.end();
-    await harness.until(() => harness.log.length === 1);
-    expect(harness.log[0]?.msg).toContain('ended by the server');
+    expect(await harness.failure()).toContain('ended by the server');
   });
 
   it('gets UDP sockets; one for nobody is closed', async () => {

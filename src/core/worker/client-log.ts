@@ -7,8 +7,6 @@ import type { Startup } from './secmod-calls.js';
 export interface Ending {
   readonly reason: CloseReason;
   readonly detail: string;
-  /** Why it failed, if it did. */
-  readonly failure: string | null;
   /** '' while nobody has logged in. */
   readonly user: string;
 }
@@ -38,13 +36,10 @@ export class ClientLog {
     this.#lines = null;
   }
 
-  /** One line for each connection that failed; sessions are logged by main, probes not at all. */
-  ended({ reason, detail, failure, user }: Ending): void {
+  /** For those who look closely: main has a line for each session, and a limit for those of connections that fail. */
+  ended({ reason, detail, user }: Ending): void {
+    if (!this.#root.isLevelEnabled('debug')) return;
     const { remoteIp: ip, remotePort: port } = this.#startup;
-    const who = { ip, port, ...(user && { user }) };
-    if (reason === 'health-probe') return;
-    if (failure) this.lines.warn(who, `connection failed: ${failure}`);
-    else if (this.#root.isLevelEnabled('debug'))
-      this.lines.debug({ ...who, reason, detail }, 'connection ended');
+    this.lines.debug({ ip, port, ...(user && { user }), reason, detail }, 'connection ended');
   }
 }

@@ -438,7 +438,7 @@ export class Client implements HttpHandler {
     clearTimeout(this.#timer.handshake);
     this.#auth?.end();
     this.#secmod.endLogin();
-    this.log.ended({ reason, detail, failure: this.#failure, user: this.#auth?.userName ?? this.#userName });
+    this.log.ended({ reason, detail, user: this.#auth?.userName ?? this.#userName });
     this.#closing = { client: this.handle, reason, detail: detailOf(detail), ...counts };
     this.#main.send('CLIENT_CLOSED', this.#closing);
     this.#deps.onGone(this);

@@ -12,7 +12,7 @@ import { type Logger, pinoLevel } from '../log.js';
 import type { Dataplane, DataplaneEvent, NativeBinding } from '../native/types.js';
 import { Client } from './client.js';
 import type { ClientDeps, MainChannel } from './client-deps.js';
-import { NO_COUNTS } from './detail.js';
+import { detailOf, messageOf, NO_COUNTS } from './detail.js';
 import type { LockdownOptions } from './lockdown.js';
 import { Rounds } from './rounds.js';
 import type { Startup } from './secmod-calls.js';
@@ -207,11 +207,7 @@ export class Worker {
     try {
       this.#clients.set(startup.client, new Client(deps, startup, fd));
     } catch (error) {
-      log.warn(
-        { err: error, client: startup.client, ip: startup.remoteIp },
-        'connection failed: TLS cannot be started',
-      );
-      this.#refuse(startup, main, 'TLS cannot be started');
+      this.#refuse(startup, main, detailOf(`TLS cannot be started: ${messageOf(error)}`));
     }
   }
 
