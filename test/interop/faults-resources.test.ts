@@ -141,7 +141,38 @@ test('descriptors run out in secmod: no worker can begin, until there are some',
   tally('descriptors run out in secmod');
 });
 
-test('descriptors run out in a shared worker: its tunnel goes on, the next is refused and gets in when there are some', async () => {
+/** Workers that said that they are out of descriptors, and those that main said it of, once for each time. */
+const outOfDescriptors = ({ server }: Scene): { said: number[]; told: number[] } => {
+  const lines = server.process.output
+    .split('\n')
+    .filter((line) => line.includes('out of descriptors'))
+    .map((line) => JSON.parse(line) as { role: string; pid: number; worker: number });
+  return {
+    said: lines.filter(({ role }) => role === 'worker').map(({ pid }) => pid),
+    told: lines.filter(({ role, worker }) => role === 'main' && worker).map(({ worker }) => worker),
+  };
+};
+
+test('descriptors run out in the workers that do the logins: each refuses one client, and new ones do the next', async () => {
+  const scene = await openScene();
+  const { lab, server } = scene;
+  const session = (await server.users())[0]?.workerPid;
+  const workers = (await pidsOf(lab)).filter((pid) => pid !== session && isWorker(pid));
+  for (const worker of workers) await limit(worker, '--nofile=10:');
+  let refused = 0;
+  await until('a login by a worker that has descriptors', async () => {
+    return await fetchCookie(lab, server, carol).catch(() => ++refused && false);
+  });
+  expect(refused).toBeGreaterThan(0);
+  expect(refused).toBeLessThanOrEqual(workers.length);
+  await expectWhole(scene);
+  const { said, told } = outOfDescriptors(scene);
+  expect(new Set(said).size).toBe(said.length);
+  expect(told).toEqual(said);
+  tally('descriptors run out in pooled workers');
+});
+
+test('descriptors run out in a shared worker: its tunnel goes on, one client is refused, and others take the next', async () => {
   const scene = await openScene({ options: { 'worker-clients': 64 } });
   const { lab, server } = scene;
   const worker = (await server.users())[0]?.workerPid ?? 0;
@@ -151,7 +182,13 @@ test('descriptors run out in a shared worker: its tunnel goes on, the next is re
   const open = `for i in 1 2 3 4 5 6; do exec {fd}<>/dev/tcp/${outside.server4}/443; printf '\\x16' >&$fd; done`;
   const others = lab.client(1).start('connections', ['bash', '-c', `${open}; exec sleep infinity`]);
   await server.process.waitFor(/"level":50,[^\n]*"role":"worker"[^\n]*out of descriptors/);
+  // Still without descriptors, and the least loaded one.
   await others.stop('SIGKILL');
+  for (let n = 0; n < 3; n++) await expectWhole(scene);
+  const { said, told } = outOfDescriptors(scene);
+  // Some of the six may have been on their way to it already.
+  expect(new Set(said)).toEqual(new Set([worker]));
+  expect(told).toEqual([worker]);
   await limit(worker, '--nofile=256:');
   await expectWhole(scene);
   expect((await server.users())[0]?.workerPid).toBe(worker);

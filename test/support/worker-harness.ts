@@ -245,6 +245,7 @@ export class WorkerHarness {
         this.#record(this.toMain, 'BAN_IP', body);
         return { allowed: this.banAllowed };
       },
+      WORKER_FULL: note('WORKER_FULL'),
       CLIENT_CLOSED: note('CLIENT_CLOSED'),
     };
     const mainEnd: ChannelOptions<'main', 'worker'> = {

@@ -54,6 +54,8 @@ function connectWorker(parts: Parts, pid: number, own = true) {
 
 const counts = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, drops: noDrops() };
 
+const credentials = { hmac: Buffer.alloc(32), tickets: { keys: Buffer.alloc(80), lifetimeSec: 60 } };
+
 afterEach(() => vi.restoreAllMocks());
 
 describe('a worker and its own client', () => {
@@ -78,6 +80,25 @@ describe('a worker and its own client', () => {
     await vi.waitFor(() => expect(client.state).toBe('CLOSED'));
     const where = { client: id, ip: remote.address, port: remote.port };
     expect(warn.mock.calls).toEqual([[where, 'connection failed: no such page']]);
+  });
+
+  it('gets no more while it is out of descriptors, until one of its tunnels has ended', async () => {
+    const parts = makeSessions();
+    const warn = vi.spyOn(silent, 'warn');
+    const { link, worker, client } = connectWorker(parts, 1);
+    const login = addClient(parts.clients, link);
+    link.start(login, { fd: null, remote: login.remote, local: login.local }, credentials);
+    worker.send('WORKER_FULL', {});
+    worker.send('WORKER_FULL', {});
+    worker.send('CLIENT_CLOSED', { client: login.id, reason: 'error', detail: '', ...counts });
+    await vi.waitFor(() => expect(login.state).toBe('CLOSED'));
+    expect(link.full).toBe(true);
+    expect(warn.mock.calls.filter(([, message]) => /out of descriptors/.test(String(message)))).toHaveLength(
+      1,
+    );
+    worker.send('CLIENT_CLOSED', { client: client.id, reason: 'user-disconnect', detail: '', ...counts });
+    await vi.waitFor(() => expect(client.state).toBe('CLOSED'));
+    expect(link.full).toBe(false);
   });
 
   it('may add ban points to its own client', async () => {

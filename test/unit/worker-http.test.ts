@@ -214,6 +214,18 @@ describe('bad input', () => {
 });
 
 describe('before TLS', () => {
+  it('says that it is full when the connection was lost for want of a descriptor', async () => {
+    const address = { remoteIp: '192.0.2.1', remotePort: 1, ourIp: '192.0.2.2', ourPort: 443 };
+    const secrets = { hmac: Buffer.alloc(32), ticketKeys: Buffer.alloc(80), ticketLifetime: 60 };
+    harness.main.send('WORKER_STARTUP', {
+      ...{ client: 1, origRemoteIp: '192.0.2.1', sessionStartTime: 1 },
+      ...address,
+      ...secrets,
+    });
+    expect(await harness.failure()).toBe('the worker is out of descriptors');
+    expect(harness.toMain.slice(-2).map(({ name }) => name)).toEqual(['WORKER_FULL', 'CLIENT_CLOSED']);
+  });
+
   it('says nothing about a health probe', async () => {
     connect(harness.port, '127.0.0.1').end();
     await harness.until(() => harness.received('CLIENT_CLOSED').length === 1);

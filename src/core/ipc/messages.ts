@@ -584,6 +584,13 @@ export const messages = {
     body: { client: client(), channel: oneOf('tls', 'dtls'), milliseconds: u32() },
     doc: 'A handshake is complete, and how long it took; for the metrics.',
   }),
+  WORKER_FULL: message({
+    id: 29,
+    from: 'worker',
+    to: 'main',
+    body: {},
+    doc: 'The worker has no descriptor left: one that main sent is lost, and so is its client (CLIENT_CLOSED follows). Main gives it no connection until one of its tunnels has ended.',
+  }),
   TUN_MTU: message({
     id: 11,
     from: 'worker',

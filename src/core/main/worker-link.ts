@@ -52,6 +52,8 @@ export class WorkerLink implements ClientWorker {
   channel: Channel<'main', 'worker'> | null = null;
   /** Said WORKER_READY. */
   ready = false;
+  /** Said WORKER_FULL, and none of its tunnels has ended since. */
+  full = false;
   /** Connections that it was given, ended ones included. */
   served = 0;
   /** When it last had to do with a client, milliseconds of the monotonic clock. */
@@ -149,14 +151,25 @@ export class WorkerLink implements ClientWorker {
         sessions.reports.update(client, { dtlsActive: body.dtlsActive });
       },
       BAN_IP: (body) => ({ allowed: bans.add(this.#client(body.client).remote.address, body.score) }),
+      WORKER_FULL: () => this.#outOfDescriptors(),
       CLIENT_CLOSED: (body) => {
         const client = this.#client(body.client);
         this.clients.delete(client.id);
-        this.#logins.delete(client);
+        // What a login had was not enough for its tunnel.
+        if (!this.#logins.delete(client)) this.full = false;
         sessions.close(client, client.ending?.reason ?? body.reason, body.detail, body);
         this.#released();
       },
     };
+  }
+
+  #outOfDescriptors(): void {
+    if (this.full) return;
+    this.full = true;
+    this.#options.log.warn(
+      { worker: this.pid, clients: this.load },
+      'worker is out of descriptors: others get its connections until one of its tunnels has ended',
+    );
   }
 
   #released(): void {

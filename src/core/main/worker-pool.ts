@@ -265,7 +265,9 @@ export class WorkerPool {
   }
 
   #isUsable(link: WorkerLink): boolean {
-    return link.own && link.ready && link.channel?.closed === false && !this.#policy.isUsedUp(link);
+    return (
+      link.own && link.ready && !link.full && link.channel?.closed === false && !this.#policy.isUsedUp(link)
+    );
   }
 
   /** Ready workers with more than half of their room left. */
@@ -316,7 +318,9 @@ export class WorkerPool {
     const idle = this.#spareLinks().filter((link) => link.load === 0);
     const since = performance.now() - policy.idleMs;
     const beyond = idle.slice(Math.max(1, spare)).filter((link) => link.lastUsedMs <= since);
-    const usedUp = [...this.#links.values()].filter((link) => link.load === 0 && policy.isUsedUp(link));
+    const usedUp = [...this.#links.values()].filter(
+      (link) => link.load === 0 && (link.full || policy.isUsedUp(link)),
+    );
     for (const link of [...beyond, ...usedUp]) {
       if (!link.ready) continue;
       link.ready = false;

@@ -26,7 +26,7 @@ import { route } from '../wire/urls.js';
 import { certificateHolder } from './client-certificate.js';
 import type { ClientDeps, MainChannel, SecureStream } from './client-deps.js';
 import { ClientLog } from './client-log.js';
-import { detailOf, messageOf, NO_COUNTS, reportOf } from './detail.js';
+import { detailOf, messageOf, NO_COUNTS, OUT_OF_DESCRIPTORS, reportOf } from './detail.js';
 import { type HttpHandler, type HttpRequest, serveHttp } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type SignRequest, type Startup } from './secmod-calls.js';
@@ -334,7 +334,11 @@ export class Client implements HttpHandler {
     const [tunFd] = answer.fds;
     const { reply, reason, session } = answer.body;
     if (reply !== 'OK') return auth.sessionReply(false, reason);
-    if (!session || tunFd === undefined) return auth.failure('main sent no session');
+    if (!session) return auth.failure('main sent no session');
+    if (tunFd === undefined) {
+      this.#main.send('WORKER_FULL', {});
+      return auth.failure(OUT_OF_DESCRIPTORS);
+    }
     const plan = this.#gone ? null : this.#plan(session);
     if (!plan || 'error' in plan) {
       io.close(tunFd);

@@ -4,6 +4,8 @@ import type { TunnelCounters } from '../native/types.js';
 
 const MAX_DETAIL = 256;
 
+export const OUT_OF_DESCRIPTORS = 'the worker is out of descriptors';
+
 /** Cuts to what the message carries, at a character's border. */
 export function detailOf(text: string): string {
   return Buffer.from(text)

@@ -12,7 +12,7 @@ import { type Logger, pinoLevel } from '../log.js';
 import type { Dataplane, DataplaneEvent, NativeBinding } from '../native/types.js';
 import { Client } from './client.js';
 import type { ClientDeps, MainChannel } from './client-deps.js';
-import { detailOf, messageOf, NO_COUNTS } from './detail.js';
+import { detailOf, messageOf, NO_COUNTS, OUT_OF_DESCRIPTORS } from './detail.js';
 import type { LockdownOptions } from './lockdown.js';
 import { Rounds } from './rounds.js';
 import type { Startup } from './secmod-calls.js';
@@ -179,7 +179,8 @@ export class Worker {
   #onStartup(startup: Startup, passedFd: number | null, main: MainChannel): void {
     const fd = passedFd ?? this.#takeInheritedFd();
     if (fd === null) {
-      this.#refuse(startup, main, 'there is no connection to serve');
+      main.send('WORKER_FULL', {});
+      this.#refuse(startup, main, OUT_OF_DESCRIPTORS);
       return;
     }
     if (!this.#vhosts || !this.#dataplane || this.#stopping || this.#clients.has(startup.client)) {
