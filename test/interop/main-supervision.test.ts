@@ -29,7 +29,7 @@ describe('start and stop', LONG, () => {
     server.kill('SIGTERM');
     expect(await server.exited).toBe(0);
     expect(bed.pids()).toEqual([]);
-    expect(bed.sockets()).toEqual([]);
+    expect(existsSync(bed.runDir)).toBe(false);
   });
 
   it('refuses a run directory, a data directory and a port in use, each with one sentence', async () => {
@@ -40,9 +40,11 @@ describe('start and stop', LONG, () => {
     const sharing = bed.serve({}, { run: `${bed.runDir}2` });
     expect(await sharing.exited).toBe(1);
     expect(sharing.output).toMatch(/^vpn: Another server \(process \d+\) uses the data directory .*\n$/);
+    expect(existsSync(`${bed.runDir}2`)).toBe(false);
     const other = bed.serve({}, { run: `${bed.runDir}2`, data: `${bed.dataDir}2` });
     expect(await other.exited).toBe(1);
     expect(other.output).toMatch(/^vpn: TCP port 4443 on 127\.0\.0\.1 is already in use\. .*\n$/);
+    expect(existsSync(`${bed.runDir}2`)).toBe(false);
     expect(await status()).toMatchObject({ status: 'online' });
   });
 
@@ -52,7 +54,7 @@ describe('start and stop', LONG, () => {
     expect(server.output).toContain('vpn: The secmod process did not start: exit status 1.');
     expect(server.output).toContain('/etc/passwd');
     expect(bed.pids()).toEqual([]);
-    expect(bed.sockets()).toEqual([]);
+    expect(existsSync(bed.runDir)).toBe(false);
   });
 
   it('stops while it is still starting', async () => {

@@ -18,11 +18,11 @@ import { certificatePin } from '../pki/pin.js';
 import { takePassedSockets } from '../service/listen-fds.js';
 import { ServiceNotifier } from '../service/notify.js';
 import { ensureFirstUser } from '../users/first-user.js';
-import { resolveIdentity } from '../util/identity.js';
+import { type Identity, resolveIdentity } from '../util/identity.js';
 import { announce, type FirstLogin } from './announce.js';
 import type { Ipc } from './ipc.js';
 import { keepMainCapabilities } from './lockdown.js';
-import { runPaths } from './paths.js';
+import { type RunPaths, runPaths } from './paths.js';
 import {
   checkRoot,
   checkTun,
@@ -93,20 +93,53 @@ async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger('main', config.default['log-level'], native.io.sendToUnix);
   // Keys of tickets and HMACs are made from here on.
   native.io.dropPrivileges({ lockdown: false, nonDumpable: true });
-  const madeRunDir = prepareRunDir(resolve(options.runDir));
-  forbidRings(log);
+  const end = new StopSwitch(log);
   const paths = runPaths(options.runDir, config.default);
+  const madeRunDir = prepareRunDir(paths.runDir);
+  try {
+    // Later secmod looks at its files itself.
+    await serveIn(paths, {
+      options,
+      config,
+      readConfig: () => readFor(['main']),
+      identity,
+      dataDir,
+      log,
+      end,
+    });
+  } finally {
+    if (madeRunDir && !end.leaving) removeRunDir(paths.runDir, log);
+  }
+  if (end.isForced) return end.forced;
+  log.info(end.leaving ? 'left; the tunnels go on and wait for the next server' : 'stopped');
+  return 0;
+}
+
+interface Serving {
+  readonly options: ServeOptions;
+  readonly config: ServerConfig;
+  readonly readConfig: () => ServerConfig;
+  readonly identity: Identity;
+  readonly dataDir: string;
+  readonly log: Logger;
+  readonly end: StopSwitch;
+}
+
+/** From the run directory that is there to the server that has ended. */
+async function serveIn(
+  paths: RunPaths,
+  { options, config, readConfig, identity, dataDir, log, end }: Serving,
+): Promise<void> {
+  forbidRings(log);
   claimDataDir(native.io, dataDir, paths, log);
   const hidden = identity.uid === 0 ? null : hiddenDirectory(paths.runDir);
   if (hidden !== null) notice(new VpnError('OCS_RUN_DIR_HIDDEN', { path: hidden }));
   const user = config.source === null ? await ensureFirstUser(dataDir) : null;
   const passed = takePassedSockets(native.io);
-  const end = new StopSwitch(log);
   const service = new ServiceNotifier({ io: native.io, log });
   const server = new Server({
     config,
-    // Later secmod looks at its files itself.
-    readConfig: () => readFor(['main']),
+    readConfig,
     paths,
     identity,
     controlGid: resolveControlGroup(config.default['control-group'], identity),
@@ -145,11 +178,7 @@ async function serve(options: ServeOptions): Promise<number> {
     service.close();
     if (end.leaving) server.leave();
     else await server.stop();
-    if (madeRunDir && !end.leaving) removeRunDir(paths.runDir, log);
   }
-  if (end.isForced) return end.forced;
-  log.info(end.leaving ? 'left; the tunnels go on and wait for the next server' : 'stopped');
-  return 0;
 }
 
 /** For secmod and workers. Where it cannot be done they see to it themselves, which makes their start slower. */
