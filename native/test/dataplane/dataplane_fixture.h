@@ -60,6 +60,13 @@ inline bool eventually(const std::function<bool()>& done) {
   return true;
 }
 
+/** A count of the packet loop: it is written after what it counts, which a test may see first. */
+#define CHECK_COUNTED(counter, expected)                               \
+  do {                                                                 \
+    (void)eventually([&] { return (counter).get() == (expected); });   \
+    CHECK_EQ((counter).get(), (expected));                             \
+  } while (0)
+
 /** Self-signed EC certificate and its key, made once. */
 class ServerIdentity {
  public:

@@ -81,7 +81,7 @@ TEST(every_combination_carries_the_same_packets_out) {
     bool grouped = tunnel.counters().udpSegmented.get() > 0;
     if (c.dtls && c.segment && c.vnet) CHECK(grouped);
     if (!c.segment || !c.dtls) CHECK(!grouped);
-    if (c.vnet) CHECK_EQ(tunnel.counters().tunSuperPackets.get(), 2u);
+    if (c.vnet) CHECK_COUNTED(tunnel.counters().tunSuperPackets, 2u);
     if (!c.dtls && c.batch && c.vnet) CHECK(tunnel.counters().tlsWrites.get() <= 8);
   }
 }
@@ -122,8 +122,8 @@ TEST(a_burst_of_segments_becomes_one_tun_write) {
   Tunnel tunnel(server, plain_options(), head);  // all of it is there at once
   Expanded expanded = expand(tunnel.tun.pop());
   CHECK_EQ(expanded.packets.size(), 15u);
-  CHECK_EQ(tunnel.counters().tunWrites.get(), 1u);
-  CHECK_EQ(tunnel.counters().tunCoalesced.get(), 14u);
+  CHECK_COUNTED(tunnel.counters().tunWrites, 1u);
+  CHECK_COUNTED(tunnel.counters().tunCoalesced, 14u);
 }
 
 TEST(acks_of_a_burst_are_thinned_only_when_asked_for) {
@@ -145,8 +145,8 @@ TEST(acks_of_a_burst_are_thinned_only_when_asked_for) {
     std::vector<Bytes> packets = expand(tunnel.tun.pop()).packets;
     for (int i = 1; i < 6 && !on; ++i) packets = expand(tunnel.tun.pop()).packets;
     CHECK(packets == std::vector<Bytes>({build(ack)}));
-    CHECK_EQ(tunnel.counters().tunWrites.get(), on ? 1u : 6u);
-    CHECK_EQ(tunnel.counters().acksFiltered.get(), on ? 5u : 0u);
+    CHECK_COUNTED(tunnel.counters().tunWrites, on ? 1u : 6u);
+    CHECK_COUNTED(tunnel.counters().acksFiltered, on ? 5u : 0u);
   }
 }
 
@@ -195,7 +195,7 @@ TEST(a_packet_above_the_mtu_is_answered_with_icmp) {
     CHECK_EQ(int{answer[icmp]}, version == 4 ? 3 : 2);
     CHECK_EQ(int{answer[icmp + 1]}, version == 4 ? 4 : 0);
     CHECK_EQ(answer[icmp + 6] << 8 | answer[icmp + 7], 1400);
-    CHECK_EQ(tunnel.counters().dropsTooBig.get(), 1u);
+    CHECK_COUNTED(tunnel.counters().dropsTooBig, 1u);
   }
 }
 
@@ -207,7 +207,7 @@ TEST(malformed_frames_from_the_tun_are_dropped) {
   Bytes packet = build(inner(10));
   tunnel.tun.push_packet(packet);
   CHECK_EQ(tunnel.receive().payload, packet);
-  CHECK_EQ(tunnel.counters().dropsMalformed.get(), 2u);
+  CHECK_COUNTED(tunnel.counters().dropsMalformed, 2u);
 }
 
 // Tens of megabytes each way, compared by digest.
