@@ -52,6 +52,11 @@ export const catalogue = {
     say: 'This machine has no IPv6; listening on IPv4 only.',
     mend: 'Set listen-host to an IPv4 address to silence this notice.',
   },
+  OCS_TUNNEL_IPV6: {
+    fatalFor: 'request',
+    say: 'IPv6 is turned off on this machine; clients get IPv4 addresses only.',
+    mend: 'Turn it on with "sysctl -w net.ipv6.conf.default.disable_ipv6=0" and start the server again, or leave ipv6-network out.',
+  },
   OCS_NO_NFT: {
     fatalFor: 'request',
     say: 'Forwarding and NAT are off: {reason}.',
@@ -81,6 +86,11 @@ export const catalogue = {
     fatalFor: 'process',
     say: 'Another server (process {pid}) uses the run directory {path}.',
     mend: 'Stop it with "vpn ctl stop --run-dir {path}", or choose another directory with --run-dir.',
+  },
+  OCS_DATA_DIR: {
+    fatalFor: 'process',
+    say: 'The data directory {path} cannot be used: {reason}.',
+    mend: 'Make it writable for root, or choose another one with --data-dir or VPN_DATA_DIR.',
   },
   OCS_DATA_DIR_IN_USE: {
     fatalFor: 'process',

@@ -130,6 +130,17 @@ forEachServer((kind) => {
     expect(await ping(client.host, inside.host4)).toEqual({ sent: 5, received: 5 });
   });
 
+  test('on a machine with IPv6 turned off, clients get IPv4', async () => {
+    const lab = await openLab();
+    await lab.server.sysctl('net.ipv6.conf.default.disable_ipv6=1');
+    const server = await startServer(lab, kind);
+    const client = await connect(lab, server);
+    expect(await ping(client.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+    if (kind === 'ocserv') return;
+    expect((await client.event('connect')).INTERNAL_IP6_NETMASK).toBeUndefined();
+    expect(server.process.output).toMatch(/^vpn: notice: IPv6 is turned off on this machine; clients get/m);
+  });
+
   test.for([
     ['DTLS', []],
     ['TLS', ['--no-dtls']],

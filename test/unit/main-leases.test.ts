@@ -32,6 +32,13 @@ describe('LeaseTable', () => {
     expect(lease?.ipv6?.local).toBe('fd00::1');
   });
 
+  it('leaves out IPv6 on a machine that has none', () => {
+    const pools = { ipv4Network: '10.8.0.0/24', ipv6Network: 'fd00::/64' };
+    const lease = new LeaseTable({ ipv6: false }).acquire(1, request(pools));
+    expect(lease).toMatchObject({ ipv4: { local: '10.8.0.1' }, ipv6: null });
+    expect(new LeaseTable({ ipv6: false }).acquire(1, request({ ipv6Network: 'fd00::/64' }))).toBeNull();
+  });
+
   it('returns null when no family is possible', () => {
     expect(new LeaseTable().acquire(1, request({}))).toBeNull();
     expect(new LeaseTable().acquire(1, request({ ipv4Network: '10.8.0.0/31' }))).toBeNull();

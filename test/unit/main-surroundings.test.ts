@@ -376,7 +376,14 @@ describe('what is printed', () => {
     {},
     '/etc/vpn.yaml',
   );
-  const shown = { config, tcp: ['0.0.0.0', '::'], udp: ['192.0.2.1'], runDir: '/run/vpn', natOn: false };
+  const shown = {
+    config,
+    tcp: ['0.0.0.0', '::'],
+    udp: ['192.0.2.1'],
+    ipv6: true,
+    runDir: '/run/vpn',
+    natOn: false,
+  };
 
   it('is the whole command to connect, with the password as long as it is the generated one', () => {
     const login = { userName: 'user', password: 'abcd-efgh', pin: 'pin-sha256:xyz=' };

@@ -2,11 +2,13 @@
  * Who was connected when, from where, and how much went through: one row for each tunnel, in SQLite. main alone
  * writes; `vpn history` reads. A failing disk costs history, never a session.
  */
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { fileReason } from '../util/file-reason.js';
+import { makeDirectory } from '../util/make-directory.js';
 
 /** Times are seconds since the epoch; bytes and packets are those inside the tunnel, `in` from the client. */
 export interface HistoryRow {
@@ -84,7 +86,7 @@ export class History {
     const { path } = options;
     this.#options = options;
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      makeDirectory(dirname(path), 0o755);
       this.#db = new DatabaseSync(path, { timeout: 1000 });
       chmodSync(path, 0o600);
       // A commit is written, not waited for: a power failure may cost the last rows, a killed process none.
@@ -104,7 +106,7 @@ export class History {
         this.#inherited.set(keyText(key), key);
       }
     } catch (error) {
-      throw new VpnError('OCS_HISTORY', { path, reason: (error as Error).message }, { cause: error });
+      throw new VpnError('OCS_HISTORY', { path, reason: fileReason(error) }, { cause: error });
     }
   }
 

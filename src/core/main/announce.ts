@@ -18,6 +18,8 @@ export interface Announcement {
   /** Addresses that TCP is bound to; none with --no-workers. */
   readonly tcp: readonly string[];
   readonly udp: readonly string[];
+  /** Tunnels can have IPv6 addresses. */
+  readonly ipv6: boolean;
   readonly runDir: string;
   /** With the embedded default. */
   readonly login: FirstLogin | null;
@@ -33,17 +35,17 @@ export function announce(announcement: Announcement): string {
   return [...listening(announcement), ...(login ? connecting(announcement, login) : [])].join('\n');
 }
 
-function listening({ config, tcp, udp, runDir, natOn }: Announcement): string[] {
+function listening({ config, tcp, udp, ipv6, runDir, natOn }: Announcement): string[] {
   const {
     'tcp-port': tcpPort,
     'udp-port': udpPort,
     'ipv4-network': ipv4,
     'ipv4-netmask': mask4,
-    'ipv6-network': ipv6,
+    'ipv6-network': network6,
   } = config.default;
   const list = (addresses: readonly string[], port: number) =>
     addresses.map((address) => hostPort(address, port)).join(', ') || 'none';
-  const pools = [parseNetwork(ipv4, mask4), parseNetwork(ipv6)]
+  const pools = [parseNetwork(ipv4, mask4), parseNetwork(ipv6 ? network6 : '')]
     .flatMap((pool) => (pool ? `${pool.address}/${pool.prefix}` : []))
     .join(', ');
   return [

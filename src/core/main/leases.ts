@@ -68,6 +68,8 @@ export interface LeaseRequest {
 export interface LeaseOptions {
   /** Addresses that somebody outside this table uses, e.g. tunnels that outlived an earlier main. */
   readonly taken?: (address: string) => boolean;
+  /** Devices of this machine can have IPv6 addresses; default true. */
+  readonly ipv6?: boolean;
   readonly random?: (bytes: number) => Uint8Array;
 }
 
@@ -83,6 +85,7 @@ export type Owner = number | string;
 /** Leases by owner; no two overlap. */
 export class LeaseTable {
   readonly #taken: (address: string) => boolean;
+  readonly #ipv6: boolean;
   readonly #random: (bytes: number) => Uint8Array;
   readonly #owners = new Map<Owner, Lease>();
   /** family/prefix → bases in use. Few different prefixes exist, so a look-up is a handful of set tests. */
@@ -92,6 +95,7 @@ export class LeaseTable {
 
   constructor(options: LeaseOptions = {}) {
     this.#taken = options.taken ?? (() => false);
+    this.#ipv6 = options.ipv6 ?? true;
     this.#random = options.random ?? randomBytes;
   }
 
@@ -113,7 +117,7 @@ export class LeaseTable {
     const inherited = from === null ? null : this.#inherit(from, request.pool);
     const lease: Lease = {
       ipv4: inherited?.ipv4 ?? (request.ipv4 ? this.#leaseIpv4(request) : null),
-      ipv6: inherited?.ipv6 ?? (request.ipv6 ? this.#leaseIpv6(request) : null),
+      ipv6: inherited?.ipv6 ?? (this.#ipv6 && request.ipv6 ? this.#leaseIpv6(request) : null),
     };
     if (lease.ipv4 === null && lease.ipv6 === null) return null;
     this.#owners.set(owner, lease);

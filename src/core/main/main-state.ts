@@ -5,7 +5,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { fileReason } from '../util/file-reason.js';
 import type { BanEntry } from './bans.js';
 import type { StatsSnapshot } from './server-stats.js';
 
@@ -59,10 +62,15 @@ export class MainState {
     this.#reserved = this.#next;
   }
 
-  /** Writes the file for the first time. Throws the file system's error: without it no tunnel could come back. */
+  /** Writes the file for the first time. Throws OCS_RUN_DIR: without it no tunnel could come back. */
   open(sources: StateSources): void {
     this.#sources = sources;
-    this.#write();
+    try {
+      this.#write();
+    } catch (error) {
+      const details = { path: dirname(this.#path), reason: fileReason(error) };
+      throw new VpnError('OCS_RUN_DIR', details, { cause: error });
+    }
   }
 
   /** A handle that no main on this run directory has given out since the last orderly stop (until 2^32 were). */

@@ -2,6 +2,7 @@
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { fileReason } from '../util/file-reason.js';
 import { Forwarding } from './forwarding.js';
 import { firewallDrops, installNat, type NatPlan, planNat, removeNat } from './nat.js';
 
@@ -43,7 +44,7 @@ export class Nat {
       this.#forward();
     } catch (error) {
       const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-      const reason = missing ? 'nft is not installed' : (error as Error).message;
+      const reason = missing ? 'nft is not installed' : fileReason(error);
       this.#notice(new VpnError('OCS_NO_NFT', { reason }, { cause: error }));
       await this.stop();
       return;

@@ -1,10 +1,12 @@
 /** What must be there before the server starts, each with a sentence that says what to do. */
-import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { fileReason } from '../util/file-reason.js';
 import { type Identity, idOf } from '../util/identity.js';
+import { makeDirectory } from '../util/make-directory.js';
 import { contains, type Network, parseIp, parseNetwork } from './ip.js';
 
 /** linux/capability.h */
@@ -28,15 +30,25 @@ export function checkTun(path = '/dev/net/tun'): void {
   }
 }
 
+/** False: new devices get no IPv6 addresses here, because the kernel has no IPv6 or an administrator turned it off. */
+export function devicesHaveIpv6(switchFile = '/proc/sys/net/ipv6/conf/default/disable_ipv6'): boolean {
+  try {
+    return readFileSync(switchFile, 'utf8').trim() === '0';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
 /** Creates the run directory; false when it was there. Throws OCS_RUN_DIR if others could put their own sockets into it. */
 export function prepareRunDir(path: string): boolean {
   try {
-    const first = mkdirSync(path, { recursive: true, mode: RUN_DIR_MODE });
+    const first = makeDirectory(path, RUN_DIR_MODE);
     const { uid, mode } = statSync(path);
     if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) throw new Error('others can write to it');
     return first !== undefined;
   } catch (error) {
-    throw new VpnError('OCS_RUN_DIR', { path, reason: reasonOf(error) }, { cause: error });
+    throw new VpnError('OCS_RUN_DIR', { path, reason: fileReason(error) }, { cause: error });
   }
 }
 

@@ -1,9 +1,11 @@
 /** One server for each run directory, and for each data directory. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
+import { fileReason } from '../util/file-reason.js';
+import { makeDirectory } from '../util/make-directory.js';
 import type { RunPaths } from './paths.js';
 
 /** Names the server that uses the data directory: its process and its socket. */
@@ -42,13 +44,13 @@ export function claimDataDir(io: NativeIo, dataDir: string, paths: RunPaths, log
     throw new VpnError('OCS_DATA_DIR_IN_USE', { pid: user.pid, path: dataDir });
   }
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o755 });
+    makeDirectory(dataDir, 0o755);
     writeFileSync(file, JSON.stringify({ pid: process.pid, socket: paths.main } satisfies User), {
       mode: 0o600,
     });
   } catch (error) {
     // Where nothing can be written, nobody can harm anybody.
-    log.info({ file, err: error }, 'the data directory cannot be marked as in use');
+    log.info({ file, reason: fileReason(error) }, 'the data directory cannot be marked as in use');
   }
 }
 
@@ -60,7 +62,7 @@ function readUser(file: string): User | null {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new VpnError(
       'OCS_FILE',
-      { what: 'mark of its user', path: file, reason: (error as Error).message },
+      { what: 'mark of its user', path: file, reason: fileReason(error) },
       { cause: error },
     );
   }

@@ -26,6 +26,7 @@ import { type RunPaths, runPaths } from './paths.js';
 import {
   checkRoot,
   checkTun,
+  devicesHaveIpv6,
   hiddenDirectory,
   prepareRunDir,
   removeRunDir,
@@ -134,6 +135,9 @@ async function serveIn(
   claimDataDir(native.io, dataDir, paths, log);
   const hidden = identity.uid === 0 ? null : hiddenDirectory(paths.runDir);
   if (hidden !== null) notice(new VpnError('OCS_RUN_DIR_HIDDEN', { path: hidden }));
+  const ipv6 = devicesHaveIpv6();
+  const wantsIpv6 = [config.default, ...config.vhosts.values()].some((each) => each['ipv6-network'] !== '');
+  if (!ipv6 && wantsIpv6) notice(new VpnError('OCS_TUNNEL_IPV6'));
   const user = config.source === null ? await ensureFirstUser(dataDir) : null;
   const passed = takePassedSockets(native.io);
   const service = new ServiceNotifier({ io: native.io, log });
@@ -152,6 +156,7 @@ async function serveIn(
     startWorkers: options.workers,
     historyFile: config.default['history-file'] || defaultHistoryFile(dataDir),
     notice,
+    ipv6,
     onListening: options.onListening,
     onStopRequest: () => end.request(),
   });
@@ -168,7 +173,7 @@ async function serveIn(
       const login: FirstLogin | null = user && { ...user, pin: embeddedPin(dataDir) };
       const { tcp, udp } = server.bound;
       process.stdout.write(
-        `${announce({ config, tcp, udp, runDir: paths.runDir, login, natOn: server.natOn })}\n`,
+        `${announce({ config, tcp, udp, ipv6, runDir: paths.runDir, login, natOn: server.natOn })}\n`,
       );
       giveBackMemory(native.io);
       service.ready(`listening on ${[...tcp, ...udp].length} sockets`);

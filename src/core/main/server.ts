@@ -82,6 +82,8 @@ export interface ServerOptions {
   readonly historyFile: string;
   /** A sentence for the administrator that does not stop the server. */
   readonly notice: (error: VpnError) => void;
+  /** Tunnels can have IPv6 addresses. */
+  readonly ipv6: boolean;
   /** The TCP and UDP sockets are bound; the rest is about to start. */
   readonly onListening?: (() => void) | undefined;
   /** `vpn ctl stop` */
@@ -152,7 +154,8 @@ export class Server {
     });
     const foreign = new ForeignAddresses(config.default.device);
     const ping = new LeasePing(log, nowMs);
-    const leases = new LeaseTable({ taken: (address) => foreign.has(address) || ping.has(address) });
+    const taken = (address: string) => foreign.has(address) || ping.has(address);
+    const leases = new LeaseTable({ taken, ipv6: options.ipv6 });
     this.#reservations = new Reservations(leases);
     const addresses = { leases, reservations: this.#reservations };
     const tickets = new Tickets(this.#state.ticketKey);

@@ -3,11 +3,12 @@
  * Only secmod calls this; main reads the public server.crt for the pin.
  */
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { embeddedPaths } from '../config/embedded.js';
 import { VpnError } from '../errors.js';
 import { fileReason } from '../util/file-reason.js';
+import { needDirectory } from '../util/make-directory.js';
 import type { ServerNames } from './issue.js';
 
 export interface PkiOptions {
@@ -27,14 +28,14 @@ const MAX_ADDRESSES = 64;
 
 /**
  * Makes what is missing and renews what nears its end or lacks one of the names; keys are kept, so that the pin
- * stays the same. Returns the names of the files that were written. Throws OCS_FILE for a file that is broken.
+ * stays the same. Returns the names of the files that were written. Throws OCS_FILE for a file that is broken or cannot be written, OCS_DATA_DIR.
  */
 export async function ensureEmbeddedPki(dataDir: string, options: PkiOptions = {}): Promise<string[]> {
   const paths = embeddedPaths(dataDir);
   const { nowMs = Date.now(), names = localNames() } = options;
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  mkdirSync(paths.pki, { recursive: true, mode: 0o700 });
-  chmodSync(paths.pki, 0o700);
+  needDirectory('OCS_DATA_DIR', paths.pki, 0o700);
+  // On a read-only file system what is there and right is enough.
+  if ((statSync(paths.pki).mode & 0o777) !== 0o700) chmodSync(paths.pki, 0o700);
   const ca = readPair(paths.caCert, paths.caKey);
   const server = readPair(paths.serverCert, paths.serverKey);
   const goodCa = ca.cert && lastsBeyond(ca.cert, nowMs) ? ca.cert : null;
@@ -94,7 +95,13 @@ function readPair(certPath: string, keyPath: string): { cert: X509Certificate | 
 /** Mode 0600, complete or not at all. */
 function writePrivately(path: string, text: string): void {
   const temporary = `${path}.tmp`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  chmodSync(temporary, 0o600);
-  renameSync(temporary, path);
+  try {
+    writeFileSync(temporary, text, { mode: 0o600 });
+    chmodSync(temporary, 0o600);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    const reason = fileReason(error);
+    throw new VpnError('OCS_FILE', { what: 'certificate or key', path, reason }, { cause: error });
+  }
 }

@@ -2,7 +2,6 @@
  * The secmod process: `vpn secmod [--config FILE] [--data-dir DIR] [--run-dir DIR] [--socket PATH] [--log-level N]`.
  * bin/run.js calls it without loading oclif.
  */
-import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { usesEmbeddedCertificate } from '../config/embedded.js';
@@ -20,6 +19,7 @@ import { ensureEmbeddedPki } from '../pki/embedded-pki.js';
 import { ServiceNotifier } from '../service/notify.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { resolveSecmodUser } from '../util/identity.js';
+import { needDirectory } from '../util/make-directory.js';
 import { FileStore } from './file-store.js';
 import { allVhosts, lockDownSecmod, needsOf, refuseNewNeeds } from './lockdown.js';
 import { loadAuthPlugins, pluginLists } from './plugins.js';
@@ -68,7 +68,7 @@ async function serve(args: Arguments, config: ServerConfig, log: Logger): Promis
   const needs = needsOf(allVhosts(config), plugins);
   const vhosts = await Vhosts.load(config, { plugins, stateDir: args.dataDir, log });
   const path = args.socket ?? (config.default['socket-file'] || join(args.runDir, 'secmod.sock'));
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  needDirectory('OCS_RUN_DIR', dirname(path), 0o755);
   const store = await openStore(path, config.default['secmod-user'], log);
   const secmod = new Secmod({
     vhosts,

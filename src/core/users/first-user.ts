@@ -1,9 +1,10 @@
 /** The one user of the embedded default. */
 import { randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { embeddedPaths } from '../config/embedded.js';
 import { VpnError } from '../errors.js';
 import { fileReason } from '../util/file-reason.js';
+import { needDirectory } from '../util/make-directory.js';
 import { rewriteLocked } from './locked-rewrite.js';
 import { listUsers, setUser } from './ocpasswd-edit.js';
 import { makeSha256Crypt, sha256CryptMatches } from './sha256-crypt.js';
@@ -24,11 +25,11 @@ const WAIT_FOR_OTHER_PROCESS_MS = 5000;
 /**
  * Makes `<dataDir>/ocpasswd` with one generated user if there is no such file, and keeps the password in
  * `<dataDir>/first-user.json` (0600), so that each start can print it. Several processes may call it at once:
- * one creates, all get the same. Throws OCS_FILE, OCS_PASSWD_LOCKED.
+ * one creates, all get the same. Throws OCS_FILE, OCS_PASSWD_LOCKED, OCS_DATA_DIR.
  */
 export async function ensureFirstUser(dataDir: string): Promise<FirstUser> {
   const { ocpasswd, firstUser } = embeddedPaths(dataDir);
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  needDirectory('OCS_DATA_DIR', dataDir, 0o700);
   const fresh = { userName: USER_NAME, password: readablePassword() };
   let created = false;
   if (!existsSync(ocpasswd)) {

@@ -3,6 +3,11 @@
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EACCES: 'permission denied',
+  EPERM: 'it is not permitted',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: "the owner's share of the disk is used up",
+  EEXIST: 'a file that is no directory has its name',
   EISDIR: 'it is a directory',
   ENOTDIR: 'a part of its path is not a directory',
   ELOOP: 'its symbolic links go round in circles',
