@@ -5,8 +5,8 @@ import { examine, exitStatus, findingsText } from '../core/doctor/doctor.js';
 export default class Doctor extends Command {
   static override summary = 'Check everything that the server needs, and say how to mend what is wrong';
   static override description =
-    `Looks at rights, tun, kernel offloads, clock, MTU, ports, forwarding, NAT, name servers and certificates, for the configuration \
-that the server would use. It can be used before the server runs and beside it, and changes nothing. Exit status: 0 when \
+    `Looks at rights, tun, kernel offloads, clock, MTU, ports, forwarding, NAT, connection tracking, name servers, certificates and files of \
+secrets, for the configuration that the server would use. It can be used before the server runs and beside it, and changes nothing. Exit status: 0 when \
 nothing is broken (warnings may be there), 1 on an error.`;
   static override examples = [
     '<%= config.bin %> doctor',

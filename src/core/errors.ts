@@ -32,6 +32,11 @@ export const catalogue = {
     say: '{protocol} port {port} on {address} cannot be opened: {reason}.',
     mend: 'Check listen-host and udp-listen-host.',
   },
+  OCS_PORT_RIGHTS: {
+    fatalFor: 'process',
+    say: '{protocol} port {port} on {address} cannot be opened: permission denied.',
+    mend: 'Start it as root; ports below 1024 need CAP_NET_BIND_SERVICE.',
+  },
   OCS_PASSED_SOCKET: {
     fatalFor: 'process',
     say: 'Descriptor {fd} ({name}) from the service manager cannot be used: {reason}.',

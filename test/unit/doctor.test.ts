@@ -1,6 +1,6 @@
 /** `vpn doctor`: each thing that can be wrong is found and comes with a remedy; what is right is said to be right. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
@@ -132,6 +132,66 @@ describe('in a network of its own', () => {
       });
   });
 
+  it('says what cannot be tried without rights, not that it is missing', () => {
+    const rights = ['setpriv', '--bounding-set=-net_admin,-net_bind_service'];
+    const within = ['ip', 'netns', 'exec', namespace, ...rights];
+    const { stdout } = doctorIn(within, { ...base, 'tcp-port': 443, nat: true });
+    expect(stdout).toMatch(/^ERROR +rights +The server needs root/m);
+    expect(stdout).toMatch(/^warning +offloads +Kernel offloads cannot be tried/m);
+    expect(stdout).toMatch(
+      /^ERROR +ports +TCP port 443 on 0\.0\.0\.0 cannot be opened: permission denied\.\n +→ .*root/m,
+    );
+    expect(stdout).toMatch(/^ERROR +nat +nft cannot be used: .*\n +→ Run this as root\.$/m);
+    expect(stdout).not.toMatch(/Linux 6\.2|apt-get|listen-host/);
+  });
+
+  it('says that IPv6 is turned off', () => {
+    const config = { ...base, 'ipv6-network': 'fd00::/64', nat: true };
+    const sysctl = (value: number) =>
+      execFileSync('ip', [
+        'netns',
+        'exec',
+        namespace,
+        'sysctl',
+        '-qw',
+        `net.ipv6.conf.default.disable_ipv6=${value}`,
+      ]);
+    sysctl(1);
+    const off = doctor(config).stdout;
+    sysctl(0);
+    expect(off).toMatch(/^warning +forwarding +IPv6 is turned off on this machine; clients get IPv4/m);
+    expect(doctor(config).stdout).toMatch(/^ok +forwarding +.* forward ipv6/m);
+  });
+
+  it('compares the table of connections with the clients that may come', () => {
+    const kept = existsSync('/proc/sys/net/netfilter/nf_conntrack_max');
+    const few = doctor({ ...base, 'max-clients': 2 }).stdout;
+    const many = doctor({ ...base, 'ipv4-network': '10.0.0.0/8', 'max-clients': 10_000_000 }).stdout;
+    expect(/^ok +connections /m.test(few)).toBe(kept);
+    expect(/^warning +connections +.* few for 10000000 clients/m.test(many)).toBe(kept);
+  });
+
+  it('names files of secrets that others can read or change', () => {
+    const passwords = join(folder, 'passwords');
+    const ofPasswords = (mode: number) => {
+      writeFileSync(passwords, '');
+      chmodSync(passwords, mode);
+      return doctor({ ...base, auth: [`plain[passwd=${passwords}]`] }).stdout;
+    };
+    expect(ofPasswords(0o640)).toMatch(/^ok +secrets /m);
+    expect(ofPasswords(0o644)).toMatch(/^warning +secrets +\S+\/passwords can be read by other users/m);
+    expect(ofPasswords(0o660)).toMatch(/^warning +secrets +\S+\/passwords can be changed by other users/m);
+  });
+
+  it('looks into the files that a configuration names, and goes on', () => {
+    const { status, stdout } = doctor({ ...base, 'server-cert': ['/none.pem'], 'server-key': ['/none.key'] });
+    expect(stdout).toMatch(
+      /^ERROR +configuration .*server-cert: .*\n {23}.*server-key: file "\/none\.key": there is no such file/m,
+    );
+    expect(stdout).toMatch(/^ok +tun /m);
+    expect(status).toBe(1);
+  });
+
   it('stops at a configuration with mistakes', () => {
     const { status, stdout } = doctor({ ...base, 'tcp-prot': 1 });
     expect(stdout).toMatch(/^ERROR +configuration .*tcp-prot/m);
@@ -198,6 +258,7 @@ describe('certificates', () => {
   });
 
   it.each<[string, () => void, RegExp, string?]>([
+    ['that ends very soon', () => selfSigned('1', ...names), /ends (within a day|in 1 day)\./],
     ['that ends soon', () => selfSigned('3', ...names), /ends in [23] days/],
     ['without names', () => selfSigned('90'), /names no host/],
     ['for another name', () => {}, /is not for other\.test, but for DNS:vpn\.test/, 'other.test'],

@@ -57,7 +57,13 @@ function timeOf(path: string, certificate: X509Certificate): Finding[] {
   }
   const days = Math.floor((to - Date.now()) / DAY_MS);
   if (days >= SOON_DAYS) return [];
-  return [warning('certificate', `${path}: the validity of ${subject} ends in ${days} days.`, renew)];
+  return [
+    warning(
+      'certificate',
+      `${path}: the validity of ${subject} ends ${days < 1 ? 'within a day' : `in ${days} ${days === 1 ? 'day' : 'days'}`}.`,
+      renew,
+    ),
+  ];
 }
 
 /** Each certificate is signed by the next; a leaf alone must be self-signed or is incomplete. */

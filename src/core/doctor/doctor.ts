@@ -3,13 +3,17 @@
 import { join } from 'node:path';
 import { configFile } from '../config/find.js';
 import { loadDetailed } from '../config/load.js';
+import { machineChecks } from '../config/machine-checks.js';
 import { callControl } from '../control/client.js';
 import { CONTROL_SOCKET } from '../control/command.js';
 import { VpnError } from '../errors.js';
+import { keyCheck } from '../secmod/key-check.js';
 import { certificates } from './certificates.js';
 import { type Check, caught, type Finding, ok, warning } from './finding.js';
+import { connections } from './limits.js';
 import { clock, mtu, offloads, rights, tun } from './machine.js';
 import { dns, forwarding, nat, ports } from './network.js';
+import { secrets } from './secrets.js';
 
 export interface DoctorRequest {
   readonly config?: string | undefined;
@@ -26,8 +30,10 @@ const CHECKS: readonly Check[] = [
   ports,
   forwarding,
   nat,
+  connections,
   dns,
   certificates,
+  secrets,
 ];
 
 /** All findings, in the order of the checks. A configuration that cannot be read is one, and the end. */
@@ -44,7 +50,7 @@ export async function examine(request: DoctorRequest): Promise<Finding[]> {
   ];
   try {
     const { config, notices } = loadDetailed({ file: configFile(request.config), dataDir });
-    findings.push(ok('configuration', `${config.source ?? 'The embedded default'} has no mistakes.`));
+    findings.push(configuration(config.source, request));
     for (const notice of notices)
       findings.push(
         warning('configuration', `${notice}.`, 'Nothing if that is meant; vpn.conf(5) describes the option.'),
@@ -54,6 +60,16 @@ export async function examine(request: DoctorRequest): Promise<Finding[]> {
     findings.push(caught('configuration', error));
   }
   return findings;
+}
+
+/** The files that the configuration names, too; what else is wrong is worth knowing beside a mistake in them. */
+function configuration(source: string | null, { config: file, dataDir }: DoctorRequest): Finding {
+  try {
+    loadDetailed({ file: configFile(file), dataDir, checks: [...machineChecks(dataDir), keyCheck] });
+    return ok('configuration', `${source ?? 'The embedded default'} has no mistakes.`);
+  } catch (error) {
+    return caught('configuration', error);
+  }
 }
 
 async function runningServer(runDir: string): Promise<number | null> {
@@ -67,11 +83,13 @@ async function runningServer(runDir: string): Promise<number | null> {
 
 const SIGNS = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
 
+const INDENT = ' '.repeat(23);
+
 /** For people: a line for each finding, and what to do below it. */
 export function findingsText(findings: readonly Finding[]): string {
   const lines = findings.flatMap(({ level, check, say, mend }) => [
-    `${SIGNS[level]}  ${check.padEnd(13)} ${say}`,
-    ...(mend === '' ? [] : [`${' '.repeat(23)} → ${mend}`]),
+    `${SIGNS[level]}  ${check.padEnd(13)} ${say.replaceAll('\n', `\n${INDENT}`)}`,
+    ...(mend === '' ? [] : [`${INDENT} → ${mend}`]),
   ]);
   const counted = (level: 'error' | 'warning'): string => {
     const { length } = findings.filter((finding) => finding.level === level);

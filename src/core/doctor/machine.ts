@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { promisify } from 'node:util';
+import { VpnError } from '../errors.js';
 import { checkRoot, checkTun } from '../main/preflight.js';
 import { native } from '../native/index.js';
 import { resolveIdentity, SHARED_USER } from '../util/identity.js';
@@ -32,7 +33,7 @@ export const rights: Check = ({ config }) => {
 export const tun: Check = () => {
   try {
     checkTun();
-    return [ok('tun', 'Tun devices can be made.')];
+    return [ok('tun', '/dev/net/tun can be opened.')];
   } catch (error) {
     return [caught('tun', error)];
   }
@@ -51,10 +52,26 @@ const ALL_OFFLOADS = Object.keys(OFFLOADS) as (keyof typeof OFFLOADS)[];
 /** Only devices that are up are listed. */
 const hasLoopback = (): boolean => Object.values(networkInterfaces()).some((all) => all?.[0]?.internal);
 
+/** Those of tun devices are tried on one. */
+function canMakeDevices(): boolean {
+  try {
+    checkRoot();
+    checkTun();
+    return true;
+  } catch (error) {
+    if (error instanceof VpnError) return false;
+    throw error;
+  }
+}
+
 export const offloads: Check = ({ config }) => {
   if (!config.default.offload) {
     const mend = 'Set offload to true unless something in the kernel is broken.';
     return [warning('offloads', 'Kernel offloads are turned off (offload).', mend)];
+  }
+  if (!canMakeDevices()) {
+    const say = 'Kernel offloads cannot be tried: that needs a tun device.';
+    return [warning('offloads', say, 'Mend rights and tun first.')];
   }
   const probed = native.io.probeOffloads();
   // Those of UDP are tried on loopback: without it nothing is known of them.

@@ -2,11 +2,14 @@
 import { Resolver } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import type { VhostConfig } from '../config/schema.js';
+import { VpnError } from '../errors.js';
 import { bindAll, resolveHost } from '../main/listeners.js';
 import { firewallDrops } from '../main/nat.js';
 import { socketsIn } from '../main/netns.js';
 import { nft } from '../main/nft.js';
+import { devicesHaveIpv6 } from '../main/preflight.js';
 import { native } from '../native/index.js';
+import { fileReason } from '../util/file-reason.js';
 import { type Check, caught, type Finding, failure, ok, warning } from './finding.js';
 
 const DNS_TIMEOUT_MS = 2000;
@@ -58,6 +61,8 @@ export const forwarding: Check = ({ config }) => {
   const { default: main } = config;
   const families = familiesOf([main, ...config.vhosts.values()]);
   return families.map((family) => {
+    if (family === 'ipv6' && !devicesHaveIpv6())
+      return caught('forwarding', new VpnError('OCS_TUNNEL_IPV6'), 'warning');
     const path = SWITCHES[family];
     if (isOn(path)) return ok('forwarding', `The kernel forwards ${family}.`);
     if (main.nat)
@@ -104,8 +109,8 @@ export const nat: Check = async ({ config }) => {
     }
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    const say = missing ? 'nft is not installed.' : `nft cannot be used: ${(error as Error).message}.`;
-    const mend = 'Install nftables ("apt-get install nftables") and run this as root.';
+    const say = missing ? 'nft is not installed.' : `nft cannot be used: ${fileReason(error)}.`;
+    const mend = missing ? 'Install nftables ("apt-get install nftables").' : 'Run this as root.';
     const needed = config.default.nat || config.default['restrict-user-to-routes'];
     if (needed) findings.push(failure('nat', say, mend));
     else

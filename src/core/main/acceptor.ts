@@ -12,7 +12,8 @@ import type { ServerStats } from './server-stats.js';
 import type { TlsTicketKeys } from './tls-ticket-keys.js';
 import type { Connection, WorkerLink } from './worker-link.js';
 
-const DEFAULT_MAX_CLIENTS = 8192;
+/** Option max-clients 0. */
+export const DEFAULT_MAX_CLIENTS = 8192;
 /** Accepting goes on when the number of clients has fallen below this part of the limit. */
 const RESUME_AT = 0.9;
 /** The part of max-pending that is told to go at once: logins of real users need time to come to their end. */

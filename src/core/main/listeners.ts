@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { VhostConfig } from '../config/schema.js';
-import { VpnError } from '../errors.js';
+import { type ErrorCode, VpnError } from '../errors.js';
 import type { Logger } from '../log.js';
 import {
   type Accepted,
@@ -26,6 +26,10 @@ const EXHAUSTED_PAUSE_MS = 250;
 const EXHAUSTED = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'];
 /** The peer is gone before accept(2) returned; the next one may be fine. */
 const TRANSIENT = ['ECONNABORTED', 'EINTR', 'EPROTO', 'ENETDOWN', 'EHOSTUNREACH', 'ENETUNREACH', 'EPERM'];
+const LISTEN_FAILURES: Readonly<Record<string, ErrorCode>> = {
+  EADDRINUSE: 'OCS_PORT_IN_USE',
+  EACCES: 'OCS_PORT_RIGHTS',
+};
 const NO_FAMILY = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'];
 
 export type ListenIo = Pick<
@@ -56,7 +60,7 @@ export interface Bound {
 
 /**
  * Opens one socket per address. A wildcard of a family that the machine does not have is left out and named in
- * `missing`. Throws OCS_PORT_IN_USE or OCS_LISTEN; sockets opened before are closed then.
+ * `missing`. Throws OCS_PORT_IN_USE, OCS_PORT_RIGHTS or OCS_LISTEN; sockets opened before are closed then.
  */
 export function bindAll(
   io: ListenIo,
@@ -78,7 +82,7 @@ export function bindAll(
       }
       for (const { fd } of bound) io.close(fd);
       const details = { protocol, port, address, reason: (error as Error).message };
-      throw new VpnError(code === 'EADDRINUSE' ? 'OCS_PORT_IN_USE' : 'OCS_LISTEN', details, { cause: error });
+      throw new VpnError(LISTEN_FAILURES[code] ?? 'OCS_LISTEN', details, { cause: error });
     }
   }
   return { bound, missing };
