@@ -31,6 +31,17 @@ describe('BanTable', () => {
     expect(changes).toHaveLength(2);
   });
 
+  it.each([{ maxScore: 0 }, { banTimeSec: 0 }])('bans nobody with %o', (values) => {
+    const changes: unknown[] = [];
+    const bans = table({ ...values, onChange: (entry) => changes.push(entry) });
+    expect([bans.add('192.0.2.1', 90), bans.add('192.0.2.1', 90), bans.isBanned('192.0.2.1')]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(changes).toEqual([]);
+  });
+
   it('takes over bans of an earlier main, but none whose time is over', () => {
     const bans = table();
     bans.restore([

@@ -106,6 +106,8 @@ names of options, and files of users and groups. What is different:
 * An indented line is an option of its own when it looks like one; ocserv takes it as another value of the option above.
 * Without any \`server-cert\` the server uses a certificate that it makes itself, and says so.
 * TLS 1.1 and older are never offered, whatever \`tls-priorities\` says.
+* Cisco's DTLS of before the RFC (suites AES128-SHA, AES256-SHA, DES-CBC3-SHA) is not offered: a client that is told to use
+  nothing else goes on over TLS.
 * Servers beside each other on one machine each have a directory of state: the command \`ocserv\` takes it from the environment
   (\`VPN_DATA_DIR\`), \`vpn serve\` from \`--data-dir\` too.
 

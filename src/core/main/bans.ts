@@ -45,7 +45,7 @@ export class BanTable {
   /** Adds points and says whether the address may go on. */
   add(ip: string, points: number): boolean {
     const { maxScore, banTimeSec, now } = this.#options;
-    if (maxScore === 0) return true;
+    if (maxScore === 0 || banTimeSec === 0) return true;
     const key = ownerOf(ip);
     const entry = this.#current(key) ?? { score: 0, since: now(), expires: 0 };
     // A running ban is not extended by further attempts.

@@ -150,9 +150,9 @@ export const sessionOptions = {
     ...G,
     ...main,
     aliases: ['min-reauth-time'],
-    min: 1,
+    min: 0,
     unit: 'seconds',
-    doc: 'How long an address is refused.',
+    doc: 'How long an address is refused, 0: no bans.',
   }),
   'ban-reset-time': num(1200, {
     ...G,
