@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runHistory } from '../../src/core/history/command.js';
 import { defaultHistoryFile, History, type HistoryRow } from '../../src/core/history/history.js';
 import { parseTime, readHistory } from '../../src/core/history/read.js';
+import { until } from '../support/wait.ts';
 
 const DAY = 86_400;
 let directory: string;
@@ -54,15 +55,18 @@ const row = (client: number, changes: Partial<HistoryRow> = {}): HistoryRow => (
 });
 const find = (filter: Partial<Parameters<typeof readHistory>[1]> = {}) =>
   readHistory(path, { limit: 100, ...filter });
+/** What is found once `number` tunnels are written. */
+const written = (number: number) =>
+  until(`${number} tunnels`, () => (find().length === number ? find() : undefined));
 const clients = (filter: Partial<Parameters<typeof readHistory>[1]>) =>
   find(filter).map(({ client }) => client);
 
 describe('one tunnel', () => {
-  it('is there while it is open, and as it ended; counters only grow', () => {
+  it('is there soon after it opened, and as it ended; counters only grow', async () => {
     const history = open();
     history.put(row(1));
     history.put(row(1, { bytesIn: 2 ** 40, packetsIn: 9 }));
-    expect(find()).toEqual([row(1, { bytesIn: 2 ** 40, packetsIn: 9 })]);
+    expect(await written(1)).toEqual([row(1, { bytesIn: 2 ** 40, packetsIn: 9 })]);
     history.put(row(1, { bytesIn: 5, bytesOut: 7, disconnected: now + 9, reason: 'idle-timeout' }));
     const ended = {
       bytesIn: 2 ** 40,
@@ -111,12 +115,33 @@ describe('one tunnel', () => {
   });
 });
 
-it('finds by user, time and number, the latest first', () => {
+it('waits with the beginning of a tunnel, never with an end', async () => {
+  const history = open();
+  for (const client of [1, 2, 3]) history.put(row(client));
+  expect(find()).toEqual([]);
+  history.put(row(2, { disconnected: now + 1, reason: 'user-disconnect' }));
+  // What waited goes with it.
+  expect(find().map(({ client, disconnected }) => [client, disconnected])).toEqual(
+    expect.arrayContaining([
+      [1, null],
+      [2, now + 1],
+      [3, null],
+    ]),
+  );
+  history.put(row(4));
+  expect(await written(4)).toContainEqual(row(4));
+  history.put(row(5));
+  history.close();
+  expect(find()).toContainEqual(row(5));
+});
+
+it('finds by user, time and number, the latest first', async () => {
   const history = open();
   const at = (days: number) => now + days * DAY;
   history.put(row(1, { connected: at(-9), disconnected: at(-8) }));
   history.put(row(2, { connected: at(-7), disconnected: at(-5), user: 'bob' }));
   history.put(row(3, { connected: at(-2) }));
+  await written(3);
   expect(clients({})).toEqual([3, 2, 1]);
   expect(clients({ user: 'bob' })).toEqual([2]);
   expect(clients({ user: "x' OR 1=1 --" })).toEqual([]);
@@ -142,8 +167,7 @@ it('does not take the server down with it: unusable files are named, a failing d
   rmSync(path);
   const history = open();
   history.close();
-  history.put(row(1));
-  history.put(row(2));
+  for (const client of [1, 2]) history.put(row(client, { disconnected: now }));
   expect(logged).toHaveLength(1);
   mkdirSync(join(directory, 'd'));
   expect(() => readHistory(join(directory, 'd'), { limit: 1 })).toThrow(/cannot be used/);

@@ -55,6 +55,8 @@ const SCHEMA = `
 `;
 const OPEN_TUNNELS = 'SELECT client, connected FROM tunnels WHERE disconnected IS NULL';
 const DAY_SEC = 86_400;
+/** Rows of tunnels that have opened wait so long for others: a commit costs more than a row. */
+const OPENED_WAIT_MS = 500;
 /** Rows that are kept while the file cannot be written; the oldest gives way. */
 const MAX_PENDING = 10_000;
 /** A tunnel whose end nobody reported ended when it was seen last. */
@@ -77,8 +79,9 @@ export class History {
   readonly #inherited = new Map<string, HistoryKey>();
   /** When the main before was last at work. */
   readonly #aliveBefore: number;
-  /** Not written yet, by tunnel; more than one only while the file cannot be written. */
+  /** Not written yet, by tunnel: those that opened a moment ago, and all while the file cannot be written. */
   readonly #pending = new Map<string, HistoryRow>();
+  #timer: NodeJS.Timeout | null = null;
   #failing = false;
 
   /** Opens or creates the file, for root only. @throws VpnError OCS_HISTORY */
@@ -110,14 +113,18 @@ export class History {
     }
   }
 
-  /** Enters a tunnel, or what has changed about it. */
+  /**
+   * Enters a tunnel, or what has changed about it. The end of one is written at once. An open one is within half a second:
+   * should this process be killed meanwhile, the next one enters it again when its worker presents it.
+   */
   put(row: HistoryRow): void {
     const key = keyText(row);
     this.#inherited.delete(key);
     this.#pending.set(key, row);
     const [oldest] = this.#pending.keys();
     if (this.#pending.size > MAX_PENDING && oldest !== undefined) this.#pending.delete(oldest);
-    this.#guard(() => this.#writePending());
+    if (row.disconnected === null) this.#timer ??= setTimeout(() => this.#write(), OPENED_WAIT_MS).unref();
+    else this.#write();
   }
 
   /**
@@ -127,10 +134,9 @@ export class History {
    */
   maintain(changed: readonly HistoryRow[]): void {
     const { now, days } = this.#options;
+    this.#write();
     this.#guard(() => {
-      this.#writePending();
-      this.#db.exec('BEGIN IMMEDIATE');
-      try {
+      this.#transaction(() => {
         for (const row of changed) {
           this.#inherited.delete(keyText(row));
           this.#put.run({ ...row, seen: now() });
@@ -139,24 +145,39 @@ export class History {
         this.#db.prepare('INSERT OR REPLACE INTO alive (only, seen) VALUES (1, ?)').run(now());
         const ended = this.#db.prepare('DELETE FROM tunnels WHERE disconnected < ?');
         ended.run(now() - days * DAY_SEC);
-        this.#db.exec('COMMIT');
-        this.#inherited.clear();
-      } catch (error) {
-        // SQLite ends it by itself when the disk is full.
-        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-        throw error;
-      }
+      });
+      this.#inherited.clear();
     });
   }
 
   close(): void {
+    this.#write();
     this.#guard(() => this.#db.close());
   }
 
-  #writePending(): void {
-    for (const [key, row] of this.#pending) {
-      this.#put.run({ ...row, seen: this.#options.now() });
-      this.#pending.delete(key);
+  /** What waits. */
+  #write(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#pending.size === 0) return;
+    this.#guard(() => {
+      this.#transaction(() => {
+        const seen = this.#options.now();
+        for (const row of this.#pending.values()) this.#put.run({ ...row, seen });
+      });
+      this.#pending.clear();
+    });
+  }
+
+  #transaction(work: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      // SQLite ends it by itself when the disk is full.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
     }
   }
 
