@@ -9,6 +9,7 @@ import type { Channel, ChannelOptions, IpcListener } from '../../src/core/ipc/ap
 import { connectIpc, listenIpc, MAX_PER_PROCESS } from '../../src/core/ipc/channel.js';
 import { encodeFrame } from '../../src/core/ipc/frame.js';
 import { IPC_VERSION, messageOf } from '../../src/core/ipc/registry.js';
+import { SocketTransport } from '../../src/core/ipc/socket-transport.js';
 import { native } from '../../src/core/native/index.js';
 import { only, openFds, recordingLog, until } from './ipc-support.js';
 
@@ -161,7 +162,8 @@ describe('many messages', () => {
     for (let client = 0; client < 120; client++) {
       sent.push(client);
       if (client % 3 === 0) {
-        channels[0]?.send('TERMINATE', { client, how: 'drop', reason: 'error' });
+        const how = client % 2 ? 'send' : 'sendLater';
+        channels[0]?.[how]('TERMINATE', { client, how: 'drop', reason: 'error' });
         continue;
       }
       const [ours, theirs] = io.socketpair();
@@ -218,6 +220,73 @@ describe('many messages', () => {
     channels[0]?.close();
     await until(() => closed);
     expect(count).toBe(15);
+  });
+});
+
+describe('what can wait', () => {
+  const frames = (...texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text));
+  const opened: { transport: SocketTransport; ours: number }[] = [];
+
+  function open(): { transport: SocketTransport; read: () => string | null; ours: number } {
+    const [ours, theirs] = io.socketpair();
+    const transport = new SocketTransport(io, theirs);
+    transport.start({ onData: () => undefined, onEnd: () => undefined });
+    opened.push({ transport, ours });
+    return { transport, ours, read: () => io.receiveMessage(ours, 100_000)?.data.toString() ?? null };
+  }
+
+  afterEach(() => {
+    for (const { transport, ours } of opened.splice(0)) {
+      transport.destroy();
+      io.close(ours);
+    }
+  });
+
+  test('goes with the next frame, as one message, and leaves no copy', () => {
+    const { transport, read } = open();
+    const [first, second, third] = frames('first ', 'second ', 'third') as [Buffer, Buffer, Buffer];
+    transport.sendLater(first);
+    transport.sendLater(second);
+    expect(read()).toBeNull();
+    expect(transport.queuedBytes).toBe('first second '.length);
+    transport.send(third, []);
+    expect(read()).toBe('first second third');
+    expect(transport.queuedBytes).toBe(0);
+    for (const frame of [first, second, third]) expect(frame).toEqual(Buffer.alloc(frame.length));
+  });
+
+  test('goes alone when nothing follows', async () => {
+    const { transport, ours } = open();
+    const [frame] = frames('alone') as [Buffer];
+    transport.sendLater(frame);
+    expect(await readText(ours)).toBe('alone');
+  });
+
+  test('goes before a frame with a descriptor, which keeps its own', () => {
+    const { transport, ours } = open();
+    const [before, carrier] = frames('before', 'carrier') as [Buffer, Buffer];
+    const [a, b] = io.socketpair();
+    transport.sendLater(before);
+    transport.send(carrier, [b]);
+    // The kernel ends a receive after bytes with descriptors, not before them.
+    const received = io.receiveMessage(ours, 100);
+    expect(received?.data.toString()).toBe('beforecarrier');
+    expect(received?.fds).toHaveLength(1);
+    expect(io.receiveMessage(ours, 100)).toBeNull();
+    for (const fd of [a, ...(received?.fds ?? [])]) io.close(fd);
+  });
+
+  test('is not lost when the channel closes, and dropped when it is destroyed', () => {
+    const orderly = open();
+    orderly.transport.sendLater(Buffer.from('last words'));
+    orderly.transport.close();
+    expect(orderly.read()).toBe('last words');
+    const cut = open();
+    const secret = Buffer.from('secret');
+    cut.transport.sendLater(secret);
+    cut.transport.destroy();
+    expect(cut.read()).toBe('');
+    expect(secret).toEqual(Buffer.alloc(6));
   });
 });
 

@@ -55,6 +55,11 @@ export interface Channel<Self extends Role, Peer extends Role> {
   readonly credentials: PeerCredentials;
   /** One-way message. Never throws for a closed channel: the message is dropped, onClose tells. `fds` are closed by the channel once they are sent. */
   send<N extends MessagesBetween<Self, Peer>>(name: N, body: Body<N>, fds?: readonly number[]): void;
+  /**
+   * One-way message that nobody waits for: it goes with the next one to this peer, which is not woken twice, or within
+   * LATER_MS. Messages keep their order.
+   */
+  sendLater<N extends MessagesBetween<Self, Peer>>(name: N, body: Body<N>): void;
   /** Request with a reply. Rejects with OCS_IPC_TIMEOUT / OCS_IPC_CLOSED. `fds` are closed once they are sent. */
   call<N extends MessagesBetween<Self, Peer>>(
     name: N,

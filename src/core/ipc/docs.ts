@@ -5,6 +5,7 @@
 import type { FieldSpec, Fields } from './fields.js';
 import type { MessageName, Role } from './messages.js';
 import { IPC_VERSION, messageOf, type RegisteredMessage, registry } from './registry.js';
+import { LATER_MS } from './transport.js';
 
 interface Step {
   readonly name: MessageName;
@@ -60,6 +61,9 @@ their declaration: integers as they are, booleans and enumerations as one byte (
 bytes with a u32 length before them, lists with a u32 count, optional values behind a byte 0 or 1.
 
 Descriptors travel by SCM_RIGHTS with the first byte of their frame, which is sent by a sendmsg of its own.
+
+What nobody waits for (HANDSHAKE, the first TUN_MTU of a tunnel, SECM_SESSION_ADDRESSES) goes with the next message to the same
+peer, or after ${LATER_MS} ms: waking a process costs more than a message. Messages of one connection keep their order.
 
 The receiver checks, in this order: the message exists, its direction, that a reply answers a request and a request
 has a correlation of its own, the size; then the number of descriptors, every bound of the body and that no byte is

@@ -93,9 +93,12 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
 
   /** Throws IpcViolation, and leaves `fds` to the caller, when the body breaks its declaration. */
   send<N extends MessagesBetween<Self, Peer>>(name: N, body: Body<N>, fds: readonly number[] = []): void {
-    const message = this.#outgoing(name, fds);
-    if (message.spec.reply) throw new TypeError(`${name} wants a reply: use call()`);
-    this.#transmit(encodeFrame(message, 0, body as RawBody), fds);
+    this.#transmit(this.#oneWay(name, body as RawBody, fds), fds);
+  }
+
+  sendLater<N extends MessagesBetween<Self, Peer>>(name: N, body: Body<N>): void {
+    this.#transport.sendLater(this.#oneWay(name, body as RawBody, []));
+    this.#checkBacklog();
   }
 
   /** As send() where the body is wrong: rejects and leaves the descriptors to the caller. */
@@ -158,9 +161,19 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
     return message;
   }
 
+  #oneWay(name: MessageName, body: RawBody, fds: readonly number[]): Buffer {
+    const message = this.#outgoing(name, fds);
+    if (message.spec.reply) throw new TypeError(`${name} wants a reply: use call()`);
+    return encodeFrame(message, 0, body);
+  }
+
   #transmit(frame: Buffer, fds: readonly number[]): void {
     // A closed transport drops the frame and closes the descriptors.
     this.#transport.send(frame, fds);
+    this.#checkBacklog();
+  }
+
+  #checkBacklog(): void {
     if (!this.#closed && this.#transport.queuedBytes > this.#maxBacklog) {
       this.#violate(new IpcViolation('backlog', `it left ${this.#transport.queuedBytes} bytes unread`));
     }

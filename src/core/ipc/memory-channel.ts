@@ -45,6 +45,11 @@ export class MemoryTransport implements Transport {
     other.#schedule();
   }
 
+  /** Its reader is woken for all that is there anyway. */
+  sendLater(frame: Buffer): void {
+    this.send(frame, []);
+  }
+
   close(): void {
     this.destroy();
   }

@@ -629,7 +629,7 @@ export const messages = {
     to: 'secmod',
     secret: ['sid'],
     body: { sid: sid(), ...byteCounts, discReason: discReason() },
-    doc: 'Interim and final statistics for accounting; values only grow.',
+    doc: 'Interim statistics for accounting; values only grow. The last ones of a tunnel come from main (SECM_SESSION_CLOSE), and by this message only while there is no main.',
   }),
   BAN_IP: message({
     id: 16,

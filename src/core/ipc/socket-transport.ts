@@ -1,13 +1,16 @@
 /** Frames over a non-blocking unix stream socket, descriptors by SCM_RIGHTS. */
 import { type NativeIo, type Poller, READABLE, WRITABLE } from '../native/types.js';
-import type { Transport, TransportEvents } from './transport.js';
+import { LATER_MS, type Transport, type TransportEvents } from './transport.js';
 
 const READ_BYTES = 64 * 1024;
+/** Larger ones are not worth the copy. */
+const MAX_JOINED_BYTES = 16 * 1024;
 /** Reads per event: one busy peer must not starve the loop; the poller is level-triggered and calls again. */
 const READS_PER_EVENT = 8;
 /** A closing channel waits so long for its peer to take the rest, milliseconds. */
 const CLOSE_LINGER_MS = 2000;
 
+/** One frame, or several that carry no descriptors. */
 interface Outgoing {
   readonly frame: Buffer;
   offset: number;
@@ -24,6 +27,11 @@ export class SocketTransport implements Transport {
   #queuedBytes = 0;
   #writable = true;
   #closed = false;
+  /** The peer has to read before more can be written. */
+  #blocked = false;
+  /** What the poller looks for. */
+  #watched = 0;
+  #later: NodeJS.Timeout | null = null;
   #linger: NodeJS.Timeout | null = null;
 
   /** Takes ownership of `fd`; `onClosed` is called once, when it is closed. */
@@ -44,13 +52,24 @@ export class SocketTransport implements Transport {
   }
 
   send(frame: Buffer, fds: readonly number[]): void {
+    if (this.#enqueue(frame, fds) && !this.#blocked) this.#flush();
+  }
+
+  sendLater(frame: Buffer): void {
+    if (!this.#enqueue(frame, [])) return;
+    this.#later ??= setTimeout(() => this.#flush(), LATER_MS).unref();
+  }
+
+  /** False when it was dropped. */
+  #enqueue(frame: Buffer, fds: readonly number[]): boolean {
+    const outgoing = { frame, offset: 0, fds };
     if (this.#closed || !this.#writable) {
-      this.#drop({ frame, offset: 0, fds });
-      return;
+      this.#drop(outgoing);
+      return false;
     }
-    this.#queue.push({ frame, offset: 0, fds });
+    this.#queue.push(outgoing);
     this.#queuedBytes += frame.length;
-    if (this.#queue.length === 1) this.#flush();
+    return true;
   }
 
   close(): void {
@@ -62,7 +81,7 @@ export class SocketTransport implements Transport {
     }
     this.#linger = setTimeout(() => this.destroy(), CLOSE_LINGER_MS);
     this.#linger.unref();
-    this.#watch();
+    this.#flush();
   }
 
   destroy(): void {
@@ -70,6 +89,7 @@ export class SocketTransport implements Transport {
     this.#closed = true;
     this.#events = null;
     if (this.#linger) clearTimeout(this.#linger);
+    this.#forgetLater();
     this.#dropQueue();
     this.#poller.close();
     this.#io.close(this.#fd);
@@ -87,9 +107,10 @@ export class SocketTransport implements Transport {
 
   #watch(): void {
     if (this.#closed) return;
-    const read = this.#events ? READABLE : 0;
-    const write = this.#queue.length > 0 ? WRITABLE : 0;
-    this.#poller.set(read | write);
+    const wanted = (this.#events ? READABLE : 0) | (this.#blocked ? WRITABLE : 0);
+    if (wanted === this.#watched) return;
+    this.#watched = wanted;
+    this.#poller.set(wanted);
   }
 
   #read(): void {
@@ -113,8 +134,11 @@ export class SocketTransport implements Transport {
   }
 
   #flush(): void {
+    this.#forgetLater();
     try {
+      this.#join();
       while (this.#queue[0] && this.#sendSome(this.#queue[0])) this.#queue.shift();
+      this.#blocked = this.#queue.length > 0;
     } catch (error) {
       if (!isPeerGone(error)) {
         this.#end(error as Error);
@@ -126,6 +150,27 @@ export class SocketTransport implements Transport {
     }
     if (this.#queue.length === 0 && this.#linger) this.destroy();
     else this.#watch();
+  }
+
+  #forgetLater(): void {
+    if (this.#later) clearTimeout(this.#later);
+    this.#later = null;
+  }
+
+  /** Makes one of the first frames where that can be, so that their peer is woken once. */
+  #join(): void {
+    if (this.#queue.length < 2) return;
+    let count = 0;
+    let bytes = 0;
+    for (const { frame, offset, fds } of this.#queue) {
+      bytes += frame.length;
+      if (offset > 0 || fds.length > 0 || bytes > MAX_JOINED_BYTES) break;
+      count++;
+    }
+    if (count < 2) return;
+    const frames = this.#queue.splice(0, count).map(({ frame }) => frame);
+    this.#queue.unshift({ frame: Buffer.concat(frames), offset: 0, fds: [] });
+    for (const frame of frames) frame.fill(0);
   }
 
   /** True when the frame has gone out completely. */

@@ -1,3 +1,6 @@
+/** How long a frame may wait for another one to travel with, milliseconds. */
+export const LATER_MS = 100;
+
 /** What a channel needs of the stream below it: a unix socket, or memory in tests. */
 export interface TransportEvents {
   /**
@@ -14,6 +17,8 @@ export interface Transport {
   start(events: TransportEvents): void;
   /** Queues one frame and owns `fds` from here on. After the end the frame is dropped and `fds` are closed. */
   send(frame: Buffer, fds: readonly number[]): void;
+  /** As send() with the next frame that is sent, or within LATER_MS if none is. */
+  sendLater(frame: Buffer): void;
   /** Bytes that the peer has not taken yet. */
   readonly queuedBytes: number;
   /** Sends what is queued, then closes; no call-back runs any more. */

@@ -142,7 +142,7 @@ export class SecmodLink implements SecmodCalls {
   }
 
   sessionAddresses(body: Body<'SECM_SESSION_ADDRESSES'>): void {
-    this.#current?.send('SECM_SESSION_ADDRESSES', body);
+    this.#current?.sendLater('SECM_SESSION_ADDRESSES', body);
   }
 
   /** Waits for the closing messages under way, then ends a secmod that is ours. */

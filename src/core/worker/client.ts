@@ -147,7 +147,7 @@ export class Client implements HttpHandler {
     clearTimeout(this.#timer.handshake);
     const { vhosts, now } = this.#deps;
     const milliseconds = Math.max(0, Math.round(now() - this.#acceptedMs));
-    this.#main.send('HANDSHAKE', { client: this.handle, channel: 'tls', milliseconds });
+    this.#main.sendLater('HANDSHAKE', { client: this.handle, channel: 'tls', milliseconds });
     this.#tls = info;
     this.#vhost = vhosts.find(info.vhost);
     this.#pages = this.#pagesOf(this.#vhost);

@@ -62,10 +62,9 @@ export class Tunnel {
     this.#tlsSuite = suiteName(tls);
     const { cstpEncoding, dtlsEncoding } = plan.encodings;
     this.#compression = { cstpCompr: cstpEncoding ?? '', dtlsCompr: dtlsEncoding ?? '' };
-    this.#sendMtu();
     this.#setPriority(tcpFd);
     this.id = deps.dataplane.open(connection, plan.reply, head, { ...plan.options, tunFd });
-    this.#sendInfo();
+    this.#introduce();
     this.#startReports(session.config.statsReportTimeSec);
   }
 
@@ -79,8 +78,7 @@ export class Tunnel {
   resume(main: TunnelDeps['main']): void {
     this.#main = main;
     this.#reported = undefined;
-    this.#sendMtu();
-    this.#sendInfo();
+    this.#introduce();
     this.#reportToMain();
   }
 
@@ -96,7 +94,7 @@ export class Tunnel {
       case 'dtls-up':
         this.#dtlsSuite = suiteName({ ...event, group: '', signatureScheme: 0 });
         log.lines.debug({ suite: this.#dtlsSuite, milliseconds: event.milliseconds }, 'DTLS is up');
-        this.#main.send('HANDSHAKE', {
+        this.#main.sendLater('HANDSHAKE', {
           client,
           channel: 'dtls',
           milliseconds: Math.round(event.milliseconds),
@@ -113,7 +111,7 @@ export class Tunnel {
         break;
       case 'mtu':
         this.#mtu = event.mtu;
-        this.#sendMtu();
+        this.#main.send('TUN_MTU', { client, mtu: event.mtu });
         break;
       case 'closed':
         this.#closed(event);
@@ -123,17 +121,15 @@ export class Tunnel {
 
   #closed({ reason, detail, counters }: Extract<TunnelEvent, { type: 'closed' }>): void {
     for (const end of this.#endings) end();
-    void this.#deps.secmod.send('SEC_CLI_STATS', {
-      sid: Uint8Array.from(this.#sid),
-      bytesIn: counters.rxBytes,
-      bytesOut: counters.txBytes,
-      discReason: reason,
-    });
+    // Otherwise main passes it on with SECM_SESSION_CLOSE.
+    if (this.#main.closed) this.#reportToSecmod(counters, reason);
     this.#deps.onClosed(reason, detail, counters);
   }
 
-  #sendMtu(): void {
-    this.#main.send('TUN_MTU', { client: this.#deps.client, mtu: this.#mtu });
+  /** What main cannot know. */
+  #introduce(): void {
+    this.#main.sendLater('TUN_MTU', { client: this.#deps.client, mtu: this.#mtu });
+    this.#sendInfo();
   }
 
   #sendInfo(): void {
@@ -151,7 +147,8 @@ export class Tunnel {
     this.#endings.push(rounds.every(REPORT_SEC, () => this.#reportToMain()));
     if (statsReportTimeSec === 0) return;
     const period = Math.max(statsReportTimeSec, REPORT_SEC);
-    this.#endings.push(rounds.every(period, () => this.#reportToSecmod()));
+    const report = () => this.#reportToSecmod(this.#deps.dataplane.counters(this.id), 'unspecified');
+    this.#endings.push(rounds.every(period, report));
   }
 
   /** Only what has changed: an idle tunnel is silent, and costs next to nothing however many there are. */
@@ -167,14 +164,9 @@ export class Tunnel {
     });
   }
 
-  #reportToSecmod(): void {
-    const { rxBytes, txBytes } = this.#deps.dataplane.counters(this.id);
-    void this.#deps.secmod.send('SEC_CLI_STATS', {
-      sid: Uint8Array.from(this.#sid),
-      bytesIn: rxBytes,
-      bytesOut: txBytes,
-      discReason: 'unspecified',
-    });
+  #reportToSecmod({ rxBytes: bytesIn, txBytes: bytesOut }: TunnelCounters, discReason: CloseReason): void {
+    const sid = Uint8Array.from(this.#sid);
+    void this.#deps.secmod.send('SEC_CLI_STATS', { sid, bytesIn, bytesOut, discReason });
   }
 
   #setPriority(fd: number): void {
