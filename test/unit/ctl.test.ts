@@ -19,6 +19,7 @@ import { controlHandlers } from '../../src/core/main/control-handlers.js';
 import { ControlServer } from '../../src/core/main/control-server.js';
 import { EventFeed } from '../../src/core/main/event-feed.js';
 import { native } from '../../src/core/native/index.js';
+import { receiveFrom } from '../../src/core/native/receive.js';
 import { aCookie, addClient, cookieRequest, FakeWorker, makeSessions, silent } from './main-support.js';
 
 const feed = new EventFeed();
@@ -116,7 +117,7 @@ describe('the control socket', () => {
     }
     try {
       native.io.sendMessage(fd, Buffer.from('{"v":1,"verb":"status"}\n'), []);
-      const answer = await vi.waitUntil(() => native.io.receiveMessage(fd, 1 << 16));
+      const answer = await vi.waitUntil(() => receiveFrom(native.io, fd, 1 << 16));
       return answer.data.length === 0 ? 'closed' : answer.data.toString();
     } catch (error) {
       return (error as NodeJS.ErrnoException).code ?? '';

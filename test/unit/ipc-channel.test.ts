@@ -11,6 +11,7 @@ import { encodeFrame } from '../../src/core/ipc/frame.js';
 import { IPC_VERSION, messageOf } from '../../src/core/ipc/registry.js';
 import { SocketTransport } from '../../src/core/ipc/socket-transport.js';
 import { native } from '../../src/core/native/index.js';
+import { receiveFrom } from '../../src/core/native/receive.js';
 import { only, openFds, recordingLog, until } from './ipc-support.js';
 
 const { io } = native;
@@ -62,7 +63,7 @@ const workerOptions = (
 
 async function readText(fd: number): Promise<string> {
   for (;;) {
-    const message = io.receiveMessage(fd, 1000);
+    const message = receiveFrom(io, fd, 1000);
     if (message) return message.data.toString();
     await new Promise(setImmediate);
   }
@@ -74,7 +75,7 @@ async function sendRaw(bytes: Buffer, fds: number[] = []): Promise<void> {
   io.sendMessage(fd, bytes, fds);
   const ended = () => {
     try {
-      return io.receiveMessage(fd, 1000)?.data.length === 0;
+      return receiveFrom(io, fd, 1000)?.data.length === 0;
     } catch {
       return true; // reset: closed with our bytes unread
     }
@@ -174,7 +175,7 @@ describe('many messages', () => {
     await until(() => received.length === sent.length);
     expect(received).toEqual(sent);
     for (const [fd, mark] of pairs) {
-      expect(io.receiveMessage(fd, 10)?.data).toEqual(mark);
+      expect(receiveFrom(io, fd, 10)?.data).toEqual(mark);
       io.close(fd);
     }
     worker.close();
@@ -223,6 +224,22 @@ describe('many messages', () => {
   });
 });
 
+test('what was received is wiped once it was handled', async () => {
+  const [ours, theirs] = io.socketpair();
+  const transport = new SocketTransport(io, theirs);
+  const seen: { data: Buffer; text: string }[] = [];
+  transport.start({ onData: (data) => seen.push({ data, text: data.toString() }), onEnd: () => undefined });
+  for (const text of ['a long secret', 'short']) {
+    const count = seen.length;
+    io.sendMessage(ours, Buffer.from(text), []);
+    await until(() => seen.length > count);
+    expect(seen.at(-1)?.text).toBe(text);
+    for (const { data } of seen) expect(data).toEqual(Buffer.alloc(data.length));
+  }
+  transport.destroy();
+  io.close(ours);
+});
+
 describe('what can wait', () => {
   const frames = (...texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text));
   const opened: { transport: SocketTransport; ours: number }[] = [];
@@ -232,7 +249,7 @@ describe('what can wait', () => {
     const transport = new SocketTransport(io, theirs);
     transport.start({ onData: () => undefined, onEnd: () => undefined });
     opened.push({ transport, ours });
-    return { transport, ours, read: () => io.receiveMessage(ours, 100_000)?.data.toString() ?? null };
+    return { transport, ours, read: () => receiveFrom(io, ours, 100_000)?.data.toString() ?? null };
   }
 
   afterEach(() => {
@@ -269,10 +286,10 @@ describe('what can wait', () => {
     transport.sendLater(before);
     transport.send(carrier, [b]);
     // The kernel ends a receive after bytes with descriptors, not before them.
-    const received = io.receiveMessage(ours, 100);
+    const received = receiveFrom(io, ours, 100);
     expect(received?.data.toString()).toBe('beforecarrier');
     expect(received?.fds).toHaveLength(1);
-    expect(io.receiveMessage(ours, 100)).toBeNull();
+    expect(receiveFrom(io, ours, 100)).toBeNull();
     for (const fd of [a, ...(received?.fds ?? [])]) io.close(fd);
   });
 

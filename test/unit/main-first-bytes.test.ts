@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { FirstBytes, type FirstBytesOutcome } from '../../src/core/main/first-bytes.js';
 import { native } from '../../src/core/native/index.js';
+import { receiveFrom } from '../../src/core/native/receive.js';
 import { silent } from './main-support.js';
 
 const { io } = native;
@@ -50,7 +51,7 @@ test('a client that speaks goes on, with its bytes untouched', async () => {
   client.write('hello');
   await vi.waitUntil(() => outcomes.length > 0);
   expect([outcomes, firstBytes.size, firstBytes.of('127.0.0.1')]).toEqual([['bytes'], 0, 0]);
-  expect(io.receiveMessage(connection.fd, 100)?.data.toString()).toBe('hello');
+  expect(receiveFrom(io, connection.fd, 100)?.data.toString()).toBe('hello');
 });
 
 test('one that has spoken already does not wait', async () => {

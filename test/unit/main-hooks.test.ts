@@ -11,6 +11,7 @@ import { firewallRules } from '../../src/core/main/firewall.js';
 import { ProxyReader } from '../../src/core/main/proxy-reader.js';
 import { runScript } from '../../src/core/main/script.js';
 import { native } from '../../src/core/native/index.js';
+import { receiveFrom } from '../../src/core/native/receive.js';
 import type { Accepted } from '../../src/core/native/types.js';
 import {
   addClient,
@@ -180,7 +181,7 @@ describe('PROXY headers', () => {
     reader.read(first);
     for (const piece of pieces) await new Promise((done) => peer.write(piece, done));
     await expect.poll(() => accepted !== null || closed).toBe(true);
-    const rest = accepted ? (native.io.receiveMessage(first.fd, 100)?.data.toString() ?? '') : '';
+    const rest = accepted ? (receiveFrom(native.io, first.fd, 100)?.data.toString() ?? '') : '';
     if (accepted) native.io.close(first.fd);
     native.io.close(listener);
     peer.destroy();

@@ -4,6 +4,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { receiveFrom } from '../../src/core/native/receive.js';
 import type { TunnelOptions } from '../../src/core/native/tunnel-types.js';
 import type { Dataplane, DataplaneEvent } from '../../src/core/native/types.js';
 import { tunnelOptions } from '../support/tunnel-options.ts';
@@ -111,7 +112,7 @@ async function readTun(fd: number): Promise<Buffer> {
   poller.set(1);
   await promise;
   poller.close();
-  return native.io.receiveMessage(fd, 2000)?.data ?? NOTHING;
+  return receiveFrom(native.io, fd, 2000)?.data ?? NOTHING;
 }
 
 test('a tunnel from open to the client’s DISCONNECT', async () => {

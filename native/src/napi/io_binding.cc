@@ -266,27 +266,24 @@ Napi::Value send_message(const Info& info) {
   return Napi::Number::New(env, static_cast<double>(sent.value()));
 }
 
+/// What receiveMessage returns instead of a size, and adds to the descriptors (NativeIo, LOST_FDS).
+constexpr int kNothingThere = -1;
+constexpr int kLostFds = -1;
+
 Napi::Value receive_message(const Info& info) {
   Napi::Env env = info.Env();
   Args args(info);
   const int fd = args.fd(0);
-  const auto max = static_cast<size_t>(args.integer(1, "max", 1, 1 << 24));
+  const MutableBytes room = args.room(1, "room");
+  Napi::Array fds = args.array(2, "fds");
   if (!args.ok()) return env.Undefined();
-  // One for each thread: a new one each time would be zeroed first, most of it for nothing.
-  static thread_local std::vector<uint8_t> bytes;
-  if (bytes.size() < max) bytes.resize(max);
-  auto message = io::receive_with_fds(fd, bytes.data(), max);
+  auto message = io::receive_with_fds(fd, room.data, room.size);
   if (!message.ok()) return throw_error(env, message.error());
-  if (!message.value()) return env.Null();
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("data", copy_to_buffer(env, bytes.data(), message.value()->size));
-  Napi::Array fds = Napi::Array::New(env, message.value()->fds.size());
-  for (uint32_t i = 0; i < message.value()->fds.size(); i++) fds.Set(i, message.value()->fds[i].release());
-  object.Set("fds", fds);
-  object.Set("lostFds", message.value()->lost_fds);
-  // Passwords and cookies come this way: leave no second copy behind.
-  explicit_bzero(bytes.data(), message.value()->size);
-  return object;
+  if (!message.value()) return Napi::Number::New(env, kNothingThere);
+  auto& [size, received, lost_fds] = *message.value();
+  for (auto& descriptor : received) fds.Set(fds.Length(), descriptor.release());
+  if (lost_fds) fds.Set(fds.Length(), kLostFds);
+  return Napi::Number::New(env, static_cast<double>(size));
 }
 
 Napi::Value open_tun(const Info& info) {

@@ -92,6 +92,18 @@ Napi::Object ValueReader::object(Napi::Value value, std::string_view name) {
   return ok_ ? value.As<Napi::Object>() : Napi::Object();
 }
 
+MutableBytes Args::room(size_t index, std::string_view name) {
+  const ByteView view = bytes(index, name);
+  if (ok() && view.size == 0) fail(name, "not empty");
+  return ok() ? MutableBytes{const_cast<uint8_t*>(view.data), view.size} : MutableBytes{};
+}
+
+Napi::Array Args::array(size_t index, std::string_view name) {
+  Napi::Value value = info_[index];
+  if (ok() && !value.IsArray()) fail(name, "an array");
+  return ok() ? value.As<Napi::Array>() : Napi::Array();
+}
+
 std::vector<int> Args::fds(size_t index, size_t max) {
   Napi::Value value = info_[index];
   std::vector<int> result;

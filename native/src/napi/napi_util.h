@@ -29,6 +29,12 @@ struct ByteView {
   size_t size = 0;
 };
 
+/// Bytes of JavaScript that are written.
+struct MutableBytes {
+  uint8_t* data = nullptr;
+  size_t size = 0;
+};
+
 /// A fresh Buffer with a copy of the bytes.
 Napi::Buffer<uint8_t> copy_to_buffer(Napi::Env env, const void* data, size_t size);
 
@@ -72,6 +78,9 @@ class Args : public ValueReader {
   ByteView bytes(size_t index, std::string_view name) { return ValueReader::bytes(info_[index], name); }
   Napi::Function function(size_t index, std::string_view name) { return ValueReader::function(info_[index], name); }
   Napi::Object object(size_t index, std::string_view name) { return ValueReader::object(info_[index], name); }
+  /// A Uint8Array that is not empty, to write into.
+  MutableBytes room(size_t index, std::string_view name);
+  Napi::Array array(size_t index, std::string_view name);
   /// Array of at most `max` descriptors.
   std::vector<int> fds(size_t index, size_t max);
 

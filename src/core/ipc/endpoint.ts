@@ -184,8 +184,6 @@ export class Endpoint<Self extends Role, Peer extends Role> implements Channel<S
       this.#reader.push(data, fds, lostFds);
     } catch (error) {
       this.#violate(error);
-    } finally {
-      data.fill(0);
     }
   }
 

@@ -82,6 +82,7 @@ export class MemoryTransport implements Transport {
     while (this.#events && this.#inbox.length > 0) {
       const { data, fds } = this.#inbox.shift() as { data: Buffer; fds: readonly number[] };
       this.#events.onData(data, fds, false);
+      data.fill(0);
     }
     if (this.#ended && this.#events) {
       const events = this.#events;

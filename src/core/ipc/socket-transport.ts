@@ -1,8 +1,10 @@
 /** Frames over a non-blocking unix stream socket, descriptors by SCM_RIGHTS. */
-import { type NativeIo, type Poller, READABLE, WRITABLE } from '../native/types.js';
+import { LOST_FDS, type NativeIo, type Poller, READABLE, WRITABLE } from '../native/types.js';
 import { LATER_MS, type Transport, type TransportEvents } from './transport.js';
 
 const READ_BYTES = 64 * 1024;
+/** What was received, until it has been handled: one for all connections of the process. */
+const room = Buffer.alloc(READ_BYTES);
 /** Larger ones are not worth the copy. */
 const MAX_JOINED_BYTES = 16 * 1024;
 /** Reads per event: one busy peer must not starve the loop; the poller is level-triggered and calls again. */
@@ -114,23 +116,32 @@ export class SocketTransport implements Transport {
   }
 
   #read(): void {
-    for (let reads = 0; reads < READS_PER_EVENT && this.#events; reads++) {
-      let message: ReturnType<NativeIo['receiveMessage']>;
-      try {
-        message = this.#io.receiveMessage(this.#fd, READ_BYTES);
-      } catch (error) {
-        this.#end(error as Error);
-        return;
-      }
-      if (!message) return;
-      if (message.data.length === 0) {
-        this.#end(null);
-        return;
-      }
-      this.#events.onData(message.data, message.fds, message.lostFds);
-      // Most likely that was all; if not, the poller calls again.
-      if (message.data.length < READ_BYTES) return;
+    // Most likely the first one gets all; if not, the poller calls again.
+    for (let reads = 0; reads < READS_PER_EVENT && this.#events; reads++)
+      if (this.#readSome(this.#events) < READ_BYTES) return;
+  }
+
+  /** Returns the bytes that came; 0 or less when there are none. */
+  #readSome(events: TransportEvents): number {
+    const fds: number[] = [];
+    let size: number;
+    try {
+      size = this.#io.receiveMessage(this.#fd, room, fds);
+    } catch (error) {
+      this.#end(error as Error);
+      return 0;
     }
+    if (size === 0) this.#end(null);
+    if (size <= 0) return size;
+    const lostFds = fds.at(-1) === LOST_FDS;
+    if (lostFds) fds.pop();
+    try {
+      events.onData(room.subarray(0, size), fds, lostFds);
+    } finally {
+      // Passwords and cookies come this way.
+      room.fill(0, 0, size);
+    }
+    return size;
   }
 
   #flush(): void {

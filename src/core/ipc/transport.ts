@@ -4,8 +4,8 @@ export const LATER_MS = 100;
 /** What a channel needs of the stream below it: a unix socket, or memory in tests. */
 export interface TransportEvents {
   /**
-   * The receiver owns `fds`, and `data`, which it may overwrite. `lostFds`: some could not be taken, since this process is
-   * out of descriptors.
+   * The receiver owns `fds`, and has `data` for the time of the call: it may overwrite it, and afterwards it is wiped.
+   * `lostFds`: some could not be taken, since this process is out of descriptors.
    */
   onData(data: Buffer, fds: readonly number[], lostFds: boolean): void;
   /** The last call-back, once: the peer has closed, or `error` ended the stream. Not called after destroy(). */

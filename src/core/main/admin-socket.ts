@@ -4,6 +4,7 @@
  */
 import { chownSync } from 'node:fs';
 import type { Logger } from '../log.js';
+import { receiveFrom } from '../native/receive.js';
 import { type NativeIo, type Poller, READABLE, WRITABLE } from '../native/types.js';
 
 const ROOT = 0;
@@ -182,7 +183,7 @@ class AdminConnection implements AdminPeer {
   }
 
   #read(): void {
-    const message = this.#io.receiveMessage(this.#fd, this.#protocol.maxRequest);
+    const message = receiveFrom(this.#io, this.#fd, this.#protocol.maxRequest);
     if (message === null) return;
     for (const fd of message.fds) this.#io.close(fd);
     if (message.data.length === 0) {

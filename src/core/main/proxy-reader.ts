@@ -4,6 +4,7 @@
  * one. Connections wait side by side, and none for long; not a byte behind the header is read.
  */
 import type { Logger } from '../log.js';
+import { receiveFrom } from '../native/receive.js';
 import { type Accepted, type NativeIo, type Poller, READABLE } from '../native/types.js';
 import { parseProxyHeader } from '../wire/proxy-protocol.js';
 
@@ -87,7 +88,7 @@ class PendingHeader {
 
   /** False when nothing more has arrived. */
   #readSome(): boolean {
-    const message = this.#io.receiveMessage(this.#accepted.fd, this.#missing());
+    const message = receiveFrom(this.#io, this.#accepted.fd, this.#missing());
     if (message === null) return false;
     if (message.data.length === 0) {
       this.#finish('the peer closed the connection');

@@ -28,6 +28,9 @@ import type { TunnelOptions } from './tunnel-types.js';
 
 // ---------------------------------------------------------------- io
 
+/** Among received descriptors: more came than this process could take (NativeIo.receiveMessage). */
+export const LOST_FDS = -1;
+
 /** Bit mask for `Poller`. */
 export const READABLE = 1;
 export const WRITABLE = 2;
@@ -147,10 +150,10 @@ export interface NativeIo {
    */
   sendMessage(fd: number, data: Uint8Array, fds: readonly number[]): number;
   /**
-   * One recvmsg into a fresh buffer of at most `max` bytes. null on EAGAIN; data.length 0 is end of stream. `lostFds`: more
-   * descriptors came than this process could take; they are closed.
+   * One recvmsg into `room`. Returns the bytes that came, 0 at the end of the stream, -1 on EAGAIN. Descriptors are added to
+   * `fds`, and after them LOST_FDS when more came than this process could take; those are closed.
    */
-  receiveMessage(fd: number, max: number): { data: Buffer; fds: number[]; lostFds: boolean } | null;
+  receiveMessage(fd: number, room: Uint8Array, fds: number[]): number;
   openTun(options: TunOptions): TunDevice;
   /** Netlink: MTU, addresses, route, link state. */
   configureInterface(config: InterfaceConfig): void;
