@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   fstatSync,
@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { native, READABLE, WRITABLE } from '../../src/core/native/index.js';
 import { receiveFrom } from '../../src/core/native/receive.js';
+import { LOST_FDS } from '../../src/core/native/types.js';
 
 const { io } = native;
 const addon = fileURLToPath(new URL('../../native/build/Release/ocvpn.node', import.meta.url));
@@ -237,6 +238,34 @@ describe('unix sockets', () => {
     expect(() => io.sendMessage(b, Buffer.from('x'), [])).toThrow(expect.objectContaining({ code: 'EPIPE' }));
     io.close(b);
     expect(openFds()).toBe(before);
+  });
+
+  test('a descriptor for which there is no number is told, and leaves the bytes readable', () => {
+    const code = `
+      const fs = require('node:fs');
+      const { io } = require(${JSON.stringify(addon)});
+      const [a, b] = io.socketpair();
+      io.sendMessage(a, Buffer.from('bytes'), [a]);
+      const full = () => { try { fs.openSync('/dev/null'); return false; } catch { return true; } };
+      while (!full());
+      const [room, fds] = [Buffer.alloc(10), []];
+      const size = io.receiveMessage(b, room, fds);
+      fs.writeSync(1, JSON.stringify([room.toString('latin1', 0, size), fds]));`;
+    const limited = 'ulimit -n 64 && exec "$0" -e "$1"';
+    const { stdout } = spawnSync('sh', ['-c', limited, process.execPath, code], { encoding: 'utf8' });
+    expect(JSON.parse(stdout)).toEqual(['bytes', [LOST_FDS]]);
+  });
+
+  test('nothing is received without room', () => {
+    const [a, b] = io.socketpair();
+    io.sendMessage(a, Buffer.from('bytes'), []);
+    expect(() => io.receiveMessage(b, Buffer.alloc(0), [])).toThrow(/room/);
+    const room = Buffer.alloc(3);
+    expect(io.receiveMessage(b, room, [])).toBe(3);
+    expect(room.toString()).toBe('byt');
+    expect(io.receiveMessage(b, room, [])).toBe(2);
+    expect(io.receiveMessage(b, room, [])).toBe(-1);
+    for (const fd of [a, b]) io.close(fd);
   });
 
   test('descriptors need a byte to ride on', () => {
