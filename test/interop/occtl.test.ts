@@ -22,6 +22,9 @@ async function startWithOcctl(lab: Lab) {
       'max-ban-score': 80,
       'ban-points-wrong-password': 100,
       dns: ['10.10.0.2'],
+      compression: true,
+      'rx-data-per-sec': 400_000,
+      'tx-data-per-sec': 800_000,
       'restrict-user-to-ports': 'tcp(443), udp(53), icmp()',
       'restrict-user-to-routes': true,
     },
@@ -67,6 +70,9 @@ test('every command of occtl 1.1.6 works', async () => {
   expect((await occtl('show', 'id', id)).stdout).toMatch(
     /Restricted to ports: tcp\(443\), udp\(53\), icmp\(\)/,
   );
+  const block = (await occtl('show', 'user', 'alice')).stdout;
+  expect(block).toMatch(/Limit RX: 400\.0 KB\/sec {3}TX: 800\.0 KB\/sec/);
+  expect(block).toMatch(/CSTP compression: oc-lz4 {3}DTLS compression: oc-lz4/);
   expect((await occtl('show', 'user', 'nobody')).code).not.toBe(0);
 
   for (const which of ['all', 'valid']) {

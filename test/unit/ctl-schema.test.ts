@@ -15,7 +15,7 @@ import { verbSchema } from '../../src/core/control/schema-docs.js';
 import { completions, parseLine } from '../../src/core/control/shell.js';
 import { rates } from '../../src/core/control/top.js';
 import { type PlainVerb, type VerbName, verbs } from '../../src/core/control/verbs.js';
-import { noDrops } from '../../src/core/main/clients.js';
+import { noDrops, UNTOLD } from '../../src/core/main/clients.js';
 import { controlHandlers, eventData } from '../../src/core/main/control-handlers.js';
 import {
   aCookie,
@@ -161,7 +161,8 @@ function goldenKeys(name: string): string[] {
 describe("occtl's JSON has the keys of ocserv 1.5.0 in their order", () => {
   it.each(['users', 'status', 'sessions', 'iroutes', 'points'])('%s', async (what) => {
     const { handlers, client, sessions } = await populated();
-    sessions.reports.info(client, { tlsCipher: '(TLS1.3)', dtlsCipher: '(DTLS1.2)', pid: 4711 });
+    const told = { tlsCipher: '(TLS1.3)', dtlsCipher: '(DTLS1.2)', dtlsActive: true, pid: 4711 };
+    sessions.reports.info(client, { ...UNTOLD, ...told });
     const [user] = usersJson(handlers.user({ name: 'alice' }));
     const [openCookie] = cookiesJson((await handlers.sessions()).filter(({ inUse }) => inUse === 0));
     const shown: Record<string, [object | undefined, string]> = {

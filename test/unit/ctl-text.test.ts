@@ -62,6 +62,8 @@ const user: UserData = {
     tlsCiphersuite: '(TLS1.2)-(ECDHE-SECP256R1)-(RSA-SHA256)-(AES-256-GCM)',
     dtlsCipher: '(DTLS1.2)-(PSK)-(AES-256-GCM)',
     dtlsActive: true,
+    cstpCompression: '',
+    dtlsCompression: '',
     dns: ['10.99.0.1'],
     nbns: ['10.99.0.2'],
     splitDns: ['corp.example.com'],
@@ -82,6 +84,15 @@ test('show user', () => {
     .split('\n')
     .filter((each) => /RX|MTU|Routes|\tfd10|DPD/.test(each)))
     expect(lines).toContain(line);
+});
+
+test('show user: compression of the channels that have it', () => {
+  const block = (changes: Partial<NonNullable<UserData['session']>>) =>
+    userBlocksText([{ ...user, session: user.session && { ...user.session, ...changes } }]);
+  const both = { cstpCompression: 'oc-lz4', dtlsCompression: 'lzs' };
+  expect(block(both)).toContain('\tCSTP compression: oc-lz4   DTLS compression: lzs\n');
+  expect(block({ cstpCompression: 'lzs' })).toContain('\tCSTP compression: lzs\n');
+  expect(block({})).not.toContain('compression');
 });
 
 test('show status', () => {

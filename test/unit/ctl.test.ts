@@ -15,6 +15,7 @@ import {
 } from '../../src/core/control/text.js';
 import { parseRequest, type VerbHandlers } from '../../src/core/control/verbs.js';
 import { VpnError } from '../../src/core/errors.js';
+import { UNTOLD } from '../../src/core/main/clients.js';
 import { controlHandlers } from '../../src/core/main/control-handlers.js';
 import { ControlServer } from '../../src/core/main/control-server.js';
 import { EventFeed } from '../../src/core/main/event-feed.js';
@@ -341,7 +342,8 @@ describe('text for people', () => {
 
   it('shortens the DTLS cipher to what differs', async () => {
     const { handlers, sessions, client } = await populated();
-    sessions.reports.update(client, { dtlsCipher: '(DTLS1.2)-(PSK)-(AES-256-GCM)', dtlsActive: true });
+    const dtlsCipher = '(DTLS1.2)-(PSK)-(AES-256-GCM)';
+    sessions.reports.info(client, { ...UNTOLD, dtlsCipher, dtlsActive: true });
     expect(usersText(handlers.users())).toContain(' (AES-256-GCM) connected');
   });
 

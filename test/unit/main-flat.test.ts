@@ -3,7 +3,7 @@
  * Steps are counted, not time: every element that an iterator yields or an array method may visit.
  */
 import { expect, it } from 'vitest';
-import type { Client } from '../../src/core/main/clients.js';
+import { type Client, UNTOLD } from '../../src/core/main/clients.js';
 import { UdpDispatch } from '../../src/core/main/udp-dispatch.js';
 import {
   addClient,
@@ -110,7 +110,7 @@ async function costsAmong(population: number): Promise<Record<string, number>> {
     dispatch.handle({ data, remote: { address, port: 5000 }, local });
   cost.report = await steps(() => {
     sessions.reports.count(it, report);
-    sessions.reports.info(it, { tlsCipher: 'a', dtlsCipher: 'b', pid: 1 });
+    sessions.reports.info(it, { ...UNTOLD, tlsCipher: 'a', dtlsCipher: 'b', pid: 1 });
     sessions.reports.setMtu(it, 1300);
     expect([...sessions.reports.takeChanged()]).toEqual([it]);
   });

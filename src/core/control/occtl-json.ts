@@ -89,6 +89,10 @@ function userJson(user: UserData): Json {
     Session: session.safeId.slice(0, 6),
     ...given({ 'TLS ciphersuite': session.tlsCiphersuite }),
     ...(session.dtlsActive && { 'DTLS cipher': session.dtlsCipher }),
+    ...given({
+      'CSTP compression': session.cstpCompression,
+      'DTLS compression': session.dtlsCompression,
+    }),
     DNS: session.dns,
     NBNS: session.nbns,
     'Split-DNS-Domains': session.splitDns,

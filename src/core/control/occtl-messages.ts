@@ -110,6 +110,8 @@ export const userInfo = {
   routes: strings(20),
   iroutes: strings(21),
   mtu: uint(22),
+  cstpCompr: string(23),
+  dtlsCompr: string(24),
   noRoutes: strings(25),
   localDevIp: string(26),
   domains: strings(27),

@@ -65,6 +65,8 @@ const sessionShape = record({
   tlsCiphersuite: text(),
   dtlsCipher: text(),
   dtlsActive: flag(),
+  cstpCompression: text('Of the TLS channel: oc-lz4, lzs or nothing.'),
+  dtlsCompression: text('Of the DTLS channel.'),
   dns: list(text()),
   nbns: list(text()),
   splitDns: list(text()),

@@ -272,6 +272,7 @@ function sessionLines(user: UserData, session: SessionData): string[] {
     pairs(['Session', session.safeId.slice(0, 6)]),
     pairs(['TLS ciphersuite', session.tlsCiphersuite]),
     session.dtlsActive ? pairs(['DTLS cipher', session.dtlsCipher]) : '',
+    pairs(['CSTP compression', session.cstpCompression], ['DTLS compression', session.dtlsCompression]),
     GAP,
     ...lists(session),
     pairs(['Restricted to routes', session.restrictedToRoutes ? 'True' : 'False']),

@@ -41,8 +41,30 @@ export interface Report extends Counters {
   readonly drops: Drops;
 }
 
+/** What the worker tells of a tunnel's channels (SESSION_INFO), to each main anew. */
+export interface Channels {
+  tlsCipher: string;
+  dtlsCipher: string;
+  dtlsActive: boolean;
+  /** As the headers spell it; '' for none. */
+  cstpCompression: string;
+  dtlsCompression: string;
+  /** Process that carries the packets. */
+  pid: number;
+}
+
+/** Before the worker has told. */
+export const UNTOLD: Readonly<Channels> = {
+  tlsCipher: '',
+  dtlsCipher: '',
+  dtlsActive: false,
+  cstpCompression: '',
+  dtlsCompression: '',
+  pid: 0,
+};
+
 /** A tunnel: what exists from AUTH_COOKIE_REP to CLIENT_CLOSED. */
-export interface Session {
+export interface Session extends Channels {
   readonly sid: Uint8Array;
   readonly safeId: string;
   readonly userName: string;
@@ -64,11 +86,6 @@ export interface Session {
   readonly startedAt: number;
   readonly connectedAt: number;
   mtu: number;
-  tlsCipher: string;
-  dtlsCipher: string;
-  dtlsActive: boolean;
-  /** Process that carries the packets, as the worker says; 0: not told yet. */
-  pid: number;
   readonly counters: Counters;
   readonly drops: Drops;
   /** Adopted: the first report tells what was counted before this process began. */

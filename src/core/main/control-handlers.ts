@@ -193,6 +193,8 @@ function sessionData(session: Session): SessionData {
     tlsCiphersuite: session.tlsCipher,
     dtlsCipher: session.dtlsCipher,
     dtlsActive: session.dtlsActive,
+    cstpCompression: session.cstpCompression,
+    dtlsCompression: session.dtlsCompression,
     dns: config.dns,
     nbns: config.nbns,
     splitDns: config.splitDns,

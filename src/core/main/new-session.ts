@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Body } from '../ipc/messages.js';
 import type { TunDevice } from '../native/types.js';
-import { noDrops, type Session, ZERO } from './clients.js';
+import { noDrops, type Session, UNTOLD, ZERO } from './clients.js';
 import type { Lease } from './leases.js';
 
 /** Default MTU of a tun device, the start of the MTU arithmetic (reference protocol §9.1). */
@@ -42,10 +42,7 @@ export function newSession(
     startedAt: opened.sessionStartTime,
     connectedAt: now,
     mtu: LINK_MTU,
-    tlsCipher: '',
-    dtlsCipher: '',
-    dtlsActive: false,
-    pid: 0,
+    ...UNTOLD,
     counters: { ...ZERO },
     drops: noDrops(),
     awaitsBaseline: false,

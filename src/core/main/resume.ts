@@ -14,6 +14,7 @@ import {
   idsOf,
   noDrops,
   type Session,
+  UNTOLD,
   ZERO,
 } from './clients.js';
 import type { LeaseTable } from './leases.js';
@@ -103,7 +104,7 @@ export class Resumption {
     reservations.release(session.safeId);
     if (other) leases.release(other.id);
     if (!leases.restore(client.id, session.lease)) return null;
-    const changing = { mtu: LINK_MTU, tlsCipher: '', dtlsCipher: '', dtlsActive: false, pid: 0 };
+    const changing = { mtu: LINK_MTU, ...UNTOLD };
     return { ...session, ...changing, counters: { ...ZERO }, drops: noDrops(), awaitsBaseline: true };
   }
 

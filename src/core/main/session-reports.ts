@@ -2,7 +2,7 @@
 import type { Body } from '../ipc/messages.js';
 import type { Logger } from '../log.js';
 import type { NativeIo } from '../native/types.js';
-import { type Client, idsOf, type Report, raise, type Session } from './clients.js';
+import { type Channels, type Client, idsOf, type Report, raise } from './clients.js';
 import type { ServerStats } from './server-stats.js';
 import type { SessionHooks } from './session-hooks.js';
 
@@ -45,19 +45,17 @@ export class SessionReports {
   }
 
   /** SESSION_INFO; the first one of a session is the moment for what waits until it is complete. */
-  info(client: Client, told: Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'pid'>): void {
+  info(client: Client, told: Readonly<Channels>): void {
     const { session } = client;
-    const isFirst = session?.tlsCipher === '';
-    this.update(client, { ...told, dtlsActive: told.dtlsCipher !== '' });
-    if (session && isFirst) this.#options.hooks.reported(client, session);
+    if (session === null) return;
+    const isFirst = session.tlsCipher === '';
+    Object.assign(session, told);
+    if (isFirst) this.#options.hooks.reported(client, session);
   }
 
-  /** What SESSION_INFO and CLI_STATS say about the channels. */
-  update(
-    client: Client,
-    change: Partial<Pick<Session, 'tlsCipher' | 'dtlsCipher' | 'dtlsActive' | 'pid'>>,
-  ): void {
-    if (client.session) Object.assign(client.session, change);
+  /** Whether DTLS carries the packets, as CLI_STATS says. */
+  dtls(client: Client, dtlsActive: boolean): void {
+    if (client.session) client.session.dtlsActive = dtlsActive;
   }
 
   /** CLI_STATS, and the counts of CLIENT_CLOSED. */

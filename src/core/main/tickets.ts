@@ -6,7 +6,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { SocketAddress } from '../native/types.js';
-import type { Client, Session } from './clients.js';
+import type { Channels, Client, Session } from './clients.js';
 
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
@@ -20,7 +20,7 @@ const PACKED_FROM = 8192;
 const PLAIN = Buffer.from([0x07]);
 
 /** What changes during a session is not in its ticket; the worker tells it anew. */
-type SealedSession = Omit<Session, 'counters' | 'mtu' | 'tlsCipher' | 'dtlsCipher' | 'dtlsActive' | 'pid'>;
+type SealedSession = Omit<Session, 'counters' | 'mtu' | keyof Channels>;
 
 export interface TicketContent {
   readonly client: number;
@@ -41,7 +41,17 @@ export class Tickets {
   }
 
   seal(client: Client, session: Session): Buffer {
-    const { counters, mtu, tlsCipher, dtlsCipher, dtlsActive, pid, ...lasting } = session;
+    const {
+      counters,
+      mtu,
+      tlsCipher,
+      dtlsCipher,
+      dtlsActive,
+      cstpCompression,
+      dtlsCompression,
+      pid,
+      ...lasting
+    } = session;
     const content = {
       client: client.id,
       workerPid: client.worker.pid,

@@ -138,9 +138,16 @@ export class WorkerLink implements ClientWorker {
       WORKER_ADOPT: (body) => this.#adopt(body),
       WORKER_RESUME: (body) => this.#resume(body),
       AUTH_COOKIE_REQ: (body) => sessions.open(this.#client(body.client), body),
-      SESSION_INFO: ({ client: id, tlsCiphersuite, dtlsCiphersuite, pid }) => {
-        const client = this.#client(id);
-        sessions.reports.info(client, { tlsCipher: tlsCiphersuite, dtlsCipher: dtlsCiphersuite, pid });
+      SESSION_INFO: (body) => {
+        const client = this.#client(body.client);
+        sessions.reports.info(client, {
+          tlsCipher: body.tlsCiphersuite,
+          dtlsCipher: body.dtlsCiphersuite,
+          dtlsActive: body.dtlsCiphersuite !== '',
+          cstpCompression: body.cstpCompr,
+          dtlsCompression: body.dtlsCompr,
+          pid: body.pid,
+        });
         if (this.#logins.delete(client)) this.#released();
       },
       HANDSHAKE: (body) => sessions.reports.handshake(this.#client(body.client), body),
@@ -148,7 +155,7 @@ export class WorkerLink implements ClientWorker {
       CLI_STATS: (body) => {
         const client = this.#client(body.client);
         sessions.reports.count(client, body);
-        sessions.reports.update(client, { dtlsActive: body.dtlsActive });
+        sessions.reports.dtls(client, body.dtlsActive);
       },
       BAN_IP: (body) => ({ allowed: bans.add(this.#client(body.client).remote.address, body.score) }),
       WORKER_FULL: () => this.#outOfDescriptors(),
