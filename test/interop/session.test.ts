@@ -1,4 +1,6 @@
 /** The life of a session: its end by either side, its cookie, and how it goes on elsewhere. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { changeClientAddress, cutOff, mend } from '../support/faults.ts';
 import { inside, type Lab, openLab } from '../support/lab.ts';
@@ -73,6 +75,26 @@ forEachServer((kind) => {
     await mend(lab);
     const one = async () => (await server.users()).length === 1;
     await until('the old connection to be gone', one);
+  });
+
+  // With ocserv both have the address, and answers reach one of them.
+  test.skipIf(kind === 'ocserv')('explicit-ipv4: the address follows its user to a new login', async () => {
+    const lab = await openLab({ clients: 2 });
+    mkdirSync(join(lab.folder, 'users'));
+    writeFileSync(join(lab.folder, 'users', 'alice'), 'explicit-ipv4 = 10.99.0.77\n');
+    const server = await startServer(lab, kind, {
+      options: { 'config-per-user': join(lab.folder, 'users') },
+    });
+    const first = await connect(lab, server);
+    const second = await connect(lab, server, { on: 1 });
+    expect((await addresses(second))[0]).toBe('10.99.0.77');
+    expect((await first.process.ended()).code).not.toBe(0);
+    expect(await ping(second.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+    // Its cookie is alive and keeps the address for whoever has it.
+    await second.end('SIGKILL');
+    const third = await connect(lab, server);
+    expect((await addresses(third))[0]).toBe('10.99.0.77');
+    await reachable(third.host, inside.host4);
   });
 
   test('SIGINT logs out: the cookie is dead', async () => {

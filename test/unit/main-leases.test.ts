@@ -88,6 +88,27 @@ describe('LeaseTable', () => {
     expect(new LeaseTable().acquire(1, pool)).toBeNull();
   });
 
+  it('gives an explicit address beside the server end alone, others with their prefix', () => {
+    const table = new LeaseTable();
+    const pool = { ipv6Network: 'fd00::/48', ipv6SubnetPrefix: 64 };
+    const given = (owner: number, explicitIpv6: string) =>
+      table.acquire(owner, request({ ...pool, explicitIpv6 }))?.ipv6;
+    expect(given(1, 'fd00::50')).toMatchObject({ address: 'fd00::50', prefix: 128 });
+    expect(given(2, 'fd00::51')).toMatchObject({ address: 'fd00::51', prefix: 128 });
+    expect(given(3, 'fd00::1')).toBeUndefined();
+    expect(given(4, 'fd00:0:0:7::9')).toMatchObject({ address: 'fd00:0:0:7::9', prefix: 64 });
+    expect(given(5, 'fd00:0:0:7::a')).toBeUndefined();
+  });
+
+  it('knows who holds an address, however it is written', () => {
+    const table = new LeaseTable();
+    table.acquire(1, request({ ipv4Network: '10.8.0.0/24', explicitIpv4: '10.8.0.9' }));
+    table.acquire(2, request({ ipv6Network: 'fd00::/64', explicitIpv6: 'fd00::9' }));
+    expect(table.holderOf('10.8.0.9')).toBe(1);
+    expect(table.holderOf('fd00:0:0::9/64')).toBe(2);
+    expect(table.holderOf('10.8.0.10')).toBeNull();
+  });
+
   it('passes over addresses that somebody outside the table uses', () => {
     const table = new LeaseTable({ taken: (address) => address === '10.8.0.77' });
     expect(table.acquire(1, request({ ipv4Network: '10.8.0.0/24' }))?.ipv4?.address).not.toBe('10.8.0.77');

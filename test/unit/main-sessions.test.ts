@@ -205,6 +205,60 @@ describe('the same cookie on a new connection', () => {
   });
 });
 
+describe('an explicit address', () => {
+  const EXPLICIT = { explicitIpv4: '10.8.0.50', explicitIpv6: 'fd00::50' };
+  /** alice has it, with a tunnel; the next session is that of `next`. */
+  async function held(next: Parameters<typeof secmodSession>[1]) {
+    const made = makeSessions();
+    const { sessions, clients, secmod } = made;
+    const config = sessionConfig(EXPLICIT);
+    secmod.expires = 1e9;
+    secmod.answer = ({ sid }) =>
+      sid[0] === SID[0]
+        ? secmodSession(sid, { config })
+        : secmodSession(sid, { config, safeId: 'another', ...next });
+    const worker = new FakeWorker();
+    const older = addClient(clients, worker);
+    await sessions.open(older, cookieRequest(older.id));
+    const newer = addClient(clients);
+    const open = async () => bodyOf(await sessions.open(newer, cookieRequest(newer.id, OTHER_SID)));
+    return { ...made, worker, older, newer, open };
+  }
+
+  it('goes to the new login of its user, and the earlier tunnel ends', async () => {
+    const { open, worker, older, newer, sessions, leases, devices, reservations } = await held({});
+    expect((await open()).session).toMatchObject({ ipv4: '10.8.0.50', ipv6: 'fd00::50' });
+    expect(worker.terminated).toEqual([{ client: older.id, how: 'disconnect', reason: 'server-disconnect' }]);
+    expect(devices.configured.map(({ ifindex, up }) => [ifindex, up])).toEqual([
+      [1, true],
+      [1, false],
+      [2, true],
+    ]);
+    sessions.close(older, 'server-disconnect', '', null);
+    expect(reservations.size).toBe(0);
+    expect(leases.get(newer.id)?.ipv4?.address).toBe('10.8.0.50');
+  });
+
+  it('goes to the new login of its user while it waits for the cookie of the earlier one', async () => {
+    const { open, older, sessions, reservations } = await held({});
+    sessions.close(older, 'error', '', null);
+    expect(reservations.size).toBe(1);
+    expect((await open()).session).toMatchObject({ ipv4: '10.8.0.50' });
+    expect(reservations.size).toBe(0);
+  });
+
+  it.each([
+    ['another user', { userName: 'bob' }, 'tunnel'],
+    ['another user', { userName: 'bob' }, 'cookie'],
+    ['another virtual host', { vhost: 'b.example' }, 'tunnel'],
+  ])('does not go to %s while %j … its %s holds it', async (_who, next, holds) => {
+    const { open, older, worker, sessions } = await held(next);
+    if (holds === 'cookie') sessions.close(older, 'error', '', null);
+    expect(await open()).toMatchObject({ reply: 'FAILED', reason: expect.stringContaining('no address') });
+    expect(worker.terminated).toEqual([]);
+  });
+});
+
 describe('closing', () => {
   it('releases the lease, takes the device down and reports to secmod once', async () => {
     const { sessions, clients, secmod, leases, devices, clock, stats } = makeSessions();

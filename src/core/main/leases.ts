@@ -79,6 +79,12 @@ interface Range {
   readonly prefix: number;
 }
 
+/** What a client gets of a pool: its address, and the length of the prefix around it that is routed to it. */
+interface Piece {
+  readonly address: string;
+  readonly prefix: number;
+}
+
 /** Handle of a client, or safeId of a session that waits for its client. */
 export type Owner = number | string;
 
@@ -105,6 +111,15 @@ export class LeaseTable {
 
   get(owner: Owner): Lease | null {
     return this.#owners.get(owner) ?? null;
+  }
+
+  /** Who holds this explicit-ipv4 or explicit-ipv6. Looks at every lease. */
+  holderOf(explicit: string): Owner | null {
+    const { family, value } = parseExplicit(explicit);
+    const wanted = formatIp(family, value);
+    for (const [owner, { ipv4, ipv6 }] of this.#owners)
+      if (ipv4?.address === wanted || ipv6?.address === wanted) return owner;
+    return null;
   }
 
   /**
@@ -171,11 +186,11 @@ export class LeaseTable {
     const network = parseNetwork(pool.ipv4Network, pool.ipv4Netmask);
     const local = this.#serverEnd(network);
     if (network.family !== 4 || local === null) return null;
-    const address =
+    const piece =
       pool.explicitIpv4 === ''
         ? this.#pick(network, 32, [2n, lowMask(32 - network.prefix) - 1n], ipv4Seeds(seed))
         : this.#explicit(4, pool.explicitIpv4, 32);
-    return address === null ? null : { address, local, netmask: netmaskOf(network.prefix) };
+    return piece && { address: piece.address, local, netmask: netmaskOf(network.prefix) };
   }
 
   #leaseIpv6({ pool, seed }: LeaseRequest): Ipv6Lease | null {
@@ -187,13 +202,13 @@ export class LeaseTable {
     const indexBits = prefix - network.prefix;
     // Index 0 of a delegated prefix holds the server's own end; of single addresses, 0 and 1 are its.
     const first = prefix === 128 ? 2n : 1n;
-    const address =
+    const piece =
       pool.explicitIpv6 === ''
         ? indexBits > 0
           ? this.#pick(network, prefix, [first, lowMask(indexBits)], ipv6Seeds(seed))
           : null
         : this.#explicit(6, pool.explicitIpv6, prefix);
-    return address === null ? null : { address, local, prefix, network: formatNetwork(network) };
+    return piece && { ...piece, local, network: formatNetwork(network) };
   }
 
   /** network | 1; null when the pool is too small or a client holds that address. */
@@ -207,11 +222,15 @@ export class LeaseTable {
     return local;
   }
 
-  #explicit(family: Family, text: string, prefix: number): string | null {
-    const ip = parseIp(text.split('/')[0] ?? '');
+  /** The user's own address; of the piece that has the server's end in it, that address alone. */
+  #explicit(family: Family, text: string, prefix: number): Piece | null {
+    const ip = parseExplicit(text);
+    if (ip.family !== family) return null;
     const range = { family, base: maskTo(family, ip.value, prefix), prefix };
+    const alone = { family, base: ip.value, prefix: widthOf(family) };
+    const taken = this.#holdsLocal(range) ? alone : range;
     const address = formatIp(family, ip.value);
-    return ip.family === family && this.#mark(range, address) ? address : null;
+    return this.#mark(taken, address) ? { address, prefix: taken.prefix } : null;
   }
 
   /** A free piece of `network` of length `prefix`, its index within [low, high]. */
@@ -220,37 +239,37 @@ export class LeaseTable {
     prefix: number,
     [low, high]: [bigint, bigint],
     seeds: Iterable<bigint>,
-  ): string | null {
+  ): Piece | null {
     if (high < low) return null;
     const { family, base } = network;
     const step = BigInt(widthOf(family) - prefix);
     const indexMask = lowMask(prefix - network.prefix);
-    const tryIndex = (index: bigint): string | null => {
+    const tryIndex = (index: bigint): Piece | null => {
       if (index < low || index > high) return null;
       const start = base | (index << step);
       // A delegated prefix gives its first host to the client: the base is the subnet-router anycast address.
       const address = formatIp(family, step === 0n ? start : start | 1n);
-      return this.#mark({ family, base: start, prefix }, address) ? address : null;
+      return this.#mark({ family, base: start, prefix }, address) ? { address, prefix } : null;
     };
     let attempts = 0;
     for (const seed of seeds) {
-      const address = tryIndex(seed & indexMask);
-      if (address !== null) return address;
+      const piece = tryIndex(seed & indexMask);
+      if (piece !== null) return piece;
       attempts++;
     }
     for (; attempts < ATTEMPTS; attempts++) {
-      const address = tryIndex(this.#randomBelow(high - low + 1n) + low);
-      if (address !== null) return address;
+      const piece = tryIndex(this.#randomBelow(high - low + 1n) + low);
+      if (piece !== null) return piece;
     }
     return prefix - network.prefix <= SEARCHABLE_BITS ? this.#search(low, high, tryIndex) : null;
   }
 
-  #search(low: bigint, high: bigint, tryIndex: (index: bigint) => string | null): string | null {
+  #search(low: bigint, high: bigint, tryIndex: (index: bigint) => Piece | null): Piece | null {
     const count = high - low + 1n;
     const start = this.#randomBelow(count);
     for (let i = 0n; i < count; i++) {
-      const address = tryIndex(low + ((start + i) % count));
-      if (address !== null) return address;
+      const piece = tryIndex(low + ((start + i) % count));
+      if (piece !== null) return piece;
     }
     return null;
   }
@@ -298,6 +317,9 @@ export class LeaseTable {
     return false;
   }
 }
+
+/** An option may carry the prefix that the address is in. */
+const parseExplicit = (text: string) => parseIp(text.split('/')[0] ?? '');
 
 function rangesOf(lease: Lease | null): Range[] {
   const ranges: Range[] = [];

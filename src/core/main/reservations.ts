@@ -58,6 +58,11 @@ export class Reservations {
     if (this.#bySession.delete(safeId)) this.#leases.release(safeId);
   }
 
+  /** As release, if the session is of this user. */
+  releaseOf(safeId: string, userName: string): void {
+    if (this.#bySession.get(safeId)?.userName === userName) this.release(safeId);
+  }
+
   /** All cookies of a user were invalidated. */
   releaseUser(userName: string): void {
     for (const [safeId, reservation] of this.#bySession)

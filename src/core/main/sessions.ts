@@ -22,6 +22,7 @@ import {
   ZERO,
 } from './clients.js';
 import { DeviceNames } from './device-names.js';
+import { missingExplicit, reclaimExplicit } from './explicit-addresses.js';
 import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
 import { LineLimit } from './line-limit.js';
@@ -259,6 +260,7 @@ export class Sessions {
     const { clients, leases, io } = this.#options;
     const older = clients.bySid(opened.sid);
     this.#checkPolicy(client, older, opened);
+    for (const holder of reclaimExplicit(opened, this.#options)) this.#displace(holder);
     const tun = this.#openTun();
     try {
       const lease = this.#lease(client, older, request, opened);
@@ -340,8 +342,25 @@ export class Sessions {
     leases.release(client.id);
     const wanted = { seed: opened.ipv4Seed, ipv4: request.ipv4, ipv6: request.ipv6, pool: opened.config };
     const lease = leases.acquire(client.id, wanted, from);
+    for (const address of missingExplicit(wanted, lease))
+      this.#options.log.warn(
+        { client: client.id, user: opened.userName, address },
+        'the address of this user cannot be given: another has it, or the server itself',
+      );
     if (lease === null) throw new Refused('no address is free in the pool');
     return lease;
+  }
+
+  /** Its user is back, by another login, and needs its addresses. */
+  #displace(holder: Client): void {
+    const { leases, log } = this.#options;
+    log.info(
+      { ...idsOf(holder), user: holder.session?.userName },
+      'session ends: its user came back by a new login',
+    );
+    if (holder.session) retireTun(this.#options, holder.session);
+    leases.release(holder.id);
+    this.disconnect(holder, 'server-disconnect');
   }
 
   /** ping-leases: takes a lease of which no address answers, before there is a device that it could be routed to. */

@@ -151,14 +151,14 @@ export const authenticationOptions = {
     ...mainSecmod,
     userFileOnly: true,
     format: 'ipv4',
-    doc: 'IPv4 address that this user always gets; it may lie outside the pool.',
+    doc: 'IPv4 address that this user always gets, a new login from the earlier one; it may lie outside the pool.',
   }),
   'explicit-ipv6': text('', {
     ...U,
     ...mainSecmod,
     userFileOnly: true,
     format: 'ipv6',
-    doc: 'IPv6 address that this user always gets; it may lie outside the pool.',
+    doc: 'IPv6 address that this user always gets, a new login from the earlier one; it may lie outside the pool.',
   }),
   hostname: text('', {
     ...U,
