@@ -1,5 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { LeaseTable, type PoolConfig } from '../../src/core/main/leases.js';
+import { ipv4Seed } from '../../src/core/secmod/sessions.js';
+
+const golden = (name: string): string =>
+  readFileSync(join(import.meta.dirname, '../golden/recordings/ocserv-1.5.0', name), 'utf8');
 
 const both = { ipv4: true, ipv6: true };
 const request = (values: Partial<PoolConfig>, families = both, seed = 77) => ({
@@ -23,6 +29,22 @@ describe('LeaseTable', () => {
       ipv4: { address: '10.8.0.77', local: '10.8.0.1', netmask: '255.255.255.0' },
       ipv6: null,
     });
+  });
+
+  it('gives users the addresses that they have with ocserv', () => {
+    const users = JSON.parse(golden('occtl-show-users.json')) as Record<
+      'Username' | 'IPv4' | 'IPv6',
+      string
+    >[];
+    const [alice] = users.filter(({ Username }) => Username === 'alice');
+    const [bob] = users.filter(({ Username }) => Username === 'bob').slice(1);
+    const pool = { ipv4Network: '10.99.0.0/24', ipv6Network: 'fd99::/48' };
+    for (const user of [alice, bob]) {
+      const lease = new LeaseTable().acquire(1, request(pool, both, ipv4Seed(user?.Username ?? '', true)));
+      expect([lease?.ipv4?.address, lease?.ipv6?.address]).toEqual([user?.IPv4, user?.IPv6]);
+    }
+    const delegated = request({ ...pool, ipv6SubnetPrefix: 64 }, both, ipv4Seed('alice', true));
+    expect(new LeaseTable().acquire(1, delegated)?.ipv6?.address).toBe('fd99:0:0:8e4f::1');
   });
 
   it('leaves out a family that the client does not take', () => {

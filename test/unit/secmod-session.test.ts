@@ -10,6 +10,7 @@ import type { VhostConfig } from '../../src/core/config/schema.js';
 import { type DiscReason, keyOf, NO_TRAFFIC, type Session } from '../../src/core/secmod/session.js';
 import { ipv4Seed, Sessions } from '../../src/core/secmod/sessions.js';
 import { MemoryStore } from '../../src/core/secmod/state-store.js';
+import { lookup3 } from '../../src/core/secmod/user-hash.js';
 import { safeIdOf } from '../../src/core/util/safe-id.js';
 
 const COOKIE_TIMEOUT = 100;
@@ -372,6 +373,14 @@ test('a full store takes no more', async () => {
   for (let i = 0; i < 10; i++) await login();
   const last = (await store.list())[0];
   expect(last && (await store.insert({ ...last, key: keyOf(randomBytes(32)) }))).toBe(false);
+});
+
+test("the hash of ocserv's user names is lookup3, with its published values", () => {
+  expect(lookup3(Buffer.from(''))).toBe(0xdeadbeef);
+  expect(lookup3(Buffer.from('Four score and seven years ago'))).toBe(0x17770551);
+  expect(
+    new Set(['a'.repeat(12), 'a'.repeat(13), 'ä'.repeat(6)].map((name) => lookup3(Buffer.from(name)))).size,
+  ).toBe(3);
 });
 
 test('predictable-ips: one seed per user, otherwise random', () => {

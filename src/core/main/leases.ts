@@ -2,9 +2,9 @@
  * Inner addresses of the clients (reference ipc-and-processes §6).
  *
  * A pool's server end is its first host (network | 1), the same on every tun device of that pool. Candidates
- * follow from the user's seed, so that the same user usually gets the same address: the seed itself, the seed
- * hashed again and again, then random ones; a small pool is finally searched from end to end, so that a lease
- * fails only when the pool is full.
+ * follow from the user's seed, so that the same user usually gets the same address, the first one that which ocserv
+ * gave: the seed itself, the seed hashed again and again, then random ones; a small pool is finally searched from end to
+ * end, so that a lease fails only when the pool is full.
  */
 import { hash, randomBytes } from 'node:crypto';
 import {
@@ -243,7 +243,7 @@ export class LeaseTable {
     if (high < low) return null;
     const { family, base } = network;
     const step = BigInt(widthOf(family) - prefix);
-    const indexMask = lowMask(prefix - network.prefix);
+    const hostMask = lowMask(widthOf(family) - network.prefix);
     const tryIndex = (index: bigint): Piece | null => {
       if (index < low || index > high) return null;
       const start = base | (index << step);
@@ -253,7 +253,7 @@ export class LeaseTable {
     };
     let attempts = 0;
     for (const seed of seeds) {
-      const piece = tryIndex(seed & indexMask);
+      const piece = tryIndex((seed & hostMask) >> step);
       if (piece !== null) return piece;
       attempts++;
     }
@@ -343,9 +343,9 @@ function* ipv4Seeds(seed: number): Generator<bigint> {
   for (const digest of digests(seed)) yield bytesToBigint(digest.subarray(0, 4));
 }
 
-/** 160 bits each: IPv6 pools have more host bits than the seed. */
+/** A whole address each: IPv6 pools have more host bits than the seed. */
 function* ipv6Seeds(seed: number): Generator<bigint> {
-  for (const digest of digests(seed)) yield bytesToBigint(digest);
+  for (const digest of digests(seed)) yield bytesToBigint(digest.subarray(0, 16));
 }
 
 function* digests(seed: number): Generator<Buffer> {

@@ -1,5 +1,5 @@
 /** The sessions that secmod knows: what main asks about cookies, and their expiry. */
-import { hash, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { type Iroutes, withIroutes } from '../config/exposed-iroutes.js';
 import { sessionConfig } from '../config/group-config.js';
 import type { VhostConfig } from '../config/schema.js';
@@ -27,6 +27,7 @@ import {
   uptimeSec,
 } from './session.js';
 import type { StateStore } from './state-store.js';
+import { lookup3 } from './user-hash.js';
 
 export interface SessionsDeps {
   readonly store: StateStore;
@@ -351,8 +352,11 @@ function describe(
   };
 }
 
-/** predictable-ips: the same for every session of a user, otherwise random. 32 bits. */
+/** predictable-ips: the same for every session of a user, and the one that ocserv has; otherwise random. 32 bits. */
 export function ipv4Seed(userName: string, predictable: boolean): number {
   if (!predictable) return randomInt(2 ** 32);
-  return hash('sha256', userName, 'buffer').readUInt32BE(0);
+  // ocserv takes the number as its machine's bytes, here those of the usual one.
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(lookup3(Buffer.from(userName)));
+  return bytes.readUInt32BE();
 }
