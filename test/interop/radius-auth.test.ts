@@ -7,6 +7,7 @@ import { authPost, authReply, exchange } from '../support/https.ts';
 import { inside, openLab, outside } from '../support/lab.ts';
 import { authenticate, connect, fetchCookie } from '../support/openconnect.ts';
 import { startServer } from '../support/server.ts';
+import { reachable } from '../support/traffic.ts';
 import { until } from '../support/wait.ts';
 
 const users = 'alice Cleartext-Password := "secret"\n  Class := "OU=staff;tech"';
@@ -141,7 +142,7 @@ test('another secret: replies are not believed and nobody gets in', async () => 
 });
 
 test('groupconfig: addresses, routes, DNS, times and rates of the session come from the server', async () => {
-  const lab = await openLab();
+  const lab = await openLab({ clients: 2 });
   await startRadius(lab, {
     users: `alice Cleartext-Password := "secret"
   Framed-IP-Address := 10.99.7.7,
@@ -152,7 +153,9 @@ test('groupconfig: addresses, routes, DNS, times and rates of the session come f
   MS-Primary-DNS-Server := 10.10.0.53,
   DNS-Server-IPv6-Address := fd10::53,
   Session-Timeout := 7200,
-  Service-Type := Framed-User`,
+  Service-Type := Framed-User
+bob Cleartext-Password := "bobs"
+  Delegated-IPv6-Prefix := fd88:1::/64`,
   });
   const auth = [`radius[config=${writeRadcli(lab)},groupconfig=true]`];
   const server = await startServer(lab, 'ocvpn', { options: { auth } });
@@ -166,6 +169,12 @@ test('groupconfig: addresses, routes, DNS, times and rates of the session come f
     INTERNAL_IP6_ADDRESS: 'fd99::77',
   });
   expect(client.process.output).toMatch(/X-CSTP-Session-Timeout: 7\d{3}/);
+  // A network of its own, from outside the pool, with the addresses behind the first one.
+  const other = await connect(lab, server, { user: 'bob', password: 'bobs', on: 1 });
+  expect((await other.event('connect')).INTERNAL_IP6_NETMASK).toBe('fd88:1::1/64');
+  await other.host.ip('address add fd88:1::abcd/128 dev lo');
+  await reachable(lab.inner, 'fd88:1::1');
+  await reachable(lab.inner, 'fd88:1::abcd');
 });
 
 test('a server that stands still, and one that is started again, holds up logins and nothing else', async () => {

@@ -8,6 +8,7 @@ import { sessionConfig } from '../../src/core/config/group-config.js';
 import { buildConfig, loadConfig } from '../../src/core/config/load.js';
 import { needsRestart, reloaded } from '../../src/core/config/reload.js';
 import { options } from '../../src/core/config/schema.js';
+import { withSessionSettings } from '../../src/core/config/session-settings.js';
 import { VpnError } from '../../src/core/errors.js';
 
 let directory: string;
@@ -240,6 +241,16 @@ test('a session gets routes and pools in the form of the wire', () => {
     idleTimeoutSec: 60,
     mobileIdleTimeoutSec: 60,
   });
+});
+
+test.each([
+  [{ ipv6Network: 'fd88:1::/64' }, 'fd88:1::1', 64],
+  [{ ipv6Network: 'fd88:1::5/128' }, 'fd88:1::5', 128],
+  [{ ipv6Network: 'fd88:1::/56', ipv6: 'fd88:1:0:7::9' }, 'fd88:1:0:7::9', 56],
+])('a back end gives a client a network of its own: %j', (settings, explicitIpv6, ipv6SubnetPrefix) => {
+  const document = { ...BASE, 'ipv6-network': 'fd99::/64' };
+  const config = withSessionSettings(buildConfig(document, {}, null).default, settings);
+  expect(sessionConfig(config)).toMatchObject({ ipv6Network: 'fd99::/64', explicitIpv6, ipv6SubnetPrefix });
 });
 
 test.each(['default', '0.0.0.0/0', '::/0'])('route %s means everything', (route) => {

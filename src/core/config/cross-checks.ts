@@ -86,7 +86,8 @@ export function checkPools(vhost: VhostConfig): Problem[] {
   if (text6 && !isPool(pool6, 6))
     add('ipv6-network', `"${text6}" is no IPv6 network with a length of at most ${MAX_POOL_PREFIX[6]}`);
   const perClient = vhost['ipv6-subnet-prefix'];
-  if (pool6?.family === 6 && perClient <= pool6.prefix)
+  // An explicit address and its prefix may lie outside the pool.
+  if (pool6?.family === 6 && vhost['explicit-ipv6'] === '' && perClient <= pool6.prefix)
     add('ipv6-subnet-prefix', `${perClient} is not longer than that of ${text6}`);
   return problems;
 }

@@ -53,6 +53,13 @@ export function routeText(network: Network): string {
   return `${network.address}/${network.family === 4 ? ipv4Mask(network.prefix) : network.prefix}`;
 }
 
+/** The address of a client that has a whole IPv6 network: its base is the subnet-router anycast address. */
+export function firstHost(network: Network): string {
+  const bytes = ipaddr.parse(network.address).toByteArray();
+  if (network.prefix < 128) bytes[15] = (bytes[15] ?? 0) | 1;
+  return ipaddr.fromByteArray(bytes).toString();
+}
+
 /** `default` and the networks of length 0 mean everything. */
 export function isDefaultRoute(text: string): boolean {
   return text.trim() === 'default' || parseNetwork(text)?.prefix === 0;

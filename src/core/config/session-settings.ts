@@ -2,7 +2,7 @@
 import { VpnError } from '../errors.js';
 import type { SessionSettings } from '../plugin-api/index.js';
 import { checkPools } from './cross-checks.js';
-import { parseNetwork, routeText } from './networks.js';
+import { firstHost, parseNetwork } from './networks.js';
 import type { VhostConfig } from './schema.js';
 
 /** They take the place of config-per-user and config-per-group. Throws OCS_CONFIG for what cannot be used. */
@@ -34,7 +34,6 @@ type AddressOption =
   | 'explicit-ipv6'
   | 'ipv4-network'
   | 'ipv4-netmask'
-  | 'ipv6-network'
   | 'ipv6-subnet-prefix';
 type Addresses = { -readonly [K in AddressOption]?: VhostConfig[K] };
 
@@ -57,7 +56,7 @@ function addresses(
   }
   if (ipv6Network !== undefined) {
     const network = parseNetwork(ipv6Network) ?? fail(`${ipv6Network} is not a network`);
-    own['ipv6-network'] = routeText(network);
+    own['explicit-ipv6'] = ipv6 ?? firstHost(network);
     own['ipv6-subnet-prefix'] = network.prefix;
   }
   return own;

@@ -345,7 +345,7 @@ export class Sessions {
     for (const address of missingExplicit(wanted, lease))
       this.#options.log.warn(
         { client: client.id, user: opened.userName, address },
-        'the address of this user cannot be given: another has it, or the server itself',
+        'the address of this user cannot be given: somebody else has it, or there is no pool of its family',
       );
     if (lease === null) throw new Refused('no address is free in the pool');
     return lease;

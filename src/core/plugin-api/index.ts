@@ -159,7 +159,7 @@ export interface SessionSettings {
   /** Dotted; with ipv4: the network in which the server's end is the first address. */
   readonly ipv4Netmask?: string;
   readonly ipv6?: string;
-  /** A network with its length, all of it for this client. */
+  /** A network with its length, all of it for this client; it may lie outside the pool, whose server end stays. */
   readonly ipv6Network?: string;
   /** Instead of those of the virtual host. */
   readonly routes?: readonly string[];
