@@ -62,7 +62,7 @@ bytes with a u32 length before them, lists with a u32 count, optional values beh
 
 Descriptors travel by SCM_RIGHTS with the first byte of their frame, which is sent by a sendmsg of its own.
 
-What nobody waits for (HANDSHAKE, the first TUN_MTU of a tunnel, SECM_SESSION_ADDRESSES) goes with the next message to the same
+What nobody waits for (HANDSHAKE, the first TUN_MTU of a tunnel, SECM_SESSION_ADDRESSES, SECM_LOGIN_STEPS) goes with the next message to the same
 peer, or after ${LATER_MS} ms: waking a process costs more than a message. Messages of one connection keep their order.
 
 The receiver checks, in this order: the message exists, its direction, that a reply answers a request and a request

@@ -73,7 +73,7 @@ export class Secmod {
       onWait: () => this.statistics.delayed(),
       log: options.log,
     });
-    this.statistics.onSteps = (steps) => this.#main?.send('SECM_LOGIN_STEPS', { steps });
+    this.statistics.onSteps = (steps) => this.#main?.sendLater('SECM_LOGIN_STEPS', { steps });
     this.vhosts.endSessions = (vhost, matches) => this.#endSessions(vhost, matches);
     this.vhosts.changeSessions = (vhost, matches, change) => this.#changeSessions(vhost, matches, change);
   }
