@@ -1,6 +1,6 @@
 /** Debian's ocserv as a server of the lab: the behaviour to match. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { must, run } from './process.ts';
+import { run } from './process.ts';
 import type { ConnectedUser, ServerOptions, ServerSetup, VpnServer } from './server.ts';
 
 /** Options of ours that 1.1.6 does not know, and our names for what it knows under another. */
@@ -33,7 +33,7 @@ interface OcctlUser {
   'Remote IP': string;
   IPv4?: string;
   IPv6?: string;
-  /** Absent until the worker has reported. */
+  /** Absent where occtl sees no such device. */
   RX?: string;
   TX?: string;
   'TLS ciphersuite': string;
@@ -79,7 +79,8 @@ export async function startOcserv({ lab, options, pins, ocserv }: ServerSetup): 
     process: server,
     pins,
     users: async () => {
-      const all = JSON.parse(await must([...occtl, '-j', 'show', 'users'])) as OcctlUser[];
+      // On the server's machine: occtl itself asks the kernel what went through a user's device.
+      const all = JSON.parse(await lab.server.must([...occtl, '-j', 'show', 'users'])) as OcctlUser[];
       return all.filter((user) => user.State === 'connected').map(toUser);
     },
     disconnectUser: async (name) => (await run([...occtl, 'disconnect', 'user', name])).code === 0,
