@@ -257,10 +257,13 @@ inline std::string host_kind() {
 }
 inline bool with_processes() { return host_kind() != "thread"; }
 
+/** As in a worker, whose OpenSSL is ready before: a template and its copies may not open the configuration of OpenSSL. */
+inline bool start_template(TunnelHost& host) { return OPENSSL_init_ssl(0, nullptr) == 1 && host.start_template(); }
+
 inline std::unique_ptr<TunnelHost> new_host(uint32_t clock_rate) {
   if (!with_processes()) return Engine::create(clock_rate);
   std::unique_ptr<TunnelHost> host = dataplane::Shepherd::create(clock_rate);
-  if (host_kind() == "template" && !host->start_template()) fail(__FILE__, __LINE__, "no template");
+  if (host_kind() == "template" && !start_template(*host)) fail(__FILE__, __LINE__, "no template");
   return host;
 }
 

@@ -71,7 +71,7 @@ bool carries_data(Tunnel& tunnel) {
 
 /** A server with a template, however the tests are run. */
 struct TemplateServer : Server {
-  TemplateServer() : Server(dataplane::Shepherd::create()) { CHECK(engine().start_template()); }
+  TemplateServer() : Server(dataplane::Shepherd::create()) { CHECK(start_template(engine())); }
 };
 
 /** What neither a template nor a copy may do, each harmless where it is allowed; `victim` is any other process. */
