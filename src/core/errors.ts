@@ -346,5 +346,8 @@ export class VpnError extends Error {
 }
 
 function fill(template: string, details: ErrorDetails): string {
-  return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? '?'));
+  // A detail may end with a question ("did you mean …?").
+  return template
+    .replaceAll(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? '?'))
+    .replaceAll('?.', '?');
 }

@@ -198,7 +198,6 @@ describe('contradictions', () => {
     ['server-cert = /second.pem', 'server-key'],
     ['enable-auth = pam', 'auth'],
     ['enable-auth = certificate', 'ca-cert'],
-    ['acct = plain', 'acct'],
     ['ipv6-network = fd00::/64\nipv6-subnet-prefix = 64', 'ipv6-subnet-prefix'],
     ['[vhost:b]\nipv4-network = 10.0.0.128/25', '[vhost b] ipv4-network'],
     ['[vhost:b]\ntcp-port = 1', '[vhost b] tcp-port'],

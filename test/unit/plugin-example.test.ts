@@ -63,6 +63,21 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 const vhost = ['--vhost', 'www.example.com'];
 
+test('a configuration is checked against the methods of plugins, those of accounting too', () => {
+  const check = (auth: string, acct: string) => {
+    const file = join(directory, 'checked.conf');
+    writeFileSync(file, `auth = "${auth}"\nacct = ${acct}\nipv4-network = 10.0.0.0/24\n`);
+    return vpn(['config', 'check', file, ...flags()]);
+  };
+  expect(check('example[users=/u]', 'example')).toMatchObject({ status: 0 });
+  expect(check('plain[/p]', 'pam[service=vpn]')).toMatchObject({ status: 0 });
+  expect(check('plain[/p]', 'plain').stderr).toContain('checked.conf:2: acct: no such back end, there is: ');
+  const { status, stderr } = check('example[user=/u]', 'exampel');
+  expect(status).toBe(1);
+  expect(stderr).toContain('checked.conf:1: auth: example has no sub-option "user", did you mean users?\n');
+  expect(stderr).toContain('checked.conf:2: acct: no such back end, did you mean example?\n');
+});
+
 test('it is listed', () => {
   expect(vpn(['plugins', ...flags()]).stdout).toBe(`${NAME}  ${plugin}\n`);
 });

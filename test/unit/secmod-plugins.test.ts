@@ -5,8 +5,15 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildConfig } from '../../src/core/config/load.js';
-import type { AuthBackend, AuthBackendPlugin, LoginContext } from '../../src/core/plugin-api/index.js';
-import { createBackend } from '../../src/core/secmod/backends.js';
+import type {
+  AccountedSession,
+  AccountingPlugin,
+  AuthBackend,
+  AuthBackendPlugin,
+  LoginContext,
+  SessionUsage,
+} from '../../src/core/plugin-api/index.js';
+import { createAccounting, createBackend } from '../../src/core/secmod/backends.js';
 import { loadAuthPlugins, pluginLists } from '../../src/core/secmod/plugins.js';
 
 let root: string;
@@ -62,6 +69,33 @@ describe('plugins', () => {
       expect.arrayContaining(['pam', 'plain']),
     );
   });
+});
+
+test('an accounting back end that throws loses a record and is logged; admit still decides', async () => {
+  const broken = () => {
+    throw new Error('no room');
+  };
+  const plugin: AccountingPlugin = {
+    manifest: { name: 'broken', options: {} },
+    create: async () => ({ admit: async () => false, start: broken, interim: broken, stop: broken }),
+  };
+  const base = {
+    auth: ['plain[passwd=/x]'],
+    'server-cert': ['c'],
+    'server-key': ['k'],
+    'ipv4-network': '10.0.0.0/8',
+  };
+  const { default: vhost } = buildConfig({ ...base, acct: 'broken' }, {}, 'test');
+  const lines: string[] = [];
+  const log = pino({}, { write: (line) => lines.push(line) });
+  const host = { stateDir: root, endSessions: async () => 0, changeSessions: async () => 0 };
+  const backend = await createAccounting(vhost, new Map([['broken', plugin]]), host, log);
+  const [session, usage] = [{} as AccountedSession, {} as SessionUsage];
+  backend?.start(session);
+  backend?.interim(session, usage);
+  backend?.stop(session, usage, 'other');
+  expect(lines.join('').match(/"accounting":"broken".*no room.*cannot take a record/g)).toHaveLength(3);
+  expect(await backend?.admit?.(session)).toBe(false);
 });
 
 describe('auth', () => {

@@ -10,6 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 // Types alone: the built plugin does not need the server to be found.
 import type {
+  AccountingPlugin,
   AuthBackend,
   AuthBackendPlugin,
   AuthBackendsHook,
@@ -35,6 +36,8 @@ const plugin: AuthBackendPlugin = {
   manifest: {
     name: 'example',
     maxTries: 3,
+    // It reads a file, and nothing else.
+    needs: [],
     options: {
       users: { type: 'string', required: true, positional: true, doc: 'JSON file of users.' },
     },
@@ -88,8 +91,20 @@ class ExampleConversation implements Conversation {
   }
 }
 
-const hook: AuthBackendsHook = ({ apiVersion, register }) => {
+/** `acct: example` writes who came and went to the log. The methods return at once: what takes time is queued. */
+const accounting: AccountingPlugin = {
+  manifest: { name: 'example', options: {}, needs: [] },
+  create: async (_options, host) => ({
+    start: ({ sessionId, userName, ipv4 }) => host.log.info({ sessionId, userName, ipv4 }, 'came'),
+    interim: () => undefined,
+    stop: ({ sessionId }, { seconds, bytesIn, bytesOut }, reason) =>
+      host.log.info({ sessionId, seconds, bytesIn, bytesOut, reason }, 'went'),
+  }),
+};
+
+const hook: AuthBackendsHook = ({ apiVersion, register, registerAccounting }) => {
   if (apiVersion !== 1) throw new Error(`made for version 1 of the interface, not ${apiVersion}`);
   register(plugin);
+  registerAccounting(accounting);
 };
 export default hook;

@@ -4,6 +4,7 @@ import { checkedText } from '../../core/config/check.js';
 import { loadDetailed } from '../../core/config/load.js';
 import { machineChecks } from '../../core/config/machine-checks.js';
 import { keyCheck } from '../../core/secmod/key-check.js';
+import { methodCheck } from '../../core/secmod/method-check.js';
 
 export default class ConfigCheck extends ConfigCommand {
   static override summary =
@@ -13,7 +14,8 @@ export default class ConfigCheck extends ConfigCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ConfigCheck);
-    const checks = [...machineChecks(flags['data-dir']), keyCheck];
+    const dataDir = flags['data-dir'];
+    const checks = [...machineChecks(dataDir), keyCheck, await methodCheck(dataDir)];
     const built = loadDetailed({
       ...this.source({ ...flags, config: args.file ?? flags.config }),
       checks,

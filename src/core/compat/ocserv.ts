@@ -75,7 +75,8 @@ async function main(): Promise<number> {
   if (values['test-config']) {
     // Not in a process that may become main: it holds no code for keys.
     const { keyCheck } = await import('../secmod/key-check.js');
-    return check([keyCheck]) ? 0 : 1;
+    const { methodCheck } = await import('../secmod/method-check.js');
+    return check([keyCheck, await methodCheck(DATA_DIR)]) ? 0 : 1;
   }
   if (process.env[DAEMON] === '1') return serveAsDaemon();
   process.env.VPN_SYSLOG_TAG ??= 'ocserv';

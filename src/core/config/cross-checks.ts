@@ -54,9 +54,6 @@ function methodProblems(vhost: VhostConfig): Problem[] {
   for (const option of ['config-per-user', 'config-per-group'] as const) {
     if (fromRadius && vhost[option] !== '') add('cannot be used with groupconfig=true in auth', option);
   }
-  const accounting = vhost.acct === '' ? null : parseAuthMethod(vhost.acct);
-  if (accounting && isMethod(accounting) && !['radius', 'pam'].includes(accounting.name))
-    add(`must be radius or pam, not ${accounting.name}`, 'acct');
   return problems;
 }
 

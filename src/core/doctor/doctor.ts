@@ -8,6 +8,7 @@ import { callControl } from '../control/client.js';
 import { CONTROL_SOCKET } from '../control/command.js';
 import { VpnError } from '../errors.js';
 import { keyCheck } from '../secmod/key-check.js';
+import { methodCheck } from '../secmod/method-check.js';
 import { certificates } from './certificates.js';
 import { type Check, caught, type Finding, ok, warning } from './finding.js';
 import { connections } from './limits.js';
@@ -50,7 +51,7 @@ export async function examine(request: DoctorRequest): Promise<Finding[]> {
   ];
   try {
     const { config, notices } = loadDetailed({ file: configFile(request.config), dataDir });
-    findings.push(configuration(config.source, request));
+    findings.push(await configuration(config.source, request));
     for (const notice of notices)
       findings.push(
         warning('configuration', `${notice}.`, 'Nothing if that is meant; vpn.conf(5) describes the option.'),
@@ -63,9 +64,13 @@ export async function examine(request: DoctorRequest): Promise<Finding[]> {
 }
 
 /** The files that the configuration names, too; what else is wrong is worth knowing beside a mistake in them. */
-function configuration(source: string | null, { config: file, dataDir }: DoctorRequest): Finding {
+async function configuration(
+  source: string | null,
+  { config: file, dataDir }: DoctorRequest,
+): Promise<Finding> {
   try {
-    loadDetailed({ file: configFile(file), dataDir, checks: [...machineChecks(dataDir), keyCheck] });
+    const checks = [...machineChecks(dataDir), keyCheck, await methodCheck(dataDir)];
+    loadDetailed({ file: configFile(file), dataDir, checks });
     return ok('configuration', `${source ?? 'The embedded default'} has no mistakes.`);
   } catch (error) {
     return caught('configuration', error);

@@ -15,6 +15,11 @@ export function bundledPluginOf(method: string): string | undefined {
   return Object.hasOwn(PLUGINS, method) ? PLUGINS[method] : undefined;
 }
 
+/** The same of accounting. */
+export function bundledAccountingOf(method: string): string | undefined {
+  return ['pam', 'radius'].includes(method) ? PLUGINS[method] : undefined;
+}
+
 /** Those of `names` that are installed where `packageFile` (a package.json) sees them. */
 export function installedOf(packageFile: string, names: readonly string[]): string[] {
   const { resolve } = createRequire(packageFile);

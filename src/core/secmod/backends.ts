@@ -14,8 +14,8 @@ import type {
   BackendOptions,
   Credential,
 } from '../plugin-api/index.js';
-import { bundledPluginOf } from '../plugins/bundled.js';
-import { checkedBackend } from './checked-backend.js';
+import { bundledAccountingOf, bundledPluginOf } from '../plugins/bundled.js';
+import { checkedAccounting, checkedBackend } from './checked-backend.js';
 
 export interface ConfiguredBackend {
   readonly name: string;
@@ -40,7 +40,7 @@ export async function createBackend(
   log: Logger,
 ): Promise<ConfiguredBackend> {
   const fail = failure(vhost, option, text);
-  const { plugin, options } = choose(text, plugins, fail);
+  const { plugin, options } = chooseBackend(text, plugins, fail);
   const { manifest } = plugin;
   const child = log.child({ backend: manifest.name, vhost: vhost.name });
   const backend = await made(() => plugin.create(options, { vhost: vhost.name, log: child }), fail);
@@ -62,9 +62,10 @@ export async function createAccounting(
   const text = vhost.acct;
   if (text === '') return null;
   const fail = failure(vhost, 'acct', text);
-  const { plugin, options } = choose(text, plugins, fail);
+  const { plugin, options } = chooseBackend(text, plugins, fail, bundledAccountingOf);
   const child = log.child({ accounting: plugin.manifest.name, vhost: vhost.name });
-  return made(() => plugin.create(options, { ...host, vhost: vhost.name, log: child }), fail);
+  const backend = await made(() => plugin.create(options, { ...host, vhost: vhost.name, log: child }), fail);
+  return checkedAccounting(backend, child);
 }
 
 type Manifest = Pick<AuthBackendManifest, 'name' | 'options'>;
@@ -79,16 +80,18 @@ function failure(
   };
 }
 
-function choose<P extends { readonly manifest: Manifest }>(
+/** The plugin that a method means, and its sub-options; `fail` throws what is wrong. `bundled`: the plugin of ours that brings it. */
+export function chooseBackend<P extends { readonly manifest: Manifest }>(
   text: string,
   plugins: ReadonlyMap<string, P>,
   fail: (problem: string) => never,
+  bundled: (method: string) => string | undefined = bundledPluginOf,
 ): { plugin: P; options: BackendOptions } {
   const method = parseAuthMethod(text);
   if (typeof method === 'string') return fail(method);
   const plugin = plugins.get(method.name);
   if (plugin) return { plugin, options: backendOptions(method, plugin.manifest, fail) };
-  const missing = bundledPluginOf(method.name);
+  const missing = bundled(method.name);
   if (missing) return fail(`its plugin is not installed; add it with "vpn plugins install ${missing}"`);
   const known = [...plugins.keys()];
   const meant = didYouMean(method.name, known);

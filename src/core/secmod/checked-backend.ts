@@ -3,7 +3,7 @@
  * author understands.
  */
 import type { Logger } from '../log.js';
-import type { AuthBackend, Conversation, Step } from '../plugin-api/index.js';
+import type { AccountingBackend, AuthBackend, Conversation, Step } from '../plugin-api/index.js';
 
 /** Logs, scripts and files of accounting take names as lines. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
@@ -22,6 +22,24 @@ export function checkedBackend(backend: AuthBackend, log: Logger): AuthBackend {
     },
     ...(backend.groups && { groups: async () => (await backend.groups?.()) ?? [] }),
     ...(backend.holderOf && { holderOf: (certificate) => backend.holderOf?.(certificate) ?? null }),
+    close: () => backend.close?.(),
+  };
+}
+
+/** Accounting as the sessions may rely on it: what it throws loses one record, and no session. */
+export function checkedAccounting(backend: AccountingBackend, log: Logger): AccountingBackend {
+  const told = (tell: () => void): void => {
+    try {
+      tell();
+    } catch (error) {
+      log.error({ err: error }, 'the accounting back end cannot take a record');
+    }
+  };
+  return {
+    ...(backend.admit && { admit: async (session) => (await backend.admit?.(session)) ?? true }),
+    start: (session) => told(() => backend.start(session)),
+    interim: (session, usage) => told(() => backend.interim(session, usage)),
+    stop: (session, usage, reason) => told(() => backend.stop(session, usage, reason)),
     close: () => backend.close?.(),
   };
 }

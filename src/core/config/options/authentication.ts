@@ -33,7 +33,7 @@ export const authenticationOptions = {
     ...VN,
     ...secmod,
     format: 'auth',
-    doc: 'Accounting: radius[config=FILE], or pam[service=NAME] for a PAM session as long as the user is connected.',
+    doc: 'Accounting: radius[config=FILE], or pam[service=NAME] for a PAM session as long as the user is connected; plugins add others.',
   }),
   'server-cert': many({
     ...VN,
