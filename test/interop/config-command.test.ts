@@ -127,11 +127,28 @@ test.each(bad)('check: %s: sentences and exit status 1', (_, make, sentences) =>
   expect(stdout).toBe('');
 });
 
-test('keys that secmod would refuse, from vpn config check and ocserv -t', () => {
+test('keys and back ends that secmod would refuse, from vpn config check and ocserv -t', () => {
   const [, other] = makeKeyPair(folder, 'P-256');
   const swapped = file('swapped.conf', BASE.replace('key.pem', other));
   const broken = file('broken.conf', BASE.replace('key.pem', 'ocpasswd'));
+  const method = (name: string, text: string) => file(name, BASE.replace(/plain\[.*\]/, text));
+  const [typo, unknown] = [
+    method('typo.conf', 'plian[passwd=./ocpasswd]'),
+    method('oidc.conf', 'oidc[config=./x]'),
+  ];
+  const option = method('option.conf', 'plain[passwd=./ocpasswd,opt=./otp]');
+  const acct = file('acct.conf', `${BASE}acct = "radius[config=ocpasswd,groupconfig=true]"\n`);
   for (const [path, sentence] of [
+    [typo, `${typo}:2: auth: plian[passwd=./ocpasswd]: no such back end, did you mean plain?`],
+    [unknown, `${unknown}:2: auth: oidc[config=./x]: no such back end, there is: certificate, `],
+    [
+      option,
+      `${option}:2: auth: plain[passwd=./ocpasswd,opt=./otp]: plain has no sub-option "opt", did you mean otp?`,
+    ],
+    [
+      acct,
+      `${acct}:8: acct: radius[config=ocpasswd,groupconfig=true]: radius has no sub-option "groupconfig"`,
+    ],
     [
       swapped,
       `${swapped}:4: server-key: The private key ${other} does not belong to the certificate cert.pem`,

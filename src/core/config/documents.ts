@@ -110,6 +110,8 @@ names of options, and files of users and groups. What is different:
   nothing else goes on over TLS.
 * Servers beside each other on one machine each have a directory of state: the command \`ocserv\` takes it from the environment
   (\`VPN_DATA_DIR\`), \`vpn serve\` from \`--data-dir\` too.
+* \`oidc\` is no method of \`auth\`; a plugin can bring one (plugins.md).
+* \`restrict-user-to-ports\` implies \`restrict-user-to-routes\`, as ocserv's manual says; ocserv restricts to the ports alone.
 * A user with \`explicit-ipv4\` or \`explicit-ipv6\` who logs in again ends the earlier session that has the address; with ocserv
   both stay, and answers reach one of them. An address of a prefix that another client has is not given.
 

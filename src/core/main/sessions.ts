@@ -32,6 +32,7 @@ import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
 import { configureTun, retireTun } from './session-device.js';
 import type { SessionHooks } from './session-hooks.js';
+import { checkPolicy, Refused } from './session-policy.js';
 import { SessionReports } from './session-reports.js';
 import type { Tickets } from './tickets.js';
 
@@ -87,9 +88,6 @@ export interface SessionEvent {
 }
 
 type CookieReply = Body<'AUTH_COOKIE_REP'>;
-
-/** A refusal that the worker is told; `reason` is for its log. */
-class Refused extends Error {}
 
 export class Sessions {
   /** What workers report about open tunnels. */
@@ -259,7 +257,7 @@ export class Sessions {
   ): { session: Session; tun: TunDevice } {
     const { clients, leases, io } = this.#options;
     const older = clients.bySid(opened.sid);
-    this.#checkPolicy(client, older, opened);
+    checkPolicy(clients, client, older, opened);
     for (const holder of reclaimExplicit(opened, this.#options)) this.#displace(holder);
     const tun = this.#openTun();
     try {
@@ -308,25 +306,6 @@ export class Sessions {
     this.#options.record(client, null);
     onEvent?.({ type: 'connected', client, session, reason: null, time: this.#options.now() });
     return { body: this.#accept(client, session, opened, tun), fds: [tun.fd] };
-  }
-
-  #checkPolicy(client: Client, older: Client | undefined, opened: OpenedSession): void {
-    const { config, userName } = opened;
-    if (older?.session && older.session.userName !== userName) {
-      throw new Refused('the session belongs to another user');
-    }
-    if (older?.ending && !older.ending.stolen) throw new Refused('the server is ending the session');
-    if (config.denyRoaming && client.remote.address !== opened.ip) {
-      throw new Refused(`roaming is denied: the login came from ${opened.ip}`);
-    }
-    if (config.maxSameClients === 0) return;
-    let others = 0;
-    for (const other of this.#options.clients.byUser(userName)) {
-      if (other !== older && other.ending === null) others++;
-    }
-    if (others + 1 > config.maxSameClients) {
-      throw new Refused(`user ${userName} has ${others} sessions already (max-same-clients)`);
-    }
   }
 
   #lease(

@@ -29,6 +29,6 @@ function problemOf(
     return [];
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
-    return [{ option, problem: String(error.details.detail) }];
+    return [{ option, problem: `${text}: ${String(error.details.detail)}` }];
   }
 }

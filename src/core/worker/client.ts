@@ -323,14 +323,12 @@ export class Client implements HttpHandler {
   /** AUTH_COOKIE_REQ: main opens the session or refuses. */
   async #openSession(cookie: Uint8Array): Promise<Effect> {
     const auth = this.#session();
-    const { io } = this.#deps;
     this.log.identify(cookie);
     const request = this.#connectRequest();
     const { hostname, ipv4 } = request;
     const ipv6 = wantsIpv6({ request, identity: this.#identity });
-    const timeoutMs = this.#timeLeftMs();
     const body = { client: this.handle, cookie: Uint8Array.from(cookie), hostname, ipv4, ipv6 };
-    const answer = await this.#main.call('AUTH_COOKIE_REQ', body, { timeoutMs });
+    const answer = await this.#main.call('AUTH_COOKIE_REQ', body, { timeoutMs: this.#timeLeftMs() });
     const [tunFd] = answer.fds;
     const { reply, reason, session } = answer.body;
     if (reply !== 'OK') return auth.sessionReply(false, reason);
@@ -341,7 +339,7 @@ export class Client implements HttpHandler {
     }
     const plan = this.#gone ? null : this.#plan(session);
     if (!plan || 'error' in plan) {
-      io.close(tunFd);
+      this.#deps.io.close(tunFd);
       return auth.failure(plan?.error ?? 'the client is gone');
     }
     this.#ticket = Uint8Array.from(session.ticket);
