@@ -114,6 +114,11 @@ forEachServer((kind) => {
     await until('the session to end', async () => (await server.users()).length === 0);
     const again = await connect(lab, server, { cookie });
     expect(await ping(again.host, inside.host4)).toEqual({ sent: 5, received: 5 });
+    await again.end('SIGINT');
+    await until('the session to end', async () => (await server.users()).length === 0);
+    // Nor does a cookie that is alive keep a user's predictable address from the user.
+    const anew = await connect(lab, server);
+    expect(await addresses(anew)).toEqual(await addresses(again));
   });
 
   test('SIGHUP detaches: the cookie stays usable', async () => {

@@ -259,6 +259,35 @@ describe('an explicit address', () => {
   });
 });
 
+describe('addresses that wait for a cookie', () => {
+  it.each([
+    ['the same device', {}, 'laptop', '10.8.0.77'],
+    ['another device', {}, 'phone', 'another'],
+    ['another program', { userAgent: 'AnyConnect' }, 'laptop', 'another'],
+    ['another user', { userName: 'bob' }, 'laptop', 'another'],
+    ['another virtual host', { vhost: 'b.example' }, 'laptop', 'another'],
+  ])('and a new login from %s', async (_who, next, hostname, expected) => {
+    const { sessions, clients, secmod } = makeSessions();
+    secmod.expires = 1e9;
+    secmod.answer = ({ sid }) => secmodSession(sid, sid[0] === SID[0] ? {} : { safeId: 'another', ...next });
+    const older = addClient(clients);
+    await sessions.open(older, { ...cookieRequest(older.id), hostname: 'laptop' });
+    sessions.close(older, 'error', '', null);
+    const newer = addClient(clients);
+    const request = { ...cookieRequest(newer.id, OTHER_SID), hostname };
+    const address = bodyOf(await sessions.open(newer, request)).session?.ipv4;
+    expect(address === '10.8.0.77' ? address : 'another').toBe(expected);
+    // The older cookie still works; only the address may be another.
+    const back = addClient(clients);
+    expect(
+      bodyOf(await sessions.open(back, { ...cookieRequest(back.id), hostname: 'laptop' })),
+    ).toMatchObject({
+      reply: 'OK',
+      session: { ipv4: expected === '10.8.0.77' ? expect.not.stringMatching(/\.77$/) : '10.8.0.77' },
+    });
+  });
+});
+
 describe('closing', () => {
   it('releases the lease, takes the device down and reports to secmod once', async () => {
     const { sessions, clients, secmod, leases, devices, clock, stats } = makeSessions();

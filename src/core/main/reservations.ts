@@ -3,17 +3,28 @@
  * comes back after hours of sleep finds its connections alive. The lease table holds them under the session's name.
  */
 import type { Body } from '../ipc/messages.js';
+import type { Session } from './clients.js';
 import type { Lease, LeaseTable } from './leases.js';
 
 interface Reservation {
   readonly userName: string;
+  /** What its client was (see deviceOf); absent when an earlier main leased the addresses. */
+  readonly device?: string;
   /** Seconds since the epoch. */
   readonly until: number;
 }
 
+/** The same for all connections of one user from one device. */
+export const deviceOf = (
+  session: Pick<Session, 'vhost' | 'userName' | 'userAgent'>,
+  hostname: string,
+): string => JSON.stringify([session.vhost, session.userName, session.userAgent, hostname]);
+
 export class Reservations {
   readonly #leases: LeaseTable;
   readonly #bySession = new Map<string, Reservation>();
+  /** The last session of each device. */
+  readonly #byDevice = new Map<string, string>();
 
   constructor(leases: LeaseTable) {
     this.#leases = leases;
@@ -25,7 +36,15 @@ export class Reservations {
 
   /** The tunnel of `client` ended: its addresses wait for the session. */
   keep(client: number, safeId: string, reservation: Reservation): void {
-    if (this.#leases.move(client, safeId)) this.#bySession.set(safeId, reservation);
+    if (!this.#leases.move(client, safeId)) return;
+    this.#bySession.set(safeId, reservation);
+    if (reservation.device !== undefined) this.#byDevice.set(reservation.device, safeId);
+  }
+
+  /** The device has a new login: it does not come back for what its last session had, and may get the same again. */
+  giveWay(device: string, safeId: string): void {
+    const waiting = this.#byDevice.get(device);
+    if (waiting !== undefined && waiting !== safeId) this.release(waiting);
   }
 
   /** Addresses that an earlier main leased. False when somebody has them. */
@@ -43,6 +62,8 @@ export class Reservations {
 
   /** Whether addresses wait for this session; whoever acquires them from it calls this. */
   take(safeId: string): boolean {
+    const device = this.#bySession.get(safeId)?.device;
+    if (device !== undefined && this.#byDevice.get(device) === safeId) this.#byDevice.delete(device);
     return this.#bySession.delete(safeId);
   }
 
@@ -55,7 +76,7 @@ export class Reservations {
   }
 
   release(safeId: string): void {
-    if (this.#bySession.delete(safeId)) this.#leases.release(safeId);
+    if (this.take(safeId)) this.#leases.release(safeId);
   }
 
   /** As release, if the session is of this user. */

@@ -27,7 +27,7 @@ import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
 import { LineLimit } from './line-limit.js';
 import { LINK_MTU, newSession, type OpenedSession } from './new-session.js';
-import type { Reservations } from './reservations.js';
+import { deviceOf, type Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
 import { configureTun, retireTun } from './session-device.js';
@@ -130,6 +130,7 @@ export class Sessions {
     }
     if (reply.reply !== 'OK' || reply.session === null) return this.#refuse(client, sid, reply.reason);
     this.#opening.add(reply.session);
+    this.#options.reservations.giveWay(deviceOf(reply.session, request.hostname), reply.session.safeId);
     await this.#leaseSilent(client, request, reply.session);
     const invalidated = !this.#opening.delete(reply.session);
     if (client.state !== 'INIT') {
@@ -189,7 +190,8 @@ export class Sessions {
     this.#options.record(client, reason);
     stats.sessionClosed(reason, seconds, session.counters.bytesIn, session.counters.bytesOut);
     const until = now() + this.#options.cookieTimeoutSec;
-    reservations.keep(client.id, session.safeId, { userName: session.userName, until });
+    const device = deviceOf(session, session.hostname);
+    reservations.keep(client.id, session.safeId, { userName: session.userName, device, until });
     const totals = this.#closeAtSecmod(session.sid, why, session.counters, serverDisconnected);
     void totals.then((known) => known && reservations.setEnd(session.safeId, known.expires));
     const { bytesIn, bytesOut } = session.counters;
