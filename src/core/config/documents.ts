@@ -115,6 +115,10 @@ names of options, and files of users and groups. What is different:
 * A user with \`explicit-ipv4\` or \`explicit-ipv6\` who logs in again ends the earlier session that has the address; with ocserv
   both stay, and answers reach one of them. An address of a prefix that another client has is not given.
 
+Whoever comes from ocserv 1.1.6 (Debian 12) meets 1.5 here: defaults (dpd 90, keepalive 32400, rekey-time 172800, cookie-timeout
+300, auth-timeout 240, bans at 80 points), virtual hosts that inherit, user name and password in one form, \`split-dns\` and
+\`tunnel-all-dns\` of users and groups, routes with host bits that are corrected. Addresses of users stay the same.
+
 ## Options that are refused
 
 The server does not start with them, because something else would happen than the file says.
