@@ -1,11 +1,25 @@
 /** What main asks of secmod. */
-import type { Handlers } from '../ipc/api.js';
-import type { Secmod } from './secmod.js';
+import type { Channel, Handlers } from '../ipc/api.js';
+import type { Logger } from '../log.js';
+import type { Sessions } from './sessions.js';
+import type { Vhosts } from './vhosts.js';
 
 /** SECM_RELOAD_REPLY carries so much. */
 const MAX_REASON_BYTES = 4096;
 
-export function mainHandlers(secmod: Secmod): Handlers<'secmod', 'main'> {
+export type MainChannel = Channel<'secmod', 'main'>;
+
+/** What of secmod is main's to use. */
+interface ForMain {
+  readonly sessions: Sessions;
+  readonly vhosts: Pick<Vhosts, 'names'>;
+  readonly log: Logger;
+  startup(main: MainChannel, hmacKey: Uint8Array, workerUid: number): Promise<void>;
+  reload(): Promise<void>;
+  reloadKeys(): Promise<void>;
+}
+
+export function mainHandlers(secmod: ForMain): Handlers<'secmod', 'main'> {
   const { sessions, log } = secmod;
   return {
     SECM_STARTUP: async ({ hmacKey, workerUid }, { channel }) => {

@@ -4,13 +4,13 @@
  */
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { ServerConfig } from '../config/schema.js';
-import type { Channel, ChannelOptions } from '../ipc/api.js';
+import type { ChannelOptions } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { PeerCredentials } from '../native/types.js';
 import type { AccountedSession, SessionSettings } from '../plugin-api/index.js';
 import { KdcRelay } from './kdc-relay.js';
 import { LoginPace } from './login-pace.js';
-import { mainHandlers } from './main-handlers.js';
+import { type MainChannel, mainHandlers } from './main-handlers.js';
 import { Sessions } from './sessions.js';
 import type { StateStore } from './state-store.js';
 import { LoginStatistics } from './statistics.js';
@@ -30,7 +30,6 @@ export interface SecmodOptions {
   readonly ownUid: number;
 }
 
-export type MainChannel = Channel<'secmod', 'main'>;
 export type AnyChannelOptions = ChannelOptions<'secmod', 'main'> | ChannelOptions<'secmod', 'worker'>;
 
 /** How long a login waits for main's word on a ban. */

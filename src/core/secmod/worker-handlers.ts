@@ -1,13 +1,25 @@
 /** What a worker asks of secmod. Nothing that it says is believed without a check. */
 import type { Handlers } from '../ipc/api.js';
 import type { Body } from '../ipc/messages.js';
-import type { Secmod } from './secmod.js';
+import type { Logger } from '../log.js';
+import type { KdcRelay } from './kdc-relay.js';
+import type { Sessions } from './sessions.js';
 import { signatureRefusal, signHandshake } from './signing.js';
-import type { Vhost } from './vhosts.js';
+import type { LoginStatistics } from './statistics.js';
+import type { Vhost, Vhosts } from './vhosts.js';
 import { groupsOf } from './ways.js';
 import type { WorkerLogins } from './worker-logins.js';
 
-export function workerHandlers(secmod: Secmod, logins: WorkerLogins): Handlers<'secmod', 'worker'> {
+/** What of secmod is there for workers beside their logins. */
+interface ForWorkers {
+  readonly vhosts: Vhosts;
+  readonly sessions: Sessions;
+  readonly statistics: LoginStatistics;
+  readonly kdcs: KdcRelay;
+  readonly log: Logger;
+}
+
+export function workerHandlers(secmod: ForWorkers, logins: WorkerLogins): Handlers<'secmod', 'worker'> {
   return {
     SEC_GET_PK: ({ vhost }) => certificatesOf(secmod.vhosts.get(vhost)),
     SEC_GET_VHOST: ({ vhost }) => vhostPages(secmod, vhost),
@@ -39,7 +51,7 @@ const MAX_GROUPS = 512;
 const MAX_GROUP_BYTES = 64;
 
 /** Groups are only told where they are shown to everybody anyway. */
-async function vhostPages({ vhosts, log }: Secmod, name: string): Promise<Body<'SEC_GET_VHOST_REP'>> {
+async function vhostPages({ vhosts, log }: ForWorkers, name: string): Promise<Body<'SEC_GET_VHOST_REP'>> {
   const vhost = vhosts.get(name);
   const wanted = vhost?.config['auto-select-group'] === true;
   const all = wanted ? await groupsOf(vhost.ways) : [];
@@ -50,7 +62,7 @@ async function vhostPages({ vhosts, log }: Secmod, name: string): Promise<Body<'
 }
 
 async function signData(
-  { vhosts, statistics, log }: Secmod,
+  { vhosts, statistics, log }: ForWorkers,
   { vhost, publicKey, scheme, data }: Body<'SEC_SIGN_DATA'>,
   workerPid: number,
 ): Promise<Body<'SEC_SIGN_DATA_REP'>> {
