@@ -418,7 +418,7 @@ export class Client implements HttpHandler {
     else this.#fail(`ended by the server: ${reason}`);
   }
 
-  #onTunnelClosed: TunnelClosed = (reason, detail, counters) =>
+  #onTunnelClosed: ConstructorParameters<typeof Tunnel>[0]['onClosed'] = (reason, detail, counters) =>
     this.#finish(reason, detail, reportOf(counters));
 
   // ---------------------------------------------------------------- end
@@ -446,5 +446,3 @@ export class Client implements HttpHandler {
     this.#deps.onGone(this);
   }
 }
-
-type TunnelClosed = ConstructorParameters<typeof Tunnel>[0]['onClosed'];
