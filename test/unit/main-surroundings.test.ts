@@ -316,6 +316,26 @@ describe('Acceptor', () => {
     expect([addresses(), waiting.length]).toEqual(['134', 1]);
   });
 
+  it('tells once in a minute that logins of one address end at max-pending', () => {
+    const info = vi.spyOn(silent, 'info');
+    const told = () => info.mock.calls.filter(([, message]) => String(message).startsWith('max-pending'));
+    const { accept, clients, clock, ended, settle } = setUp(0, { maxLogins: 1 });
+    accept('198.51.100.1');
+    const endOldest = () => {
+      clock.now += 3;
+      accept('198.51.100.1');
+      for (const gone of [...clients.all()]) clients.remove(gone);
+      settle();
+    };
+    for (let n = 0; n < 10; n++) endOldest();
+    expect(ended).toHaveLength(10);
+    expect(told()).toHaveLength(1);
+    clock.now += 60;
+    endOldest();
+    expect(told()).toHaveLength(2);
+    info.mockRestore();
+  });
+
   it('has room again as soon as a login has its tunnel', () => {
     const { accept, clients, ended, settle } = setUp(0, { maxLogins: 1 });
     accept('198.51.100.1');

@@ -22,7 +22,7 @@ const LEAVING_PART = 1 / 8;
 const UNTOUCHED_SEC = 3;
 /** Connections that wait for a worker, at most. */
 const MAX_WAITING = 1024;
-/** Refusals of one address are told at the level info once in this time. Seconds. */
+/** That connections of one address are refused or end for others is told once in this time. Seconds. */
 const TELL_EVERY_SEC = 60;
 
 export interface AcceptorOptions {
@@ -161,10 +161,9 @@ export class Acceptor {
     const oldest = clients.oldestPending;
     // A clock that was put back makes nobody young.
     if (oldest === undefined || Math.abs(now() - oldest.acceptedAt) < UNTOUCHED_SEC) return;
-    log.info(
-      { client: oldest.id, ip: oldest.remote.address, limit: maxLogins },
-      'max-pending reached; the oldest is closed',
-    );
+    const { address: ip } = oldest.remote;
+    const level = this.#told.isDue(ip) ? 'info' : 'debug';
+    log[level]({ client: oldest.id, ip, limit: maxLogins }, 'max-pending reached; the oldest is closed');
     clients.setLeaving(oldest);
     endLogin(oldest);
   }
