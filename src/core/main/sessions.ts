@@ -21,11 +21,11 @@ import {
   type Session,
   ZERO,
 } from './clients.js';
+import { ConnectionLog } from './connection-log.js';
 import { DeviceNames } from './device-names.js';
 import { missingExplicit, reclaimExplicit } from './explicit-addresses.js';
 import type { LeasePing } from './lease-ping.js';
 import type { Lease, LeaseTable } from './leases.js';
-import { LineLimit } from './line-limit.js';
 import { LINK_MTU, newSession, type OpenedSession } from './new-session.js';
 import { deviceOf, type Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
@@ -40,8 +40,6 @@ import type { Tickets } from './tickets.js';
 const TERMINATE_LIMIT_MS = 10_000;
 /** Leases that are asked for one client (ping-leases), a second each. */
 const MAX_PINGED = 5;
-/** Connections that failed without a session, each with a line in the log. */
-const FAILURES_PER_MINUTE = 60;
 
 export interface SessionsOptions {
   readonly io: Pick<NativeIo, 'openTun' | 'configureInterface' | 'setInterfaceMtu' | 'close'>;
@@ -96,17 +94,13 @@ export class Sessions {
   /** Sessions that secmod has opened and that have no device yet (ping-leases takes seconds). */
   readonly #opening = new Set<OpenedSession>();
   readonly #names: DeviceNames;
-  readonly #failures: LineLimit;
+  readonly #connections: ConnectionLog;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.#names = new DeviceNames(options.device);
     this.reports = new SessionReports(options);
-    this.#failures = new LineLimit(
-      options.log,
-      FAILURES_PER_MINUTE,
-      'more connections failed in this minute',
-    );
+    this.#connections = new ConnectionLog(options.log);
   }
 
   /** AUTH_COOKIE_REQ. Never throws for a refusal; the reply carries the tun descriptor when it is OK. */
@@ -178,9 +172,7 @@ export class Sessions {
     if (session === null) {
       leases.release(client.id);
       if (!client.secure && reason !== 'health-probe') stats.handshakeFailed();
-      const about = { client: client.id, ip: client.remote.address, port: client.remote.port };
-      if (reason === 'error') this.#failures.warn(about, `connection failed: ${detail}`);
-      else log.debug({ ...about, reason, detail }, 'connection closed');
+      this.#connections.ended(client, reason, detail);
       return;
     }
     // A clock that was put back is no negative time.
