@@ -7,7 +7,7 @@ export default class Doctor extends Command {
   static override description =
     `Looks at rights, tun, kernel offloads, clock, MTU, ports, forwarding, NAT, connection tracking, name servers, certificates and files of \
 secrets, for the configuration that the server would use. It can be used before the server runs and beside it, and changes nothing. Exit status: 0 when \
-nothing is broken (warnings may be there), 1 on an error.`;
+nothing is broken (warnings and hints may be there), 1 on an error.`;
   static override examples = [
     '<%= config.bin %> doctor',
     '<%= config.bin %> doctor --config /etc/vpn/vpn.conf --json',

@@ -192,6 +192,32 @@ describe('in a network of its own', () => {
     expect(status).toBe(1);
   });
 
+  it('hints at bundling of forwarded UDP, until it is on', () => {
+    const ip = (...words: string[]) => execFileSync('ip', ['-n', namespace, ...words]);
+    ip('link', 'add', 'card', 'up', 'type', 'veth', 'peer', 'name', 'other');
+    ip('link', 'set', 'other', 'up');
+    ip('route', 'add', 'default', 'dev', 'card');
+    try {
+      expect(doctor(base).stdout).toMatch(
+        /^hint +bundling +card forwards UDP .*\n +→ .*"ethtool -K card gro on rx-udp-gro-forw/m,
+      );
+      execFileSync('ip', [
+        'netns',
+        'exec',
+        namespace,
+        'ethtool',
+        '-K',
+        'card',
+        'rx-udp-gro-forwarding',
+        'on',
+      ]);
+      expect(doctor(base).stdout).toMatch(/^ok +bundling +card bundles/m);
+      expect(doctor({ ...base, offload: false }).stdout).not.toMatch(/bundling/);
+    } finally {
+      ip('link', 'del', 'card');
+    }
+  });
+
   it('stops at a configuration with mistakes', () => {
     const { status, stdout } = doctor({ ...base, 'tcp-prot': 1 });
     expect(stdout).toMatch(/^ERROR +configuration .*tcp-prot/m);

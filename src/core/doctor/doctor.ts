@@ -9,6 +9,7 @@ import { CONTROL_SOCKET } from '../control/command.js';
 import { VpnError } from '../errors.js';
 import { keyCheck } from '../secmod/key-check.js';
 import { methodCheck } from '../secmod/method-check.js';
+import { bundling } from './bundling.js';
 import { certificates } from './certificates.js';
 import { type Check, caught, type Finding, ok, warning } from './finding.js';
 import { connections } from './limits.js';
@@ -28,6 +29,7 @@ const CHECKS: readonly Check[] = [
   offloads,
   clock,
   mtu,
+  bundling,
   ports,
   forwarding,
   nat,
@@ -86,7 +88,7 @@ async function runningServer(runDir: string): Promise<number | null> {
   }
 }
 
-const SIGNS = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
+const SIGNS = { ok: 'ok     ', hint: 'hint   ', warning: 'warning', error: 'ERROR  ' } as const;
 
 const INDENT = ' '.repeat(23);
 

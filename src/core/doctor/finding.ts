@@ -2,8 +2,8 @@
 import type { ServerConfig } from '../config/schema.js';
 import { VpnError } from '../errors.js';
 
-/** error: the server will not start or not work; warning: some clients or some traffic will suffer. */
-export type Level = 'ok' | 'warning' | 'error';
+/** error: the server will not start or not work; warning: some clients or some traffic will suffer; hint: it could be faster. */
+export type Level = 'ok' | 'hint' | 'warning' | 'error';
 
 export interface Finding {
   /** What was looked at: `tun`, `ports`, … */
@@ -27,6 +27,12 @@ export interface Patient {
 export type Check = (patient: Patient) => Promise<Finding[]> | Finding[];
 
 export const ok = (check: string, say: string): Finding => ({ check, level: 'ok', say, mend: '' });
+export const hint = (check: string, say: string, mend: string): Finding => ({
+  check,
+  level: 'hint',
+  say,
+  mend,
+});
 export const warning = (check: string, say: string, mend: string): Finding => ({
   check,
   level: 'warning',

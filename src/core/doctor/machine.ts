@@ -143,7 +143,7 @@ function mtuOf(device: string, wanted: number, ipv6: boolean): Finding {
 }
 
 /** /proc/net/route (destination and mask 0) and /proc/net/ipv6_route (destination and prefix 0, not lo). */
-function defaultRouteDevices(): string[] {
+export function defaultRouteDevices(): string[] {
   const v4 = fields('/proc/net/route')
     .filter((row) => row[1] === '00000000' && row[7] === '00000000')
     .map((row) => row[0] ?? '');
