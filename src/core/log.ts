@@ -3,10 +3,10 @@
  * priority in front when stderr is the journal, or messages to syslog (VPN_LOG_FORMAT=json|human|journal|syslog
  * overrides; main passes its choice on to its children).
  */
-import { fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type pinoPretty from 'pino-pretty';
+import { isJournal } from './util/stderr.js';
 import { type SendDatagram, syslogSender } from './util/syslog.js';
 
 export type { Logger };
@@ -25,7 +25,7 @@ function logFormat(): Format {
   const wanted = FORMATS.find((format) => format === process.env.VPN_LOG_FORMAT);
   if (wanted) return wanted;
   if (process.stderr.isTTY === true) return 'human';
-  return isJournal(process.env.JOURNAL_STREAM) ? 'journal' : 'json';
+  return isJournal() ? 'journal' : 'json';
 }
 
 /**
@@ -40,13 +40,6 @@ export function chooseLog(config: {
   // Workers get few of our variables, and cannot find out by themselves.
   process.env.VPN_LOG_FORMAT = logFormat();
   process.env.VPN_SYSLOG_FACILITY ??= config['syslog-facility'];
-}
-
-/** systemd tells device and inode of the stream that it gave the service (systemd.exec(5)); a redirection has others. */
-function isJournal(stream: string | undefined): boolean {
-  if (!stream) return false;
-  const { dev, ino } = fstatSync(2);
-  return stream === `${dev}:${ino}`;
 }
 
 /** sd-daemon(3): priority of the journal and of syslog for a level of pino. */

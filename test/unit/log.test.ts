@@ -48,6 +48,13 @@ test('with the priority in front when stderr is the journal', () => {
   for (const line of lines({ VPN_LOG_FORMAT: 'json' }, true)) expect(line).toMatch(/^\{/);
 });
 
+test('sentences for people have a priority in the journal, line by line', () => {
+  const module = join(import.meta.dirname, '../../dist/core/util/stderr.js');
+  const program = `import { tell } from '${module}'; tell('error', 'one\\ntwo'); tell('notice', 'three');`;
+  expect(lines({}, true, program)).toEqual(['<3>one', '<3>two', '<4>three']);
+  expect(lines({}, false, program)).toEqual(['one', 'two', 'three']);
+});
+
 test('for people when it is asked for', () => {
   expect(lines({ VPN_LOG_FORMAT: 'human' }, true).join('\n')).toMatch(/ERROR.*main: of error\n +client: 7/);
 });

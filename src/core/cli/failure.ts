@@ -3,6 +3,7 @@ import { Errors } from '@oclif/core';
 import { handle } from '@oclif/core/errors';
 import { didYouMean } from '../config/did-you-mean.js';
 import { VpnError } from '../errors.js';
+import { tell } from '../util/stderr.js';
 
 const EXIT_ERROR = 1;
 /** The command line itself is wrong: nothing was tried. */
@@ -24,7 +25,7 @@ interface ParseInput {
 export async function reportFailure(error: unknown): Promise<void> {
   const said = knownFailure(error);
   if (!said) return handle(error as Error);
-  process.stderr.write(`vpn: ${said.message}\n`);
+  tell('error', `vpn: ${said.message}`);
   process.exit(said.code === 'OCS_USAGE' ? EXIT_USAGE : EXIT_ERROR);
 }
 

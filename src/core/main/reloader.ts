@@ -125,6 +125,7 @@ function fixedChanges(running: ServerConfig, fresh: ServerConfig): string[] {
 
 function asReloadError(error: unknown): VpnError {
   if (error instanceof VpnError && error.code === 'OCS_RELOAD') return error;
-  const detail = error instanceof Error ? error.message : String(error);
+  // This error has a remedy of its own.
+  const detail = error instanceof VpnError ? error.say : (error as Error).message;
   return new VpnError('OCS_RELOAD', { detail }, { cause: error });
 }

@@ -19,6 +19,7 @@ import { takePassedSockets } from '../service/listen-fds.js';
 import { ServiceNotifier } from '../service/notify.js';
 import { ensureFirstUser } from '../users/first-user.js';
 import { type Identity, resolveIdentity } from '../util/identity.js';
+import { tell } from '../util/stderr.js';
 import { announce, type FirstLogin } from './announce.js';
 import type { Ipc } from './ipc.js';
 import { keepMainCapabilities } from './lockdown.js';
@@ -68,8 +69,8 @@ export async function runServe(options: ServeOptions): Promise<number> {
     return await serve(options);
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;
-    const tell = options.onFailure ?? ((message) => process.stderr.write(`vpn: ${message}\n`));
-    tell(error.message);
+    const onFailure = options.onFailure ?? ((message) => tell('error', `vpn: ${message}`));
+    onFailure(error.message);
     return 1;
   }
 }
@@ -85,7 +86,7 @@ async function serve(options: ServeOptions): Promise<number> {
       dataDir,
       overrides: overridesOf(options),
       checks: [fileCheck(dataDir, roles), tlsCheck],
-      notice: (line) => process.stderr.write(`vpn: notice: ${line}\n`),
+      notice: (line) => tell('notice', `vpn: notice: ${line}`),
     });
   // A secmod of its own may have files that are not even there for this process.
   const config = readFor(options.secmod ? ['main', 'secmod', 'worker'] : ['main']);
@@ -199,14 +200,14 @@ function forbidRings(log: Logger): void {
 function onHangup(server: Server): void {
   process.on('SIGHUP', () => {
     server.reload().catch((error: unknown) => {
-      process.stderr.write(`vpn: ${(error as Error).message}\n`);
+      tell('error', `vpn: ${(error as Error).message}`);
     });
   });
 }
 
 /** Something that the administrator should know and that does not stop the server. */
 function notice(error: VpnError): void {
-  process.stderr.write(`vpn: notice: ${error.message}\n`);
+  tell('notice', `vpn: notice: ${error.message}`);
 }
 
 /** listenIpc as main uses it: only workers connect. */

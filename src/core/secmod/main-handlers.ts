@@ -1,4 +1,5 @@
 /** What main asks of secmod. */
+import { VpnError } from '../errors.js';
 import type { Channel, Handlers } from '../ipc/api.js';
 import type { Logger } from '../log.js';
 import type { Sessions } from './sessions.js';
@@ -38,7 +39,10 @@ export function mainHandlers(secmod: ForMain): Handlers<'secmod', 'main'> {
         return { ok: true, reason: '' };
       } catch (error) {
         log.error({ err: error }, 'reload failed, the old configuration stays');
-        return { ok: false, reason: bounded(error instanceof Error ? error.message : String(error)) };
+        return {
+          ok: false,
+          reason: bounded(error instanceof VpnError ? error.say : (error as Error).message),
+        };
       }
     },
     SECM_TERMINATE_USER_SESSIONS: async ({ userName }) => ({

@@ -8,6 +8,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: "the owner's share of the disk is used up",
   EEXIST: 'a file that is no directory has its name',
+  ERR_OSSL_PEM_NO_START_LINE: 'nothing in it is in PEM',
   EISDIR: 'it is a directory',
   ENOTDIR: 'a part of its path is not a directory',
   ELOOP: 'its symbolic links go round in circles',
