@@ -81,7 +81,7 @@ const PLAIN = `plain[passwd=${join(directory, 'ocpasswd')}]`;
 describe('without any plugin', () => {
   test('commands say nothing of what is not there', () => {
     configure(PLAIN);
-    for (const words of [['--help'], ['config', 'check', config]]) {
+    for (const words of [['--help'], ['config', 'show', '--config', config]]) {
       const { status, said } = vpn(words);
       expect([words, status]).toEqual([words, 0]);
       expect(said).not.toMatch(/Error|Warning|plugin-auth/);
@@ -94,11 +94,19 @@ describe('without any plugin', () => {
     await expect(made).rejects.toThrow(`vpn plugins install ${plugin}`);
   });
 
-  test('the server does not start with such a method, and says the same', () => {
+  test('the server does not start with such a method, and the check of it says the same', () => {
     configure(PLAIN);
-    const words = ['secmod', '--config', config, '--data-dir', dataDir('none'), '--run-dir', dataDir('run')];
-    const { status, said } = vpn(words);
-    expect([status, said]).toEqual([1, expect.stringContaining('plugins install @ocvpn/plugin-auth-plain')]);
+    const folders = ['--data-dir', dataDir('none')];
+    for (const words of [
+      ['secmod', '--config', config, ...folders, '--run-dir', dataDir('run')],
+      ['config', 'check', config, ...folders],
+    ]) {
+      const { status, said } = vpn(words);
+      expect([status, said]).toEqual([
+        1,
+        expect.stringContaining('plugins install @ocvpn/plugin-auth-plain'),
+      ]);
+    }
   });
 });
 
