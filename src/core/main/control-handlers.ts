@@ -15,7 +15,8 @@ import type { Client, ClientTable, Session } from './clients.js';
 import { stateText } from './main-client.machine.js';
 import type { SecmodLink } from './secmod-link.js';
 import type { ServerStats } from './server-stats.js';
-import type { SessionEvent, Sessions } from './sessions.js';
+import type { SessionEvent } from './session-event.js';
+import type { Sessions } from './sessions.js';
 
 export interface ControlDeps {
   readonly clients: ClientTable;

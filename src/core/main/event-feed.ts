@@ -1,5 +1,5 @@
 /** Who wants to know when a session begins or ends. */
-import type { SessionEvent } from './sessions.js';
+import type { SessionEvent } from './session-event.js';
 
 export type EventListener = (event: SessionEvent) => void;
 

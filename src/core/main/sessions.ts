@@ -31,6 +31,7 @@ import { deviceOf, type Reservations } from './reservations.js';
 import type { SecmodCalls } from './secmod-calls.js';
 import type { ServerStats } from './server-stats.js';
 import { configureTun, retireTun } from './session-device.js';
+import type { SessionEvent } from './session-event.js';
 import type { SessionHooks } from './session-hooks.js';
 import { checkPolicy, Refused } from './session-policy.js';
 import { SessionReports } from './session-reports.js';
@@ -73,16 +74,6 @@ export interface SessionsOptions {
   readonly record: (client: Client, reason: CloseReason | null) => void;
   /** A client's entry is gone. */
   readonly onClosed: () => void;
-}
-
-/** A tunnel came up, was taken over from an earlier main, or ended for a reason. */
-export interface SessionEvent {
-  readonly type: 'connected' | 'adopted' | 'disconnected';
-  readonly client: Client;
-  readonly session: Session;
-  readonly reason: CloseReason | null;
-  /** Seconds since the epoch. */
-  readonly time: number;
 }
 
 type CookieReply = Body<'AUTH_COOKIE_REP'>;

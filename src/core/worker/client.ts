@@ -30,7 +30,7 @@ import { detailOf, messageOf, NO_COUNTS, OUT_OF_DESCRIPTORS, reportOf } from './
 import { type HttpHandler, type HttpRequest, serveHttp } from './http-front.js';
 import { type Answer, noSuchPage, Pages } from './pages.js';
 import { SecmodCalls, type SignRequest, type Startup } from './secmod-calls.js';
-import { type OpenTunnel, Tunnel } from './tunnel.js';
+import { type OpenTunnel, Tunnel, type TunnelClosed } from './tunnel.js';
 import type { Vhost } from './vhosts.js';
 
 const ACCESS_DENIED = 49; // RFC 8446 §6.2

@@ -20,8 +20,10 @@ export interface TunnelDeps {
   readonly log: Pick<ClientLog, 'lines'>;
   /** main's handle of the client. */
   readonly client: number;
-  readonly onClosed: (reason: CloseReason, detail: string, counters: TunnelCounters) => void;
+  readonly onClosed: TunnelClosed;
 }
+
+export type TunnelClosed = (reason: CloseReason, detail: string, counters: TunnelCounters) => void;
 
 export interface OpenTunnel {
   readonly connection: TlsConnection;
