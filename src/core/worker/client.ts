@@ -418,7 +418,7 @@ export class Client implements HttpHandler {
     else this.#fail(`ended by the server: ${reason}`);
   }
 
-  #onTunnelClosed: ConstructorParameters<typeof Tunnel>[0]['onClosed'] = (reason, detail, counters) =>
+  #onTunnelClosed: TunnelClosed = (reason, detail, counters) =>
     this.#finish(reason, detail, reportOf(counters));
 
   // ---------------------------------------------------------------- end
