@@ -71,10 +71,14 @@ test('a configuration is checked against the methods of plugins, those of accoun
   };
   expect(check('example[users=/u]', 'example')).toMatchObject({ status: 0 });
   expect(check('plain[/p]', 'pam[service=vpn]')).toMatchObject({ status: 0 });
-  expect(check('plain[/p]', 'plain').stderr).toContain('checked.conf:2: acct: plain: no such back end, there is: ');
+  expect(check('plain[/p]', 'plain').stderr).toContain(
+    'checked.conf:2: acct: plain: no such back end, there is: ',
+  );
   const { status, stderr } = check('example[user=/u]', 'exampel');
   expect(status).toBe(1);
-  expect(stderr).toContain('checked.conf:1: auth: example[user=/u]: example has no sub-option "user", did you mean users?\n');
+  expect(stderr).toContain(
+    'checked.conf:1: auth: example[user=/u]: example has no sub-option "user", did you mean users?\n',
+  );
   expect(stderr).toContain('checked.conf:2: acct: exampel: no such back end, did you mean example?\n');
 });
 
