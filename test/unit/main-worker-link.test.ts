@@ -88,8 +88,8 @@ describe('a worker and its own client', () => {
     const { link, worker, client } = connectWorker(parts, 1);
     const login = addClient(parts.clients, link);
     link.start(login, { fd: null, remote: login.remote, local: login.local }, credentials);
-    worker.send('WORKER_FULL', {});
-    worker.send('WORKER_FULL', {});
+    worker.send('WORKER_FULL', { client: login.id });
+    worker.send('WORKER_FULL', { client: login.id });
     worker.send('CLIENT_CLOSED', { client: login.id, reason: 'error', detail: '', ...counts });
     await vi.waitFor(() => expect(login.state).toBe('CLOSED'));
     expect(link.full).toBe(true);

@@ -588,8 +588,8 @@ export const messages = {
     id: 29,
     from: 'worker',
     to: 'main',
-    body: {},
-    doc: 'The worker has no descriptor left: one that main sent is lost, and so is its client (CLIENT_CLOSED follows). Main gives it no connection until one of its tunnels has ended.',
+    body: { client: client() },
+    doc: 'The worker has no descriptor left: one that main sent for this client is lost, and so is the client (CLIENT_CLOSED follows). Main gives it no connection until one of its tunnels has ended.',
   }),
   TUN_MTU: message({
     id: 11,

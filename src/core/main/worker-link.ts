@@ -158,7 +158,10 @@ export class WorkerLink implements ClientWorker {
         sessions.reports.dtls(client, body.dtlsActive);
       },
       BAN_IP: (body) => ({ allowed: bans.add(this.#client(body.client).remote.address, body.score) }),
-      WORKER_FULL: () => this.#outOfDescriptors(),
+      WORKER_FULL: (body) => {
+        this.#client(body.client);
+        this.#outOfDescriptors();
+      },
       CLIENT_CLOSED: (body) => {
         const client = this.#client(body.client);
         this.clients.delete(client.id);

@@ -334,7 +334,7 @@ export class Client implements HttpHandler {
     if (reply !== 'OK') return auth.sessionReply(false, reason);
     if (!session) return auth.failure('main sent no session');
     if (tunFd === undefined) {
-      this.#main.send('WORKER_FULL', {});
+      this.#main.send('WORKER_FULL', { client: this.handle });
       return auth.failure(OUT_OF_DESCRIPTORS);
     }
     const plan = this.#gone ? null : this.#plan(session);

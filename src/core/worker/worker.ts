@@ -179,7 +179,7 @@ export class Worker {
   #onStartup(startup: Startup, passedFd: number | null, main: MainChannel): void {
     const fd = passedFd ?? this.#takeInheritedFd();
     if (fd === null) {
-      main.send('WORKER_FULL', {});
+      main.send('WORKER_FULL', { client: startup.client });
       this.#refuse(startup, main, OUT_OF_DESCRIPTORS);
       return;
     }
