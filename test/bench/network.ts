@@ -10,6 +10,17 @@ import { iperfServer } from '../support/traffic.ts';
 /** Another address of the inner host, for the traffic of a second tunnel. */
 export const SECOND_INNER = '10.10.0.3';
 
+/** Settings of the server's machine. */
+export interface Tuning {
+  /** The kernel splits UDP super-packets before they leave the server. */
+  readonly softwareSegmentation: boolean;
+  /** UDP packets from the inner network come to the tun device in bundles. */
+  readonly bundledUdp: boolean;
+}
+
+const DEFERRED_INTERRUPTS = 2;
+const FLUSH_NS = 20_000;
+
 export class BenchLab extends Lab {
   constructor(id: string) {
     super(id, 0);
@@ -26,9 +37,28 @@ export class BenchLab extends Lab {
     await iperfServer(this);
   }
 
-  /** Makes the kernel split UDP super-packets before they leave the server. */
-  async segmentInSoftware(): Promise<void> {
-    await this.server.must(['ethtool', '-K', 'wan0', 'tx-udp-segmentation', 'off']);
+  /** Before the server starts. */
+  async tune({ softwareSegmentation, bundledUdp }: Tuning): Promise<void> {
+    if (softwareSegmentation) await this.server.must(['ethtool', '-K', 'wan0', 'tx-udp-segmentation', 'off']);
+    if (bundledUdp) await this.#bundleUdp('lan0');
+  }
+
+  /** What `vpn doctor` hints at. */
+  async #bundleUdp(device: string): Promise<void> {
+    const { server } = this;
+    await server.must([
+      'ethtool',
+      '-K',
+      device,
+      'gro',
+      'on',
+      'rx-udp-gro-forwarding',
+      'on',
+      'rx-gro-list',
+      'off',
+    ]);
+    const waits = `echo ${DEFERRED_INTERRUPTS} >napi_defer_hard_irqs; echo ${FLUSH_NS} >gro_flush_timeout`;
+    await server.must(['sh', '-ec', `cd /sys/class/net/${device}; ${waits}`]);
   }
 }
 

@@ -1,9 +1,10 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util';
 import { cases } from './cases.ts';
+import type { Tuning } from './network.ts';
 import { type PeerName, peerNames } from './peer-names.ts';
 
-export interface BenchOptions {
+export interface BenchOptions extends Tuning {
   /** Names of the cases to run, in table order. */
   readonly cases: readonly string[];
   readonly rounds: number;
@@ -23,7 +24,6 @@ export interface BenchOptions {
   readonly against: 'ocvpn' | 'ocserv';
   /** Congestion control of the traffic inside. */
   readonly congestion: string;
-  readonly softwareSegmentation: boolean;
   /** The batched cases on all cores, instead of one for the server and the rest for the others. */
   readonly allCores: boolean;
   readonly json: string | undefined;
@@ -44,6 +44,7 @@ export const usage = `npm run bench -- [options]
   --noise             compare ocserv with itself: what the machine's noise does to the ratios
   --congestion NAME   congestion control of the traffic inside (cubic, as most hosts have)
   --software-uso      segment the server's UDP in software, as on a NIC without UDP segmentation
+  --bundled-udp       let the server's inner network card bundle UDP packets that it forwards, as vpn doctor hints at
   --all-cores         the batched cases too on all cores, instead of one for the server and the others for the rest
   --json FILE         write the raw results (- for standard output)
   --check             compare with thresholds.json; exit status 1 if one fails
@@ -104,6 +105,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
       noise: { type: 'boolean', default: false },
       congestion: { type: 'string', default: 'cubic' },
       'software-uso': { type: 'boolean', default: false },
+      'bundled-udp': { type: 'boolean', default: false },
       'all-cores': { type: 'boolean', default: false },
       json: { type: 'string' },
       check: { type: 'boolean', default: false },
@@ -125,6 +127,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
     against: values.noise ? 'ocserv' : 'ocvpn',
     congestion: values.congestion,
     softwareSegmentation: values['software-uso'],
+    bundledUdp: values['bundled-udp'],
     allCores: values['all-cores'],
     json: values.json,
     check: values.check,

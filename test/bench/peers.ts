@@ -109,7 +109,7 @@ export class Peer {
     const lab = new BenchLab(`${process.pid}.${name.slice(0, 4)}`);
     try {
       await lab.build();
-      if (options.softwareSegmentation) await lab.segmentInSoftware();
+      await lab.tune(options);
       const server = await starters[name](lab);
       await routeInside(lab.client(), CLIENT_DEVICE);
       return new Peer(lab, server, options);

@@ -52,7 +52,7 @@ export class Side {
     const lab = new BenchLab(id);
     try {
       await lab.build();
-      if (options.softwareSegmentation) await lab.segmentInSoftware();
+      await lab.tune(options);
       const own = kind === 'ocvpn' ? { ...options.ours, ...only?.ours } : {};
       const login = only?.certificates ? certificateLogin(lab) : undefined;
       const server = await startServer(lab, kind, {
