@@ -92,7 +92,12 @@ test('main leaves and starts again under a tunnel, and the sockets stay open mea
   expect(unit?.notified?.output).toMatch(/^STOPPING=1 \| STATUS=leaving to the next server$/m);
   await unit?.process.waitFor(/vpn is ready[\s\S]*vpn is ready/);
   await second.connected();
-  expect((await server.users()).map(({ name }) => name).sort()).toEqual(['alice', 'carol']);
+  // The worker of the first tunnel comes to the new main when it has noticed it.
+  const both = await until('both sessions', async () => {
+    const users = await server.users();
+    return users.length === 2 && users;
+  });
+  expect(both.map(({ name }) => name).sort()).toEqual(['alice', 'carol']);
   for (const each of [client, second]) expect(await ping(each.host, inside.host4)).toEqual(whole);
   expect(client.events().map(({ reason }) => reason)).not.toContain('reconnect');
   expect((await statusOf(lab)).pid).not.toBe(before.pid);
