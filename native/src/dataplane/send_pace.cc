@@ -10,13 +10,15 @@ void SendPace::note_sent(size_t bytes, uint64_t now_ns) {
   sent_ += bytes;
 }
 
-void SendPace::end_hold(uint64_t held_ns, uint64_t now_ns) {
-  if (now_ns > held_ns + kHoldNs + kLateNs) no_hold_until_ns_ = now_ns + kBackOffNs;
+void SendPace::end_hold(uint64_t due_ns, uint64_t now_ns) {
+  if (now_ns > due_ns + kLateNs) no_hold_until_ns_ = now_ns + kBackOffNs;
 }
 
-bool SendPace::full(uint64_t now_ns) {
+uint64_t SendPace::wait_ns(uint64_t now_ns) {
   if (now_ns != leaked_ns_) leak(now_ns);
-  return now_ns >= no_hold_until_ns_ && rate() < kMany && level_ > std::max(kRoom, leak_of(kHoldNs));
+  if (now_ns < no_hold_until_ns_ || level_ <= kRoom || rate() >= kMany) return 0;
+  const uint64_t wait_ns = (level_ - kRoom) * 10 * kWindowNs / (kLeakTenths * rate());
+  return wait_ns < kHoldNs ? 0 : wait_ns;
 }
 
 uint64_t SendPace::rate() const {

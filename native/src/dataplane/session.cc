@@ -223,6 +223,8 @@ void Session::release_descriptors() {
 
 void Session::update_interest() {
   if (state_ != State::running) return;
+  if (!held_frames_.empty()) send_held_frames();
+  if (finished()) return;
   ws_->epoll.set(&tun_watch_, may_read_tun() ? uint32_t{EPOLLIN} : 0);
   uint32_t tcp = rx_paused_ || sign_asked_ms_ > 0 ? 0 : uint32_t{EPOLLIN};
   if (tls_->pending_output() > 0) tcp |= EPOLLOUT;

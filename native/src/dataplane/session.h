@@ -5,7 +5,8 @@
 // after the other sessions had their turn. Nothing blocks. After each call update_interest() decides what to wait for:
 //
 //   tun   readable: unless the channel that carries the data cannot take more, the rate limit is used up, or the
-//         session is closing. So the kernel's tun queue is the only queue, and the inner TCP sees it.
+//         session is closing. So the kernel's tun queue is the only queue, and the inner TCP sees it; but for the few
+//         frames (frame_queue.h) that are read while bursts are spread, so that other flows' packets may pass them.
 //   tcp   readable: unless the client is above its rate; writable while records wait.
 //   udp   as tcp; writable while a batch waits.
 //
@@ -17,6 +18,7 @@
 #include <string>
 
 #include "dataplane/dtls_slot.h"
+#include "dataplane/frame_queue.h"
 #include "dataplane/replay_window.h"
 #include "dataplane/send_pace.h"
 #include "dataplane/setup.h"
@@ -87,9 +89,15 @@ class Session {
 
   // ---- session_out.cc
   void on_tun(uint32_t events);
+  bool may_send() const;
   bool may_read_tun() const;
+  void read_tun();
+  bool may_pass(pkt::ConstView frame);
   void hold_tun();
-  bool send_frame(size_t length);
+  void send_held_frames();
+  bool send_paced(pkt::MutView frame);
+  bool send_frame(pkt::MutView frame);
+  void flush_sent();
   void send_packet(Channel channel, pkt::MutView packet);
   pkt::PacketType compress_packet(Channel channel, pkt::MutView* packet);
   void answer_too_big(const pkt::Segmenter& segmenter);
@@ -193,7 +201,9 @@ class Session {
   bool tx_paused_ = false;
   SendPace send_pace_;
   bool tun_held_ = false;
-  uint64_t tun_held_ns_ = 0;  // since when
+  uint64_t hold_ends_ns_ = 0;
+  int passed_ = 0;            // packets that went first during this hold
+  FrameQueue held_frames_;
   uint64_t tun_read_ns_ = 0;  // the turn that read the tun last
 
   pkt::Timer liveness_timer_;

@@ -16,6 +16,9 @@ constexpr size_t kTlsBatchBytes = 128 * 1024;
 // Without a packet for the client: longer than within a burst, shorter than between two packets of a conversation.
 constexpr uint64_t kSilenceNs = 1000000;
 
+// Small packets that may go first in one hold: they are not to fill the client's socket either.
+constexpr int kMayPass = 8;
+
 }  // namespace
 
 // protocol.md 8: UDP while it is active, else TCP; and TCP when nothing came over UDP for switch-to-tcp-timeout.
@@ -26,27 +29,55 @@ Session::Channel Session::data_channel() const {
   return Channel::dtls;
 }
 
-bool Session::may_read_tun() const {
-  if (state_ != State::running || tx_paused_ || tun_held_) return false;
+bool Session::may_send() const {
+  if (state_ != State::running || tx_paused_) return false;
   if (data_channel() == Channel::dtls) return !active().slot.socket().blocked();
   return blocked_since_ms_ == 0 && !tls_->renegotiating();
 }
 
+bool Session::may_read_tun() const { return may_send() && !tun_held_ && held_frames_.empty(); }
+
 void Session::on_tun(uint32_t events) {
   // Reported even while reading is paused, when the device was removed.
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) return shut(CloseReason::error, "the tun device was removed");
+  read_tun();
+  flush_sent();
+}
+
+void Session::read_tun() {
   size_t bytes = 0;
   // After a silence one packet is most likely all: epoll says whether there is more, and costs no read that finds nothing.
   const int reads = ws_->now_ns - tun_read_ns_ > kSilenceNs ? 1 : kTurnReads;
   tun_read_ns_ = ws_->now_ns;
-  for (int i = 0; i < reads && bytes < kTurnBytes && may_read_tun(); ++i) {
+  for (int i = 0; i < reads && bytes < kTurnBytes && may_send(); ++i) {
     size_t length = 0;
-    TunPort::Status status = tun_.read(ws_->tun_frame.get(), &length);
-    if (status != TunPort::Status::ok) break;
+    const bool holds = tun_held_ || !held_frames_.empty();
+    uint8_t* frame = holds ? held_frames_.room() : ws_->tun_frame.get();
+    if (frame == nullptr || tun_.read(frame, &length) != TunPort::Status::ok) break;
     bytes += length;
-    if (!send_frame(length)) break;
-    if (options_.offloads.send_pace && send_pace_.full(ws_->now_ns)) hold_tun();
+    if (holds && !may_pass({frame, length})) {
+      held_frames_.keep(length);
+    } else if (!send_paced({frame, length})) {
+      break;
+    }
   }
+}
+
+// A packet of another flow than those that are held back.
+bool Session::may_pass(pkt::ConstView frame) {
+  if (passed_ == kMayPass || !held_frames_.may_pass(frame)) return false;
+  ++passed_;
+  return true;
+}
+
+// false: nothing more for this turn.
+bool Session::send_paced(pkt::MutView frame) {
+  if (!send_frame(frame)) return false;
+  if (!tun_held_) hold_tun();
+  return true;
+}
+
+void Session::flush_sent() {
   if (finished()) return;
   if (udp_dirty_) {
     udp_dirty_ = false;
@@ -57,23 +88,34 @@ void Session::on_tun(uint32_t events) {
 }
 
 void Session::hold_tun() {
-  tun_held_ = true;
-  tun_held_ns_ = ws_->now_ns;
-  ws_->holds.push(id_, ws_->now_ns + SendPace::kHoldNs);
+  const uint64_t wait_ns = options_.offloads.send_pace ? send_pace_.wait_ns(ws_->now_ns) : 0;
+  tun_held_ = wait_ns > 0;
+  if (!tun_held_) return;
+  hold_ends_ns_ = ws_->now_ns + wait_ns;
+  passed_ = 0;
+  ws_->holds.push(id_, hold_ends_ns_);
 }
 
 void Session::end_hold() {
   if (state_ != State::running) return;
-  tun_held_ = false;
-  send_pace_.end_hold(tun_held_ns_, ws_->now_ns);
-  if (send_pace_.full(ws_->now_ns)) hold_tun();
+  send_pace_.end_hold(hold_ends_ns_, ws_->now_ns);
+  hold_tun();
+  // What came meanwhile may pass, too.
+  if (tun_held_ || !held_frames_.empty()) read_tun();
+  flush_sent();
   update_interest();
 }
 
+// What was read during a hold, as soon as the channel takes it.
+void Session::send_held_frames() {
+  while (!tun_held_ && !held_frames_.empty() && may_send()) send_paced(held_frames_.take());
+  flush_sent();
+}
+
 // false: stop reading for this turn.
-bool Session::send_frame(size_t length) {
+bool Session::send_frame(pkt::MutView frame) {
   pkt::Segmenter segmenter;
-  pkt::SegmentResult result = segmenter.begin({ws_->tun_frame.get(), length}, data_mtu_);
+  pkt::SegmentResult result = segmenter.begin(frame, data_mtu_);
   if (result == pkt::SegmentResult::kTooBig) {
     counters_->dropsTooBig.add();
     answer_too_big(segmenter);

@@ -63,6 +63,7 @@ void Session::check_rest() {
     return;
   }
   tls_->release_buffers();
+  held_frames_.release();
   for (UdpChannel& channel : udp_) channel.slot.release_buffers();
 }
 

@@ -48,9 +48,9 @@ int EpollSet::wait_ns(epoll_event* events, int capacity, uint64_t timeout_ns) {
 }
 
 bool HoldQueue::pop(uint64_t now_ns, uint32_t* session) {
-  if (holds_.empty() || holds_.front().until_ns > now_ns) return false;
-  *session = holds_.front().session;
-  holds_.pop_front();
+  if (holds_.empty() || holds_.top().until_ns > now_ns) return false;
+  *session = holds_.top().session;
+  holds_.pop();
   return true;
 }
 

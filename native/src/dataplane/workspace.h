@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <queue>
 #include <utility>
 #include <vector>
 
@@ -80,13 +81,13 @@ class EventQueue {
   std::deque<Waiting> waiting_;
 };
 
-// Sessions whose tun is not read for a moment. Each waits as long as any other, so that the first is always the next.
+// Sessions whose tun is not read for a moment.
 class HoldQueue {
  public:
   bool empty() const { return holds_.empty(); }
   // When the next one is due, loop nanoseconds; not when empty.
-  uint64_t next_ns() const { return holds_.front().until_ns; }
-  void push(uint32_t session, uint64_t until_ns) { holds_.push_back({session, until_ns}); }
+  uint64_t next_ns() const { return holds_.top().until_ns; }
+  void push(uint32_t session, uint64_t until_ns) { holds_.push({session, until_ns}); }
   // false: none is due.
   bool pop(uint64_t now_ns, uint32_t* session);
 
@@ -94,8 +95,9 @@ class HoldQueue {
   struct Hold {
     uint32_t session;
     uint64_t until_ns;
+    bool operator<(const Hold& other) const { return until_ns > other.until_ns; }  // the first one is on top
   };
-  std::deque<Hold> holds_;
+  std::priority_queue<Hold> holds_;
 };
 
 struct Workspace {

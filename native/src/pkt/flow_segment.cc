@@ -1,30 +1,14 @@
 #include "pkt/flow_segment.h"
 
 #include "pkt/checksum.h"
+#include "pkt/flow_hash.h"
 #include "pkt/l4_header.h"
 
 namespace ocvpn::pkt {
 
 namespace {
 
-constexpr size_t kPortsSize = 4;
 constexpr uint16_t kDontFragment = 0x4000;
-
-uint64_t load_word(const uint8_t* p) {
-  uint32_t value;
-  std::memcpy(&value, p, sizeof value);
-  return value;
-}
-
-/** Only to skip slots quickly: equality is decided by same_flow(), so a peer gains nothing from collisions. */
-uint64_t flow_hash(ConstView packet, const IpPacket& ip) {
-  constexpr uint64_t kMultiplier = 0x9e3779b97f4a7c15;
-  uint64_t hash = ip.protocol;
-  const size_t length = static_cast<size_t>(ip.address_length) * 2;
-  const uint8_t* addresses = packet.at(ip.src_offset, length);
-  for (size_t i = 0; i < length; i += 4) hash = (hash ^ load_word(addresses + i)) * kMultiplier;
-  return (hash ^ load_word(packet.at(ip.l4_offset, kPortsSize))) * kMultiplier;
-}
 
 Coalesce classify_tcp(FlowSegment* segment) {
   const ConstView tcp = segment->packet.from(segment->ip.l4_offset);
@@ -72,7 +56,7 @@ Coalesce classify(MutView frame, const IpPacket& ip, bool tcp, bool udp, FlowSeg
   out->ip = ip;
   if (ip.fragment) return Coalesce::kFragment;  // before the protocol: a later fragment may hide it (IPv6)
   if (ip.protocol != kProtoTcp && ip.protocol != kProtoUdp) return Coalesce::kNotTcpUdp;
-  if (ip.l4_length() < kPortsSize) return Coalesce::kBadL4Header;
+  if (!has_ports(ip)) return Coalesce::kBadL4Header;
   out->has_ports = true;
   out->hash = flow_hash(out->packet, ip);
   if (ip.has_options) return Coalesce::kIpOptions;
