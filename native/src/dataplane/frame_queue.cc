@@ -41,6 +41,7 @@ void FrameQueue::keep(size_t length) {
   store_->frames[(first_ + count_) % kFrames] = {static_cast<uint32_t>(tail_), static_cast<uint32_t>(length), flow};
   ++store_->waiting[flow];
   ++count_;
+  bytes_ += length;
   tail_ += length;
 }
 
@@ -49,6 +50,7 @@ pkt::MutView FrameQueue::take() {
   --store_->waiting[frame.flow];
   first_ = (first_ + 1) % kFrames;
   --count_;
+  bytes_ -= frame.length;
   return {store_->bytes + frame.offset, frame.length};
 }
 

@@ -1,7 +1,8 @@
-// Frames of one tun that were read while what follows them is held back (send_pace.h), in their order.
+// Frames of one tun that were read while nothing may follow: bursts are spread (send_pace.h), or the session's rate is
+// used up. In their order.
 //
 // A ping, a query or the first packet of a connection should not wait behind another flow's bulk. So the tun is read
-// during a hold, and a small packet of a flow of which nothing waits here may go first; everything else is kept. Packets
+// meanwhile, and a small packet of a flow of which nothing waits here may go first; everything else is kept. Packets
 // of one flow never change order. Flows are told apart by a byte of their hash: two that share it wait for each other.
 // Beyond the bound the tun is not read, and its own queue is the queue that the inner TCP sees.
 #pragma once
@@ -22,9 +23,11 @@ class FrameQueue {
   static constexpr size_t kLightBytes = 300;
   // What a window of 1 MB fills; what is not filled is no memory.
   static constexpr size_t kBytes = 16 * pkt::kMaxTunFrame;
-  static constexpr size_t kFrames = 256;
+  static constexpr size_t kFrames = 1024;
 
   bool empty() const { return count_ == 0; }
+  // Of what waits.
+  size_t bytes() const { return bytes_; }
   // Where the next frame may be read to (pkt::kMaxTunFrame bytes); null: full.
   uint8_t* room();
   // Whether the frame at room() may leave before those that wait.
@@ -52,6 +55,7 @@ class FrameQueue {
   std::unique_ptr<Store> store_;
   size_t first_ = 0;  // in frames
   size_t count_ = 0;
+  size_t bytes_ = 0;
   size_t tail_ = 0;  // in bytes: behind the frame that came last
 };
 

@@ -4,9 +4,9 @@
 // bounded amount of work (kTurnBytes) and returns; the descriptors are level-triggered, so what is left comes up again
 // after the other sessions had their turn. Nothing blocks. After each call update_interest() decides what to wait for:
 //
-//   tun   readable: unless the channel that carries the data cannot take more, the rate limit is used up, or the
-//         session is closing. So the kernel's tun queue is the only queue, and the inner TCP sees it; but for the few
-//         frames (frame_queue.h) that are read while bursts are spread, so that other flows' packets may pass them.
+//   tun   readable: unless the channel that carries the data cannot take more, or the session is closing. So the
+//         kernel's tun queue is the only queue, and the inner TCP sees it; but for the frames (frame_queue.h) that are
+//         read while bursts are spread or the rate is used up, so that other flows' packets may pass them.
 //   tcp   readable: unless the client is above its rate; writable while records wait.
 //   udp   as tcp; writable while a batch waits.
 //
@@ -89,7 +89,9 @@ class Session {
 
   // ---- session_out.cc
   void on_tun(uint32_t events);
+  bool channel_takes() const;
   bool may_send() const;
+  size_t rate_queue_bytes() const;
   bool may_read_tun() const;
   void read_tun();
   bool may_pass(pkt::ConstView frame);
@@ -202,7 +204,8 @@ class Session {
   SendPace send_pace_;
   bool tun_held_ = false;
   uint64_t hold_ends_ns_ = 0;
-  int passed_ = 0;            // packets that went first during this hold
+  int passed_ = 0;  // packets that went first, since
+  uint64_t passing_since_ns_ = 0;
   FrameQueue held_frames_;
   uint64_t tun_read_ns_ = 0;  // the turn that read the tun last
 

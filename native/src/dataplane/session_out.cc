@@ -16,8 +16,12 @@ constexpr size_t kTlsBatchBytes = 128 * 1024;
 // Without a packet for the client: longer than within a burst, shorter than between two packets of a conversation.
 constexpr uint64_t kSilenceNs = 1000000;
 
-// Small packets that may go first in one hold: they are not to fill the client's socket either.
+// Small packets that may go first in so long: they are neither to fill the client's socket nor to use up its rate.
 constexpr int kMayPass = 8;
+constexpr uint64_t kPassPeriodNs = 10000000;
+
+// Bytes that may wait for any rate: two super-packets.
+constexpr size_t kLeastRateQueue = 128 * 1024;
 
 }  // namespace
 
@@ -29,13 +33,16 @@ Session::Channel Session::data_channel() const {
   return Channel::dtls;
 }
 
-bool Session::may_send() const {
-  if (state_ != State::running || tx_paused_) return false;
+bool Session::channel_takes() const {
+  if (state_ != State::running) return false;
   if (data_channel() == Channel::dtls) return !active().slot.socket().blocked();
   return blocked_since_ms_ == 0 && !tls_->renegotiating();
 }
 
-bool Session::may_read_tun() const { return may_send() && !tun_held_ && held_frames_.empty(); }
+bool Session::may_send() const { return channel_takes() && !tx_paused_; }
+
+// While bursts are spread it is read when a hold begins and ends, but while the rate is used up all the time.
+bool Session::may_read_tun() const { return channel_takes() && (tx_paused_ || (!tun_held_ && held_frames_.empty())); }
 
 void Session::on_tun(uint32_t events) {
   // Reported even while reading is paused, when the device was removed.
@@ -49,22 +56,35 @@ void Session::read_tun() {
   // After a silence one packet is most likely all: epoll says whether there is more, and costs no read that finds nothing.
   const int reads = ws_->now_ns - tun_read_ns_ > kSilenceNs ? 1 : kTurnReads;
   tun_read_ns_ = ws_->now_ns;
-  for (int i = 0; i < reads && bytes < kTurnBytes && may_send(); ++i) {
+  for (int i = 0; i < reads && bytes < kTurnBytes && channel_takes(); ++i) {
     size_t length = 0;
-    const bool holds = tun_held_ || !held_frames_.empty();
-    uint8_t* frame = holds ? held_frames_.room() : ws_->tun_frame.get();
-    if (frame == nullptr || tun_.read(frame, &length) != TunPort::Status::ok) break;
+    const bool waits = tun_held_ || tx_paused_ || !held_frames_.empty();
+    uint8_t* room = waits ? held_frames_.room() : ws_->tun_frame.get();
+    // More than the limit is dropped, so that the inner TCP learns of it before all its window waits.
+    const bool drops = tx_paused_ && (room == nullptr || held_frames_.bytes() > rate_queue_bytes());
+    if (drops) room = ws_->tun_frame.get();
+    if (room == nullptr || tun_.read(room, &length) != TunPort::Status::ok) break;
     bytes += length;
-    if (holds && !may_pass({frame, length})) {
+    const pkt::MutView frame(room, length);
+    if (!waits || may_pass(frame)) {
+      if (!send_paced(frame) && !tx_paused_) break;
+    } else if (drops) {
+      counters_->dropsRateLimit.add();
+    } else {
       held_frames_.keep(length);
-    } else if (!send_paced({frame, length})) {
-      break;
     }
   }
 }
 
+// As long as the UDP socket's queue in the other direction (session_udp.cc).
+size_t Session::rate_queue_bytes() const { return std::max<size_t>(kLeastRateQueue, options_.tx_bytes_per_sec / 4); }
+
 // A packet of another flow than those that are held back.
 bool Session::may_pass(pkt::ConstView frame) {
+  if (ws_->now_ns - passing_since_ns_ > kPassPeriodNs) {
+    passing_since_ns_ = ws_->now_ns;
+    passed_ = 0;
+  }
   if (passed_ == kMayPass || !held_frames_.may_pass(frame)) return false;
   ++passed_;
   return true;
@@ -92,7 +112,6 @@ void Session::hold_tun() {
   tun_held_ = wait_ns > 0;
   if (!tun_held_) return;
   hold_ends_ns_ = ws_->now_ns + wait_ns;
-  passed_ = 0;
   ws_->holds.push(id_, hold_ends_ns_);
 }
 
@@ -106,7 +125,7 @@ void Session::end_hold() {
   update_interest();
 }
 
-// What was read during a hold, as soon as the channel takes it.
+// What was read meanwhile, as soon as the channel takes it.
 void Session::send_held_frames() {
   while (!tun_held_ && !held_frames_.empty() && may_send()) send_paced(held_frames_.take());
   flush_sent();
@@ -137,7 +156,7 @@ bool Session::send_frame(pkt::MutView frame) {
     send_packet(channel, packet);
   }
   if (finished()) return false;
-  tx_bucket_.take(total, ws_->now_ns);
+  tx_bucket_.owe(total, ws_->now_ns);
   uint64_t wait_ns = tx_bucket_.wait_ns(ws_->now_ns);
   if (wait_ns > 0) {
     tx_paused_ = true;

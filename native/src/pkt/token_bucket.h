@@ -30,6 +30,14 @@ class TokenBucket {
     return true;
   }
 
+  /** Takes `bytes` whatever the balance is: for what does not wait and is paid for by what follows. */
+  void owe(uint64_t bytes, uint64_t now_ns) {
+    if (unlimited()) return;
+    refill(now_ns);
+    // Whoever owes without end owes no more than this.
+    if (balance_ > -static_cast<int64_t>(kMaxBurst)) balance_ -= static_cast<int64_t>(bytes < kMaxBurst ? bytes : kMaxBurst);
+  }
+
   /** Nanoseconds until take() succeeds; 0: now. For callers that wait instead of dropping. */
   uint64_t wait_ns(uint64_t now_ns) {
     if (unlimited()) return 0;

@@ -140,7 +140,7 @@ TEST(one_busy_session_does_not_starve_another) {
 }
 
 // The limit is in bytes of the loop's seconds, and a bucket holds at most 64 KiB at once.
-TEST(rate_to_the_client_is_held_by_waiting) {
+TEST(rate_to_the_client_is_held_by_a_short_queue) {
   Server server;
   TunnelOptions options = plain_options();
   options.tx_bytes_per_sec = 1000000;
@@ -155,7 +155,40 @@ TEST(rate_to_the_client_is_held_by_waiting) {
   }
   auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   CHECK(took > (600000.0 - 2 * 65536) / 1000000);
+  CHECK(eventually([&] { return tunnel.counters().dropsRateLimit.get() > 0; }));
+}
+
+TEST(what_fits_the_queue_is_not_dropped_by_the_rate) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.tx_bytes_per_sec = 500000;
+  Tunnel tunnel(server, options);
+  const Bytes packet = build(inner(1300));
+  // The bucket and half of the queue.
+  constexpr int kPackets = (65536 + 65536) / 1300;
+  for (int i = 0; i < kPackets; ++i) tunnel.tun.push_packet(packet);
+  for (int i = 0; i < kPackets; ++i) REQUIRE(tunnel.receive().payload == packet);
   CHECK_EQ(tunnel.counters().dropsRateLimit.get(), 0u);
+}
+
+TEST(a_small_packet_passes_what_waits_for_the_rate) {
+  Server server;
+  TunnelOptions options = plain_options();
+  options.tx_bytes_per_sec = 50000;
+  Tunnel tunnel(server, options);
+  {
+    Feeder feeder(tunnel.tun, concat(Bytes(10), build(inner(1300))));
+    REQUIRE(eventually([&] { return tunnel.counters().dropsRateLimit.get() > 0; }));
+  }
+  const Bytes echo = build(inner(40));
+  tunnel.tun.push_packet(echo);
+  // In its turn it would come behind the bucket's 64 KiB and the 128 KiB that wait.
+  size_t before = 0;
+  for (Packet packet = tunnel.receive(); packet.payload != echo; packet = tunnel.receive()) {
+    REQUIRE(packet.type == kData);
+    before += packet.payload.size();
+  }
+  CHECK(before < 65536 + 96 * 1024);
 }
 
 TEST(rate_from_the_client_is_held_by_waiting_over_tls) {

@@ -33,6 +33,19 @@ TEST(one_packet_may_go_into_debt) {
   CHECK(bucket.take(1, kSecond + 1000000));
 }
 
+TEST(what_is_owed_is_taken_in_any_case_and_paid_for) {
+  TokenBucket bucket(1000, 100, 0);
+  bucket.owe(600, 0);  // balance -500
+  bucket.owe(500, 0);  // balance -1000
+  CHECK(!bucket.take(1, kSecond));
+  CHECK(bucket.take(1, kSecond + 1000000));
+  for (int i = 0; i < 10; ++i) bucket.owe(~uint64_t{0}, kSecond);
+  CHECK(!bucket.take(1, 1000 * kSecond));
+  TokenBucket unlimited(0, 100, 0);
+  unlimited.owe(1000, 0);
+  CHECK(unlimited.take(1, 0));
+}
+
 TEST(a_pause_fills_up_to_the_burst_only) {
   TokenBucket bucket(1000, 2000, 0);
   CHECK(bucket.take(2000, 0));
