@@ -67,11 +67,14 @@ export async function pings({ client, seconds }: Bench): Promise<Measurement> {
 }
 
 /** Beside TCP down through the same tunnel, or `to` another address through another one. */
-export async function pingsUnderLoad(bench: Bench, to?: string): Promise<Measurement> {
+export async function pingsUnderLoad(
+  bench: Bench,
+  load: Pick<IperfRequest, 'to' | 'megabits'> = {},
+): Promise<Measurement> {
   const { client, seconds, congestion } = bench;
   const [measured, { bytes, seconds: took }] = await Promise.all([
     pings(bench),
-    iperf(client, { direction: 'down', seconds, congestion, ...(to === undefined ? {} : { to }) }),
+    iperf(client, { direction: 'down', seconds, congestion, ...load }),
   ]);
   return { ...measured, mbit: (bytes * 8) / took / 1e6 };
 }
