@@ -52,9 +52,31 @@ test.each([
   expect(await attempt(backend, 'alice', 'secreT')).toMatchObject({ result: 'fail', retry: true });
 });
 
-test('the addon computes what openssl computes', async () => {
-  const hash = execFileSync('openssl', ['passwd', '-5', '-salt', 'saltstring', 'secret']).toString().trim();
-  expect(await crypt(Buffer.from('secret'), hash)).toBe(hash);
+/** What the system's crypt(3) makes of it. */
+const systemCrypt = (password: string, setting: string): string =>
+  execFileSync('perl', ['-e', 'print crypt($ARGV[0], $ARGV[1])', password, setting]).toString();
+
+test.each(['$5$', '$6$'])('%s: the addon computes what the system computes', async (method) => {
+  const salts = ['saltstring', 's', 'sixteencharacter', 'rounds=1000$./', 'rounds=1003$salt$rest'];
+  // Around the sizes of digests and of SHA's blocks, and the longest.
+  const lengths = [0, 1, 6, 31, 32, 33, 55, 63, 64, 65, 111, 128, 129, 511];
+  const passwords = lengths.map((length) => 'password, '.repeat(52).slice(0, length));
+  for (const [i, password] of [...passwords, 'pässwörd'].entries()) {
+    const setting = `${method}${salts[i % salts.length]}`;
+    expect(await crypt(Buffer.from(password), setting)).toBe(systemCrypt(password, setting));
+  }
+});
+
+test.each([
+  '$5$rounds=999$salt',
+  '$5$rounds=01000$salt',
+  '$5$rounds=1x00$salt',
+  '$6$seventeencharacters',
+  '$5$sal:t',
+  '$6$',
+])('what libcrypts differ about is for the system: %s', async (setting) => {
+  const hash = systemCrypt('secret', setting);
+  expect(await crypt(Buffer.from('secret'), setting)).toBe(hash.startsWith('*') || hash === '' ? null : hash);
 });
 
 test.each([

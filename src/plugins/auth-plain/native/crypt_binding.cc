@@ -1,4 +1,4 @@
-// crypt(3) of the system, off the event loop.
+// crypt(3), off the event loop: the SHA methods with OpenSSL (sha_crypt.h), all others by the system.
 //
 // crypt(password: Uint8Array, setting: string): Promise<string | null>
 // hashes with the method, salt and cost of `setting` (a stored hash or its prefix). null: the system's libcrypt
@@ -15,9 +15,12 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "sha_crypt.h"
 
 namespace {
 
@@ -31,6 +34,7 @@ class Secret {
   Secret(const Secret&) = delete;
   Secret& operator=(const Secret&) = delete;
   const char* c_str() const { return reinterpret_cast<const char*>(bytes_.data()); }
+  size_t length() const { return bytes_.size() - 1; }
 
  private:
   std::vector<uint8_t> bytes_;
@@ -56,6 +60,10 @@ class CryptWorker : public Napi::AsyncWorker {
 
  protected:
   void Execute() override {
+    if (std::optional<std::string> hash = ocvpn::crypt::sha_crypt(password_.c_str(), password_.length(), setting_)) {
+      result_ = std::move(*hash);
+      return;
+    }
     std::unique_ptr<crypt_data, WipeAndDelete> scratch(new crypt_data());
     const char* hash = crypt_r(password_.c_str(), setting_.c_str(), scratch.get());
     if (hash != nullptr && hash[0] != '*') result_ = hash;

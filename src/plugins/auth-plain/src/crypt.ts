@@ -1,4 +1,4 @@
-/** The system's crypt(3), a few at once. */
+/** crypt(3), a few at once. */
 import { loadAddon } from './addon.js';
 
 /**
