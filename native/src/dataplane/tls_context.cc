@@ -129,6 +129,10 @@ bool TlsContext::init(const TlsContextOptions& options, std::string* error) {
   // Renegotiation is admitted one at a time by TlsStream::set_renegotiation_budget().
   SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_ALLOW_CLIENT_RENEGOTIATION |
                                     SSL_OP_NO_RENEGOTIATION | preference_options());
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION  // OpenSSL 3.2
+  // RFC 8879: secmod reads a client's Certificate from the handshake (handshake_recorder), and unpacks nothing for a stranger.
+  SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION | SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);
+#endif
   SSL_CTX_set_session_cache_mode(ssl_ctx_, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(ssl_ctx_, 0);
   SSL_CTX_set_session_id_context(ssl_ctx_, kSessionIdContext, sizeof kSessionIdContext - 1);
