@@ -22,7 +22,7 @@ export interface Tunnel {
 
 /** Compiles the batched client if it is not up to date. */
 export async function buildBatchedClient(): Promise<void> {
-  await must(['make', '-s', '-j2', '-C', folder], { timeoutMs: 300_000 });
+  await must(['make', '-s', '-j2', '-C', folder, `NODE=${process.execPath}`], { timeoutMs: 300_000 });
 }
 
 async function openStock(lab: Lab, server: VpnServer, dtls: boolean): Promise<Tunnel> {

@@ -2,7 +2,6 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -215,12 +214,12 @@ void Crowd::report() const {
 
 /** False: it is time to end. */
 bool Crowd::on_signal(int signal_fd) {
-  signalfd_siginfo info{};
-  if (read(signal_fd, &info, sizeof info) != sizeof info) return true;
-  if (info.ssi_signo == SIGUSR1) echoing_ = true;
-  else if (info.ssi_signo == SIGUSR2) report_by_ = tick_ + kPatienceTicks;
+  uint8_t signal = 0;
+  if (read(signal_fd, &signal, sizeof signal) != sizeof signal) return true;
+  if (signal == SIGUSR1) echoing_ = true;
+  else if (signal == SIGUSR2) report_by_ = tick_ + kPatienceTicks;
   else return false;
-  if (info.ssi_signo == SIGUSR2) echoing_ = false;
+  if (signal == SIGUSR2) echoing_ = false;
   return true;
 }
 

@@ -41,7 +41,7 @@ class Crowd {
   Crowd(const Crowd&) = delete;
   Crowd& operator=(const Crowd&) = delete;
 
-  /** Until a signal ends it (`signal_fd`, a signalfd). Throws what opening a session threw first. */
+  /** Until a signal ends it (`signal_fd`, signals.h). Throws what opening a session threw first. */
   void run(int signal_fd);
   /** Logs out; then the number of sessions that the server has ended. */
   unsigned log_out();

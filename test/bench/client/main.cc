@@ -7,37 +7,20 @@
 // stays until SIGINT or SIGTERM. The sessions without a device send echo requests from SIGUSR1 on (--active, --target);
 // at SIGUSR2 no more requests are sent, and when the answers are there: "echo A of N dpd A of N asked N ended N"
 // (answers, requests; those of the server).
-#include <sys/signalfd.h>
-
 #include <csignal>
 #include <cstdio>
 #include <exception>
 
+#include "addon.h"
 #include "arguments.h"
 #include "crowd.h"
 #include "pump.h"
 #include "session.h"
+#include "signals.h"
 
 namespace {
 
 using namespace ocvpn;
-
-/**
- * A descriptor that becomes readable when the process is asked to end, or with `crowd` for something else. Before any
- * thread is made.
- */
-io::UniqueFd signal_descriptor(bool crowd) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  if (crowd) {
-    sigaddset(&signals, SIGUSR1);
-    sigaddset(&signals, SIGUSR2);
-  }
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  return io::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC));
-}
 
 void run_one(const bench::Contexts& contexts, const bench::Arguments& arguments, int stop_fd) {
   io::Tun tun = bench::open_device(arguments.device);
@@ -60,13 +43,13 @@ void run_crowd(const bench::Contexts& contexts, const bench::Arguments& argument
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int ocvpn::bench::run(int argc, char** argv) {
   try {
     std::signal(SIGPIPE, SIG_IGN);
     const bench::Arguments arguments = bench::read_arguments(argc, argv);
-    const io::UniqueFd stop = signal_descriptor(arguments.clients > 0);
+    const int stop_fd = bench::signal_descriptor(arguments.clients > 0);
     const bench::Contexts contexts = bench::make_contexts(arguments);
-    (arguments.clients > 0 ? run_crowd : run_one)(contexts, arguments, stop.get());
+    (arguments.clients > 0 ? run_crowd : run_one)(contexts, arguments, stop_fd);
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench-client: %s\n", error.what());

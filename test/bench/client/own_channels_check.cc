@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "addon.h"
 #include "dataplane/dtls_epoch.h"
 #include "dtls.h"
 #include "own_channels.h"
@@ -191,7 +192,7 @@ void check_dtls(Opened& opened) {
 
 }  // namespace
 
-int main() {
+int ocvpn::bench::run(int, char**) {
   try {
     Opened opened;
     open_tls(&opened);

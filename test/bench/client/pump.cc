@@ -51,7 +51,10 @@ void Pump::run(int stop_fd) {
   for (;;) {
     entries[1].events = stream_blocked() ? 0 : POLLIN;
     entries[2].events = stream_blocked() ? POLLIN | POLLOUT : POLLIN;
-    if (poll(entries, 4, -1) < 0 && errno != EINTR) throw std::runtime_error("poll failed");
+    if (poll(entries, 4, -1) < 0) {
+      if (errno == EINTR) continue;
+      throw std::runtime_error("poll failed");
+    }
     if (entries[0].revents) return;
     if (entries[2].revents & POLLOUT) session_->stream->flush();
     if ((entries[2].revents & ~POLLOUT) && !from_stream()) return;
