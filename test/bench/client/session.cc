@@ -134,6 +134,9 @@ Contexts make_contexts(const Arguments& arguments) {
   made.tls.reset(SSL_CTX_new(TLS_client_method()));
   if (!made.tls) throw std::runtime_error(tls_error("TLS context"));
   SSL_CTX_set_verify(made.tls.get(), SSL_VERIFY_NONE, nullptr);
+  // What the stock client offers: the same exchange with either server (ML-KEM, which OpenSSL 3.5 prefers, is ours alone).
+  if (SSL_CTX_set1_groups_list(made.tls.get(), "X25519:P-256:P-384") != 1)
+    throw std::runtime_error(tls_error("groups"));
   if (!arguments.certificate.empty()) use_certificate(made.tls.get(), arguments);
   if (arguments.own_records) {
     note_secrets(made.tls.get());
