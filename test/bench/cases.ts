@@ -2,7 +2,7 @@
 import type { ServerOptions } from '../support/server.ts';
 import type { Crowd } from './crowd.ts';
 import { flat } from './flat.ts';
-import { logins, memory } from './logins.ts';
+import { logins, loginsAmong, memory } from './logins.ts';
 import type { Measured, Measurement } from './metrics.ts';
 import { SECOND_INNER } from './network.ts';
 import { scale } from './scale.ts';
@@ -56,9 +56,11 @@ function bulkCases(tunnel: TunnelKind, byDefault: boolean): TunnelCase[] {
 /** So many clients in one worker that a machine's clients share a few. */
 const SHARED = { 'worker-clients': 512 };
 
+/** Sessions that a server has in the cases `logins-…-1000`. */
+const OTHERS = 1000;
+
 function loginCases(shared: boolean): CrowdCase[] {
   const who = shared ? 'clients of shared workers' : 'isolated clients';
-  const suffix = shared ? '-shared' : '';
   const common = {
     byDefault: true,
     tunnel: undefined,
@@ -66,7 +68,8 @@ function loginCases(shared: boolean): CrowdCase[] {
     ...(shared ? { ours: SHARED } : {}),
     measure: logins,
   } as const;
-  return [
+  const suffix = shared ? '-shared' : '';
+  const kinds: CrowdCase[] = [
     {
       ...common,
       name: `logins${suffix}`,
@@ -79,6 +82,15 @@ function loginCases(shared: boolean): CrowdCase[] {
       certificates: true,
     },
   ];
+  const crowded = kinds.map((kind) => ({
+    ...kind,
+    name: `${kind.name}-${OTHERS}`,
+    about: `${kind.name} while ${OTHERS} others are connected`,
+    byDefault: false,
+    leastClients: 200,
+    measure: loginsAmong(OTHERS),
+  }));
+  return [...kinds, ...crowded];
 }
 
 const memoryCases: readonly CrowdCase[] = [

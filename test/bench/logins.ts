@@ -26,6 +26,22 @@ function logIn(
   });
 }
 
+/** Logins after whatever was opened before. */
+async function next(crowd: Crowd): Promise<Measurement> {
+  const { clients } = crowd;
+  let measured: Measurement = {};
+  const seconds = await logIn(crowd, clients, async ({ all, main, secmod, workers }) => {
+    measured = {
+      cpuPerLogin: all,
+      mainCpuPerLogin: main,
+      secmodCpuPerLogin: secmod,
+      workerCpuPerLogin: workers,
+      clientCpuPerLogin: all - main - secmod - workers,
+    };
+  });
+  return { ...measured, loginsPerSecond: clients / seconds };
+}
+
 /**
  * The first logins of a fresh server, and as many after others. Earlier sessions stay open meanwhile, so that their end
  * is in no reading.
@@ -33,23 +49,24 @@ function logIn(
 export async function logins(crowd: Crowd): Promise<Measurement> {
   const { clients } = crowd;
   let measured: Measurement = {};
-  let seconds = Number.NaN;
   await logIn(crowd, clients, async (cold) => {
     await logIn(crowd, Math.max(1, WARM - clients), async () => {
-      seconds = await logIn(crowd, clients, async ({ all, main, secmod, workers }) => {
-        measured = {
-          cpuPerFirstLogin: cold.all,
-          cpuPerLogin: all,
-          mainCpuPerLogin: main,
-          secmodCpuPerLogin: secmod,
-          workerCpuPerLogin: workers,
-          clientCpuPerLogin: all - main - secmod - workers,
-        };
-      });
+      measured = { cpuPerFirstLogin: cold.all, ...(await next(crowd)) };
     });
   });
-  return { ...measured, loginsPerSecond: clients / seconds };
+  return measured;
 }
+
+/** Logins of a server that has so many sessions already. */
+export const loginsAmong =
+  (sessions: number) =>
+  async (crowd: Crowd): Promise<Measurement> => {
+    let measured: Measurement = {};
+    await crowd.open({ clients: sessions, dtls: false }, async () => {
+      measured = await next(crowd);
+    });
+    return measured;
+  };
 
 /** Sessions that are open meanwhile, so that what is made once (caches, warm workers) is in neither reading. */
 const FIRST_CLIENTS = 5;
