@@ -13,10 +13,16 @@ describe('pooled', () => {
     expect(policy.room({ load: 5, logins: 0, served: 5 })).toBe(1);
   });
 
-  it('lets a worker do 256 logins in its life', () => {
-    expect(policy.isUsedUp({ load: 0, logins: 0, served: 255 })).toBe(false);
-    expect(policy.isUsedUp({ load: 3, logins: 0, served: 256 })).toBe(true);
-    expect(policy.room({ load: 3, logins: 0, served: 256 })).toBe(0);
+  it('lets a worker do 512 logins in its life', () => {
+    expect(policy.isUsedUp({ load: 0, logins: 0, served: 511 })).toBe(false);
+    expect(policy.isUsedUp({ load: 3, logins: 0, served: 512 })).toBe(true);
+    expect(policy.room({ load: 3, logins: 0, served: 512 })).toBe(0);
+  });
+
+  it('prefers the worker that has done most logins', () => {
+    const warm = { load: 5, logins: 0, served: 9 };
+    expect(policy.choose([unused, warm, { load: 0, logins: 0, served: 3 }], 2)).toBe(warm);
+    expect(policy.choose([], 2)).toBeUndefined();
   });
 
   const pool = { usable: 2, free: 0, waiting: 0, spare: 2, busyMs: 0 };
@@ -71,5 +77,16 @@ describe('shared', () => {
     expect(policy.room({ load: 3, logins: 1, served: 9 })).toBe(1);
     expect(policy.room({ load: 4, logins: 0, served: 4 })).toBe(0);
     expect(policy.isUsedUp({ load: 0, logins: 0, served: 1000 })).toBe(false);
+  });
+
+  it('spreads clients over as many workers as are to be spare, and fills those up before new ones', () => {
+    const with1 = { load: 1, logins: 0, served: 1 };
+    const with3 = { load: 3, logins: 0, served: 3 };
+    expect(policy.choose([unused, with3, with1], 2)).toBe(with1);
+    expect(policy.choose([with3, unused, with1], 3)).toBe(unused);
+    expect(policy.choose([unused, with3, with1], 1)).toBe(with3);
+    expect(policy.choose([unused, with1], 0)).toBe(with1);
+    expect(policy.choose([unused], 2)).toBe(unused);
+    expect(policy.choose([], 2)).toBeUndefined();
   });
 });

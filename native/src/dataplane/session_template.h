@@ -26,7 +26,7 @@ using SharedCounters = std::unique_ptr<Counters, CountersUnmap>;
 class SessionTemplate {
  public:
   // Sessions of one template, which are as many as a worker serves in its life.
-  static constexpr uint32_t kSessions = 256;
+  static constexpr uint32_t kSessions = 512;
 
   // Forks it from the calling thread, with the rights that this process has now.
   static io::Result<std::unique_ptr<SessionTemplate>> start(const io::MemoryMap& memory, Clock clock);

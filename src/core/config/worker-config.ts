@@ -19,7 +19,7 @@ export const workerOptionNames = (Object.keys(options) as OptionName[]).filter(
 export type WorkerVhost = { readonly [N in WorkerOptionName]: OptionValue<N> } & { readonly name: string };
 
 /** Logins that a pooled worker (session-process) does in its life: its start costs as much as some dozen of them. */
-export const POOLED_LOGINS = 256;
+export const POOLED_LOGINS = 512;
 
 export interface WorkerConfig {
   /** Identity that the worker takes on (run-as-user, run-as-group); null: it keeps its own. */

@@ -13,6 +13,8 @@ export interface WorkerPolicy {
   readonly capacity: number;
   /** How many more clients this worker can take now. */
   room(link: Usage): number;
+  /** Which of the workers with room takes the next connection. `spare`: how many are kept beyond those in use. */
+  choose<Link extends Usage>(ready: readonly Link[], spare: number): Link | undefined;
   /** It will never take another client. */
   isUsedUp(link: Usage): boolean;
   /**
@@ -39,9 +41,20 @@ export function workerPolicy(settings: WorkerSettings): WorkerPolicy {
 
 const upToSpare: WorkerPolicy['missing'] = ({ free, waiting, spare }) => spare + waiting - free;
 
+/** What a worker has done is compiled, what it holds in its caches: a warm one costs half of what a new one does. */
+const warmest: WorkerPolicy['choose'] = (ready) => [...ready].sort((a, b) => b.served - a.served)[0];
+
+/** As many as are to be spare share the clients until they are full: new workers are cold. */
+const evenly: WorkerPolicy['choose'] = (ready, spare) =>
+  [...ready]
+    .sort((a, b) => b.load - a.load)
+    .slice(0, Math.max(1, spare))
+    .at(-1);
+
 const shared = (clients: number): WorkerPolicy => ({
   capacity: clients,
   room: ({ load }) => clients - load,
+  choose: evenly,
   isUsedUp: () => false,
   missing: upToSpare,
   patienceMs: 0,
@@ -51,6 +64,7 @@ const shared = (clients: number): WorkerPolicy => ({
 const fresh: WorkerPolicy = {
   capacity: 1,
   room: ({ served }) => 1 - served,
+  choose: warmest,
   isUsedUp: ({ served }) => served > 0,
   missing: upToSpare,
   patienceMs: 0,
@@ -64,6 +78,7 @@ const LONG_QUEUE = 4;
 
 const pooled: WorkerPolicy = {
   capacity: 1,
+  choose: warmest,
   room: ({ logins, served }) => (logins > 0 || served >= POOLED_LOGINS ? 0 : 1),
   isUsedUp: ({ served }) => served >= POOLED_LOGINS,
   // A worker that does a login comes back: another is started when none has come back for a while, or when too many wait

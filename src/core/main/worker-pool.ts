@@ -1,6 +1,6 @@
 /**
- * The workers: keeps spare ones warm, gives each new connection to the least loaded one that is ready, and cleans up
- * after those that end. Who may have a connection is said in worker-policy.ts.
+ * The workers: keeps spare ones warm, gives new connections to those that are ready, and cleans up after those that
+ * end. Who may have a connection is said in worker-policy.ts.
  */
 
 import { VpnError } from '../errors.js';
@@ -236,8 +236,8 @@ export class WorkerPool {
   #settle(): void {
     const acceptor = this.#options.acceptor();
     while (this.#waiting.length > 0) {
-      const link = this.#leastLoaded();
-      if (link === null) break;
+      const link = this.#next();
+      if (link === undefined) break;
       // The newest: those at the other end of a long queue have mostly given up.
       const connection = this.#waiting.pop();
       if (connection === undefined || this.#dropIfGone(connection)) continue;
@@ -251,12 +251,9 @@ export class WorkerPool {
     this.#trim();
   }
 
-  #leastLoaded(): WorkerLink | null {
-    let best: WorkerLink | null = null;
-    for (const link of this.#links.values()) {
-      if (this.#roomOf(link) > 0 && (best === null || link.load < best.load)) best = link;
-    }
-    return best;
+  #next(): WorkerLink | undefined {
+    const ready = [...this.#links.values()].filter((link) => this.#roomOf(link) > 0);
+    return this.#policy.choose(ready, this.#options.spare);
   }
 
   /** How many more clients this worker can take. */

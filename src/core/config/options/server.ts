@@ -146,7 +146,7 @@ export const serverOptions = {
     since: 'ocvpn',
     min: 1,
     max: 65535,
-    doc: 'Clients served by one worker process; 1 isolates each client.',
+    doc: 'Clients served by one worker process; 1 isolates each client. As many workers as spare-workers says share the clients until they are full, then as many new ones.',
   }),
   'session-process': text('pooled', {
     ...GN,
