@@ -6,7 +6,7 @@ import { logins, loginsAmong, memory } from './logins.ts';
 import type { Measured, Measurement } from './metrics.ts';
 import { SECOND_INNER } from './network.ts';
 import { scale } from './scale.ts';
-import { type Bench, bulk, pings, pingsUnderLoad, SMALL_DATAGRAM, small } from './traffic.ts';
+import { type Bench, bulk, pings, pingsUnderLoad, SMALL_DATAGRAM, small, throughLine } from './traffic.ts';
 
 /** Who opens the tunnel, and its transport. */
 export type TunnelKind = 'stock-dtls' | 'stock-tls' | 'batched-dtls' | 'batched-tls';
@@ -52,6 +52,9 @@ function bulkCases(tunnel: TunnelKind, byDefault: boolean): TunnelCase[] {
     measure: (bench) => bulk(bench, { direction }),
   }));
 }
+
+/** Of somebody at home. */
+const LINE_MBIT = 20;
 
 /** So many clients in one worker that a machine's clients share a few. */
 const SHARED = { 'worker-clients': 512 };
@@ -144,6 +147,15 @@ export const cases: readonly Case[] = [
     tunnel: 'stock-dtls',
     measure: (bench) => pingsUnderLoad(bench),
   },
+  ...(['dtls', 'tls'] as const).map(
+    (transport): TunnelCase => ({
+      name: `ping-line-${transport}`,
+      about: `round trips over ${transport.toUpperCase()} beside TCP down, through a line of ${LINE_MBIT} Mbit/s`,
+      byDefault: true,
+      tunnel: `stock-${transport}`,
+      measure: (bench) => throughLine(bench, LINE_MBIT, () => pingsUnderLoad(bench)),
+    }),
+  ),
   {
     name: 'starve',
     about: 'round trips over DTLS beside TCP down of another session (the batched client)',

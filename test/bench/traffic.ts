@@ -78,3 +78,21 @@ export async function pingsUnderLoad(
   ]);
   return { ...measured, mbit: (bytes * 8) / took / 1e6 };
 }
+
+/** The bottleneck's own queue. */
+const LINE_QUEUE = '50ms';
+
+/** While the way to the client is a line of so many Mbit/s. */
+export async function throughLine<T>(
+  { server }: Bench,
+  megabits: number,
+  measure: () => Promise<T>,
+): Promise<T> {
+  const line = ['tbf', 'rate', `${megabits}mbit`, 'burst', '16k', 'latency', LINE_QUEUE];
+  await server.must(['tc', 'qdisc', 'add', 'dev', 'wan0', 'root', ...line]);
+  try {
+    return await measure();
+  } finally {
+    await server.must(['tc', 'qdisc', 'del', 'dev', 'wan0', 'root']);
+  }
+}

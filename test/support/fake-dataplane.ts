@@ -17,6 +17,7 @@ const ZERO_COUNTERS: TunnelCounters = {
   dropsMalformed: 0,
   dropsSource: 0,
   dropsRateLimit: 0,
+  dropsStreamFull: 0,
   dropsTunFull: 0,
   dropsReplay: 0,
   tunReads: 0,

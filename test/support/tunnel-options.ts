@@ -31,6 +31,7 @@ export const tunnelOptions = (tunFd: number, changes: Partial<TunnelOptions> = {
     ackFilter: true,
     ownRecords: true,
     sendPace: true,
+    streamRoom: true,
   },
   clientIpv4: null,
   clientIpv6: null,

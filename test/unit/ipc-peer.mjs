@@ -30,7 +30,7 @@ const channel = await connectIpc(process.argv[2], {
         bytesOut: 0,
         packetsIn: 0,
         packetsOut: 0,
-        drops: { tooBig: 0, malformed: 0, source: 0, rateLimit: 0, tunFull: 0, replay: 0 },
+        drops: { tooBig: 0, malformed: 0, source: 0, rateLimit: 0, streamFull: 0, tunFull: 0, replay: 0 },
       });
     },
   },

@@ -68,7 +68,7 @@ async function steps(task: () => unknown): Promise<number> {
 
 const report = {
   ...{ bytesIn: 10, bytesOut: 20, packetsIn: 1, packetsOut: 2 },
-  drops: { malformed: 0, source: 0, replay: 0, rateLimit: 0, tunFull: 0, tooBig: 0 },
+  drops: { malformed: 0, source: 0, replay: 0, rateLimit: 0, streamFull: 0, tunFull: 0, tooBig: 0 },
 };
 
 /** Main with so many clients, and what one more costs in each of its steps. */

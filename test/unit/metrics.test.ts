@@ -44,7 +44,7 @@ describe('the figures', () => {
     const { metrics } = parts.stats;
     const client = addClient(parts.clients);
     await parts.sessions.open(client, cookieRequest(client.id));
-    const drops = { tooBig: 1, malformed: 0, source: 2, rateLimit: 0, tunFull: 0, replay: 0 };
+    const drops = { tooBig: 1, malformed: 0, source: 2, rateLimit: 0, streamFull: 0, tunFull: 0, replay: 0 };
     const report = { bytesIn: 100, bytesOut: 50, packetsIn: 3, packetsOut: 2, drops };
     parts.sessions.reports.count(client, report);
     parts.sessions.reports.count(client, { ...report, bytesIn: 10 });
@@ -74,7 +74,7 @@ describe('the figures', () => {
       ticket,
     });
     if (!adopted) throw new Error('not adopted');
-    const drops = { tooBig: 0, malformed: 0, source: 0, rateLimit: 0, tunFull: 0, replay: 0 };
+    const drops = { tooBig: 0, malformed: 0, source: 0, rateLimit: 0, streamFull: 0, tunFull: 0, replay: 0 };
     const report = { bytesIn: 1000, bytesOut: 0, packetsIn: 9, packetsOut: 0, drops };
     after.sessions.reports.count(adopted, report);
     after.sessions.reports.count(adopted, { ...report, bytesIn: 1007 });

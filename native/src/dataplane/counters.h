@@ -17,7 +17,8 @@ namespace ocvpn::dataplane {
 #define OCVPN_TUNNEL_COUNTERS(X)                                                                             \
   X(rxBytes) X(rxPackets) X(txBytes) X(txPackets)                                                            \
   X(rxTlsPackets) X(rxDtlsPackets) X(txTlsPackets) X(txDtlsPackets)                                          \
-  X(dropsTooBig) X(dropsMalformed) X(dropsSource) X(dropsRateLimit) X(dropsTunFull) X(dropsReplay)           \
+  X(dropsTooBig) X(dropsMalformed) X(dropsSource) X(dropsRateLimit) X(dropsStreamFull) X(dropsTunFull)       \
+  X(dropsReplay)                                                                                             \
   X(tunReads) X(tunSuperPackets) X(tunWrites) X(tunCoalesced)                                                \
   X(udpSends) X(udpSegmented) X(udpReceives) X(udpGroReceives) X(tlsWrites)                                 \
   X(rxCompressed) X(txCompressed) X(txCompressionSaved)                                                      \

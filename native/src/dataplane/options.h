@@ -29,6 +29,7 @@ struct Offloads {
   bool ack_filter = true;
   bool own_records = true;
   bool send_pace = true;
+  bool stream_room = true;
 };
 
 struct ClientIpv6 {

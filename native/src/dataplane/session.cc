@@ -1,5 +1,7 @@
 #include "dataplane/session.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -73,6 +75,7 @@ void Session::start() {
     return shut(CloseReason::error, "cannot export the DTLS key from the TLS connection");
   }
   limit_send_buffer(tls_->fd());
+  if (options_.offloads.stream_room) limit_unsent();
   if (options_.rekey_sec > 0) tls_->set_renegotiation_budget(1);
   if (options_.offloads.own_records) tls_->use_own_records();
   write_response(setup->response);
@@ -89,6 +92,12 @@ void Session::limit_send_buffer(int fd) {
   int bytes = static_cast<int>(options_.send_buffer_bytes);
   // The kernel takes what is within its own bounds (net.core.wmem_max) and has its default otherwise.
   setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
+// What is there is waited for where it may be passed.
+void Session::limit_unsent() {
+  tls_unsent_bytes_ = stream_room_.unsent_bytes();
+  setsockopt(tls_->fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &tls_unsent_bytes_, sizeof tls_unsent_bytes_);
 }
 
 void Session::write_response(const std::vector<uint8_t>& response) {
@@ -244,6 +253,7 @@ void Session::flush_tls() {
   counters_->tlsWrites.add();
   if (result.status == TlsStatus::kError) return shut(CloseReason::error, tls_->error().c_str());
   note_tls_progress(before);
+  if (options_.offloads.stream_room) note_stream(before);
 }
 
 bool Session::tls_write_record(const uint8_t* record, size_t length) {

@@ -4,9 +4,10 @@
 // bounded amount of work (kTurnBytes) and returns; the descriptors are level-triggered, so what is left comes up again
 // after the other sessions had their turn. Nothing blocks. After each call update_interest() decides what to wait for:
 //
-//   tun   readable: unless the channel that carries the data cannot take more, or the session is closing. So the
-//         kernel's tun queue is the only queue, and the inner TCP sees it; but for the frames (frame_queue.h) that are
-//         read while bursts are spread or the rate is used up, so that other flows' packets may pass them.
+//   tun   readable: unless UDP, where it carries the data, cannot take more, or the session is closing. So the kernel's
+//         tun queue is the only queue, and the inner TCP sees it; but for the frames (frame_queue.h) that are read while
+//         bursts are spread, the rate is used up or TCP takes no more (stream_room.h), so that other flows' packets may
+//         pass them.
 //   tcp   readable: unless the client is above its rate; writable while records wait.
 //   udp   as tcp; writable while a batch waits.
 //
@@ -22,6 +23,7 @@
 #include "dataplane/replay_window.h"
 #include "dataplane/send_pace.h"
 #include "dataplane/setup.h"
+#include "dataplane/stream_room.h"
 #include "dataplane/tun_port.h"
 #include "dataplane/workspace.h"
 #include "pkt/cstp.h"
@@ -84,15 +86,19 @@ class Session {
   bool tls_write_record(const uint8_t* record, size_t length);
   void send_control(Channel channel, pkt::PacketType type, const uint8_t* payload, size_t length);
   void limit_send_buffer(int fd);
+  void limit_unsent();
   void write_response(const std::vector<uint8_t>& response);
   bool read_head(const std::vector<uint8_t>& head);
 
   // ---- session_out.cc
   void on_tun(uint32_t events);
   bool channel_takes() const;
+  bool stream_waits() const;
+  void note_stream(size_t before);
+  void look_later();
   bool may_send() const;
-  size_t rate_queue_bytes() const;
-  bool may_read_tun() const;
+  bool drops_next(bool full);
+  bool may_read_tun();
   void read_tun();
   bool may_pass(pkt::ConstView frame);
   void hold_tun();
@@ -202,6 +208,11 @@ class Session {
   bool rx_paused_ = false;
   bool tx_paused_ = false;
   SendPace send_pace_;
+  StreamRoom stream_room_;
+  uint32_t tls_unsent_bytes_ = 0;  // that its socket was told
+  uint64_t stream_blocked_ns_ = 0;  // when TCP took something last, but not all; 0: it takes what we send
+  bool look_asked_ = false;         // of the loop, for look_ns_
+  uint64_t look_ns_ = 0;
   bool tun_held_ = false;
   uint64_t hold_ends_ns_ = 0;
   int passed_ = 0;  // packets that went first, since

@@ -9,10 +9,6 @@ namespace ocvpn::dataplane {
 
 namespace {
 
-// Records wait in the TLS stream until they are worth a system call; half its output limit, so that one more
-// super-packet always fits.
-constexpr size_t kTlsBatchBytes = 128 * 1024;
-
 // Without a packet for the client: longer than within a burst, shorter than between two packets of a conversation.
 constexpr uint64_t kSilenceNs = 1000000;
 
@@ -22,6 +18,12 @@ constexpr uint64_t kPassPeriodNs = 10000000;
 
 // Bytes that may wait for any rate: two super-packets.
 constexpr size_t kLeastRateQueue = 128 * 1024;
+
+// A client that took nothing for so long gets no more work: the tun's queue fills, and the kernel drops.
+constexpr uint64_t kStalledMs = 1000;
+
+// A fast line takes more within this time; then what has come meanwhile is read at once, which costs less.
+constexpr uint64_t kShortBlockNs = 1000000;
 
 }  // namespace
 
@@ -39,10 +41,40 @@ bool Session::channel_takes() const {
   return blocked_since_ms_ == 0 && !tls_->renegotiating();
 }
 
+// TCP takes no more for a while, and what comes can be kept.
+bool Session::stream_waits() const {
+  return state_ == State::running && stream_blocked_ns_ != 0 && ws_->now_ns - stream_blocked_ns_ >= kShortBlockNs &&
+         ws_->now_ms() - blocked_since_ms_ < kStalledMs && data_channel() == Channel::tls && !tls_->renegotiating();
+}
+
+// After a flush of what there was `before`.
+void Session::note_stream(size_t before) {
+  const size_t left = tls_->pending_output();
+  stream_room_.note(before - left, left == 0, ws_->now_ns);
+  if (stream_room_.unsent_bytes() != tls_unsent_bytes_) limit_unsent();
+  if (left == 0) {
+    stream_blocked_ns_ = 0;
+  } else if (left < before || stream_blocked_ns_ == 0) {
+    stream_blocked_ns_ = ws_->now_ns;
+    look_later();
+  }
+}
+
+void Session::look_later() {
+  if (look_asked_) return;
+  look_asked_ = true;
+  look_ns_ = stream_blocked_ns_ + kShortBlockNs;
+  ws_->holds.push(id_, look_ns_);
+}
+
 bool Session::may_send() const { return channel_takes() && !tx_paused_; }
 
-// While bursts are spread it is read when a hold begins and ends, but while the rate is used up all the time.
-bool Session::may_read_tun() const { return channel_takes() && (tx_paused_ || (!tun_held_ && held_frames_.empty())); }
+// While bursts are spread it is read when a hold begins and ends, but while the rate is used up or TCP takes no more all
+// the time.
+bool Session::may_read_tun() {
+  if (stream_waits()) return held_frames_.room() != nullptr || drops_next(true);
+  return channel_takes() && (tx_paused_ || (!tun_held_ && held_frames_.empty()));
+}
 
 void Session::on_tun(uint32_t events) {
   // Reported even while reading is paused, when the device was removed.
@@ -56,12 +88,14 @@ void Session::read_tun() {
   // After a silence one packet is most likely all: epoll says whether there is more, and costs no read that finds nothing.
   const int reads = ws_->now_ns - tun_read_ns_ > kSilenceNs ? 1 : kTurnReads;
   tun_read_ns_ = ws_->now_ns;
-  for (int i = 0; i < reads && bytes < kTurnBytes && channel_takes(); ++i) {
+  for (int i = 0; i < reads && bytes < kTurnBytes; ++i) {
+    const bool stream = stream_waits();
+    if (!stream && !channel_takes()) break;
     size_t length = 0;
-    const bool waits = tun_held_ || tx_paused_ || !held_frames_.empty();
+    const bool waits = stream || tun_held_ || tx_paused_ || !held_frames_.empty();
     uint8_t* room = waits ? held_frames_.room() : ws_->tun_frame.get();
     // More than the limit is dropped, so that the inner TCP learns of it before all its window waits.
-    const bool drops = tx_paused_ && (room == nullptr || held_frames_.bytes() > rate_queue_bytes());
+    const bool drops = waits && drops_next(room == nullptr);
     if (drops) room = ws_->tun_frame.get();
     if (room == nullptr || tun_.read(room, &length) != TunPort::Status::ok) break;
     bytes += length;
@@ -69,15 +103,19 @@ void Session::read_tun() {
     if (!waits || may_pass(frame)) {
       if (!send_paced(frame) && !tx_paused_) break;
     } else if (drops) {
-      counters_->dropsRateLimit.add();
+      (tx_paused_ ? counters_->dropsRateLimit : counters_->dropsStreamFull).add();
     } else {
       held_frames_.keep(length);
     }
   }
 }
 
-// As long as the UDP socket's queue in the other direction (session_udp.cc).
-size_t Session::rate_queue_bytes() const { return std::max<size_t>(kLeastRateQueue, options_.tx_bytes_per_sec / 4); }
+// For the rate the queue is as long as the UDP socket's in the other direction (session_udp.cc).
+bool Session::drops_next(bool full) {
+  const size_t waiting = held_frames_.bytes();
+  if (tx_paused_) return full || waiting > std::max<size_t>(kLeastRateQueue, options_.tx_bytes_per_sec / 4);
+  return stream_waits() && stream_room_.drops(waiting, full, ws_->now_ns);
+}
 
 // A packet of another flow than those that are held back.
 bool Session::may_pass(pkt::ConstView frame) {
@@ -104,7 +142,8 @@ void Session::flush_sent() {
     active().slot.flush();
     after_udp_send();
   }
-  if (!finished()) flush_tls();
+  // While TCP takes no more, epoll says when it does.
+  if (!finished() && blocked_since_ms_ == 0) flush_tls();
 }
 
 void Session::hold_tun() {
@@ -117,6 +156,12 @@ void Session::hold_tun() {
 
 void Session::end_hold() {
   if (state_ != State::running) return;
+  if (look_asked_ && look_ns_ <= ws_->now_ns) {
+    look_asked_ = false;
+    if (stream_blocked_ns_ != 0 && ws_->now_ns - stream_blocked_ns_ < kShortBlockNs) look_later();
+    update_interest();
+  }
+  if (!tun_held_ || hold_ends_ns_ > ws_->now_ns || finished()) return;
   send_pace_.end_hold(hold_ends_ns_, ws_->now_ns);
   hold_tun();
   // What came meanwhile may pass, too.
@@ -162,7 +207,8 @@ bool Session::send_frame(pkt::MutView frame) {
     tx_paused_ = true;
     arm_rate(wait_ns);
   }
-  if (channel == Channel::tls && tls_->pending_output() >= kTlsBatchBytes) flush_tls();
+  const size_t batch = options_.offloads.stream_room ? stream_room_.batch() : StreamRoom::kMostBatch;
+  if (channel == Channel::tls && blocked_since_ms_ == 0 && tls_->pending_output() >= batch) flush_tls();
   return !finished() && wait_ns == 0;
 }
 

@@ -119,6 +119,7 @@ bool read_offloads(Options& options, dataplane::Offloads* out) {
   out->ack_filter = switches.flag("ackFilter");
   out->own_records = switches.flag("ownRecords");
   out->send_pace = switches.flag("sendPace");
+  out->stream_room = switches.flag("streamRoom");
   return switches.ok();
 }
 
@@ -338,7 +339,7 @@ Napi::Value DataplaneWrap::activity(const Napi::CallbackInfo& info) {
   const Counters& c = *counters;
   const uint64_t packets = c.rxBytes.get() + c.rxPackets.get() + c.txBytes.get() + c.txPackets.get();
   const uint64_t drops = c.dropsTooBig.get() + c.dropsMalformed.get() + c.dropsSource.get() + c.dropsRateLimit.get() +
-                         c.dropsTunFull.get() + c.dropsReplay.get();
+                         c.dropsStreamFull.get() + c.dropsTunFull.get() + c.dropsReplay.get();
   return Napi::Number::New(Env(), static_cast<double>((packets + drops) * 2 + c.dtlsActive.get()));
 }
 

@@ -30,7 +30,7 @@ std::vector<Combination> combinations() {
 TunnelOptions options_of(const Combination& c) {
   TunnelOptions options = plain_options();
   options.tun_vnet_hdr = options.tun_tso = options.tun_uso = c.vnet;
-  options.offloads = Offloads{c.segment, c.gro, c.coalesce, c.batch, c.pace(), true, c.own(), c.spread()};
+  options.offloads = Offloads{c.segment, c.gro, c.coalesce, c.batch, c.pace(), true, c.own(), c.spread(), c.spread()};
   return options;
 }
 

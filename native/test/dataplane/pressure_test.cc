@@ -91,26 +91,98 @@ TEST(a_client_that_reads_slowly_stays) {
   CHECK(!server.event(EventType::closed, 0).has_value());
 }
 
-TEST(the_tun_is_not_read_while_tcp_is_full) {
+TEST(the_tun_is_not_read_while_tcp_takes_nothing) {
   Server server;
   Tunnel tunnel(server);
   Bytes frame = bulk_frame();
-  // Nobody reads: the tun fills up because the loop keeps no queue of its own.
-  uint64_t taken = 0;
+  // Nobody reads: what the loop keeps is bounded, and after a while it leaves the rest to the tun, which fills up.
   REQUIRE(eventually([&] {
     while (tunnel.tun.offer(frame)) continue;
-    taken = tunnel.counters().txBytes.get();
+    const uint64_t dropped = tunnel.counters().dropsStreamFull.get();
     // A loop that was only slow goes on.
     poll(nullptr, 0, 50);
-    return tunnel.counters().txBytes.get() == taken && !tunnel.tun.offer(frame);
+    return dropped > 0 && tunnel.counters().dropsStreamFull.get() == dropped && !tunnel.tun.offer(frame);
   }));
   // All that was taken arrives once the client reads again.
+  const uint64_t taken = tunnel.counters().txBytes.get();
   size_t got = 0;
   while (got < taken) {
     Packet packet = tunnel.receive();
     REQUIRE(packet.type == kData);
     got += packet.payload.size();
   }
+}
+
+// What leaves towards a client that reads nothing, bytes.
+uint64_t taken_without_reader(Tunnel& tunnel) {
+  const Bytes frame = bulk_frame();
+  uint64_t taken = 0;
+  CHECK(eventually([&] {
+    while (tunnel.tun.offer(frame)) continue;
+    taken = tunnel.counters().txBytes.get();
+    poll(nullptr, 0, 50);
+    return tunnel.counters().txBytes.get() == taken && !tunnel.tun.offer(frame);
+  }));
+  return taken;
+}
+
+TEST(the_socket_holds_little_that_has_not_been_sent) {
+  Server server;
+  TunnelOptions options = plain_options();
+  Tunnel with(server, options);
+  const uint64_t taken = taken_without_reader(with);
+  CHECK(with.counters().dropsStreamFull.get() > 0);
+  options.offloads.stream_room = false;
+  Tunnel without(server, options);
+  // Its socket has a buffer of some megabytes.
+  CHECK(taken_without_reader(without) > taken + 512 * 1024);
+  CHECK_EQ(without.counters().dropsStreamFull.get(), 0u);
+}
+
+const Bytes bulk_packet = build(inner(1300));
+
+// Bulk, of which the client reads nothing, until so many packets wait in the loop.
+bool let_wait(Tunnel& tunnel, uint64_t packets) {
+  return CHECK(eventually([&] {
+    for (int i = 0; i < 16; ++i) tunnel.tun.offer(concat(Bytes(10), bulk_packet));
+    const uint64_t sent = tunnel.counters().txPackets.get();
+    return tunnel.counters().tunReads.get() >= sent + packets;
+  }));
+}
+
+// The client reads until this packet comes.
+bool read_up_to(Tunnel& tunnel, const Bytes& wanted) {
+  Packet packet = tunnel.receive();
+  while (packet.type == kData && packet.payload != wanted) packet = tunnel.receive();
+  return CHECK(packet.type == kData);
+}
+
+TEST(a_small_packet_passes_what_waits_for_tcp) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(let_wait(tunnel, 150));
+  const Bytes echo = build(inner(40));
+  tunnel.tun.push_packet(echo);
+  REQUIRE(read_up_to(tunnel, echo));
+  // Of the 195 KB that waited; what is sealed and in the socket's buffer goes first.
+  for (size_t behind = 0; behind < 64 * 1024;) {
+    const Packet packet = tunnel.receive();
+    REQUIRE(packet.type == kData);
+    behind += packet.payload.size();
+  }
+}
+
+TEST(a_small_packet_stays_behind_its_own_flow_over_tcp) {
+  Server server;
+  Tunnel tunnel(server);
+  REQUIRE(let_wait(tunnel, 50));
+  Model same = inner(1300);
+  same.payload.resize(40);
+  tunnel.tun.push_packet(build(same));
+  REQUIRE(read_up_to(tunnel, build(same)));
+  const Bytes next = build(inner(1000));
+  tunnel.tun.push_packet(next);
+  CHECK_EQ(tunnel.receive().payload, next);
 }
 
 TEST(a_flood_of_dpd_requests_without_reading_costs_bounded_memory) {

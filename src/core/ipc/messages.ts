@@ -83,6 +83,7 @@ const drops = () =>
     malformed: u64(),
     source: u64(),
     rateLimit: u64(),
+    streamFull: u64(),
     tunFull: u64(),
     replay: u64(),
   });

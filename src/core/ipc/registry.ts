@@ -16,7 +16,7 @@ export interface RegisteredMessage {
 }
 
 /** Both ends say it in HELLO and must agree; raised with every incompatible change of messages.ts. */
-export const IPC_VERSION = 2;
+export const IPC_VERSION = 3;
 const DEFAULT_MAX_BYTES = 16 * 1024;
 
 export const registry: readonly RegisteredMessage[] = Object.entries(messages).map(([name, spec]) =>

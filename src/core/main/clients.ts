@@ -332,6 +332,7 @@ export const noDrops = (): Drops => ({
   malformed: 0,
   source: 0,
   rateLimit: 0,
+  streamFull: 0,
   tunFull: 0,
   replay: 0,
 });

@@ -43,6 +43,7 @@ const DROP_REASONS = {
   malformed: 'malformed',
   source: 'source',
   rateLimit: 'rate-limit',
+  streamFull: 'stream-full',
   tunFull: 'tun-full',
   replay: 'replay',
 } as const satisfies Record<keyof Drops, string>;

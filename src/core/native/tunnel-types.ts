@@ -16,6 +16,8 @@ export interface OffloadSwitches {
   ownRecords: boolean;
   /** Over DTLS, hold the tun for 0.1 ms at a time while a burst is above what the client took lately. */
   sendPace: boolean;
+  /** Over TLS, let packets wait where small ones of other flows pass them, not in the socket. */
+  streamRoom: boolean;
 }
 
 interface DtlsOptions {

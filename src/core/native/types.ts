@@ -236,6 +236,8 @@ export interface TunnelCounters {
   dropsMalformed: number;
   dropsSource: number;
   dropsRateLimit: number;
+  /** The client's TCP connection took less than came for it. */
+  dropsStreamFull: number;
   dropsTunFull: number;
   dropsReplay: number;
   tunReads: number;

@@ -242,6 +242,7 @@ const offloads = ({ offload: on, 'ack-filter': ackFilter }: TunnelSettings): Off
   ackFilter: on && ackFilter,
   ownRecords: on,
   sendPace: on,
+  streamRoom: on,
 });
 
 function dtlsOptions(dtls: DtlsChoice, sessionId: Uint8Array): NonNullable<TunnelOptions['dtls']> {

@@ -31,6 +31,7 @@ export function reportOf(counters: TunnelCounters): TunnelReport {
       malformed: counters.dropsMalformed,
       source: counters.dropsSource,
       rateLimit: counters.dropsRateLimit,
+      streamFull: counters.dropsStreamFull,
       tunFull: counters.dropsTunFull,
       replay: counters.dropsReplay,
     },
@@ -42,7 +43,7 @@ export const NO_COUNTS: TunnelReport = {
   bytesOut: 0,
   packetsIn: 0,
   packetsOut: 0,
-  drops: { tooBig: 0, malformed: 0, source: 0, rateLimit: 0, tunFull: 0, replay: 0 },
+  drops: { tooBig: 0, malformed: 0, source: 0, rateLimit: 0, streamFull: 0, tunFull: 0, replay: 0 },
 };
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

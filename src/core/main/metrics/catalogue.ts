@@ -46,7 +46,7 @@ export const metrics = {
   ),
   ocvpn_tunnel_packets_total: counter('Packets inside the tunnels.', { direction }),
   ocvpn_dropped_packets_total: counter('Packets that were dropped, by reason.', {
-    reason: ['too-big', 'malformed', 'source', 'rate-limit', 'tun-full', 'replay'],
+    reason: ['too-big', 'malformed', 'source', 'rate-limit', 'stream-full', 'tun-full', 'replay'],
   }),
   ocvpn_auth_attempts_total: counter(
     'Answers of authentication back ends that ended an attempt; methods that must all say yes are one, with + between them.',
