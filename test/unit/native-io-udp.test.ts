@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -131,6 +131,20 @@ test('the client itself is not shut out while its socket is being made', async (
   const fd = io.connectUdp(local, remote);
   socket.send('again');
   expect((await receive(fd)).data.toString()).toBe('again');
+  socket.close();
+  for (const open of [fd, listener]) io.close(open);
+});
+
+test("a client's socket holds a batch of uploads that its process is late for", async () => {
+  const { fd: listener, port } = await listen('127.0.0.1');
+  const socket = await client({ address: '127.0.0.1', port });
+  socket.send('hello');
+  const { local, remote } = await receive(listener);
+  const fd = io.connectUdp(local, remote);
+  const of = (dport: number): string =>
+    execFileSync('ss', ['-Hunm', 'sport', '=', String(port), 'and', 'dport', '=', String(dport)]).toString();
+  // What the kernel may have in it, twice what was asked for: beyond net.core.rmem_max.
+  expect(of(remote.port)).toMatch(/skmem:\(r\d+,rb2097152,/);
   socket.close();
   for (const open of [fd, listener]) io.close(open);
 });
