@@ -169,7 +169,7 @@ describe('a locked-down worker', { timeout: 60_000 }, () => {
     expect(status).toMatch(/^Seccomp:\t2$/m);
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max core file size +0 +0/m);
-    expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max open files +2112 +2112/m);
+    expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max open files +4160 +4160/m);
     expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max data size +(\d+) +\1 /m);
     const rings = readdirSync(`/proc/${pid}/fd`).filter((fd) =>
       readlinkSync(`/proc/${pid}/fd/${fd}`).includes('io_uring'),
