@@ -19,9 +19,9 @@ describe('pooled', () => {
     expect(policy.room({ load: 3, logins: 0, served: 512 })).toBe(0);
   });
 
-  it('prefers the worker that has done most logins', () => {
-    const warm = { load: 5, logins: 0, served: 9 };
-    expect(policy.choose([unused, warm, { load: 0, logins: 0, served: 3 }], 2)).toBe(warm);
+  it('prefers the worker whose death would end the fewest sessions', () => {
+    const busy = { load: 5, logins: 0, served: 9 };
+    expect(policy.choose([busy, unused, { load: 1, logins: 0, served: 1 }], 2)).toBe(unused);
     expect(policy.choose([], 2)).toBeUndefined();
   });
 

@@ -41,10 +41,13 @@ export function workerPolicy(settings: WorkerSettings): WorkerPolicy {
 
 const upToSpare: WorkerPolicy['missing'] = ({ free, waiting, spare }) => spare + waiting - free;
 
-/** What a worker has done is compiled, what it holds in its caches: a warm one costs half of what a new one does. */
-const warmest: WorkerPolicy['choose'] = (ready) => [...ready].sort((a, b) => b.served - a.served)[0];
+/** A worker that dies takes its sessions with it: as few as possible. */
+const leastLoaded: WorkerPolicy['choose'] = (ready) => [...ready].sort((a, b) => a.load - b.load)[0];
 
-/** As many as are to be spare share the clients until they are full: new workers are cold. */
+/**
+ * As many as are to be spare share the clients until they are full: what a worker has done is compiled, and a new one
+ * costs twice as much.
+ */
 const evenly: WorkerPolicy['choose'] = (ready, spare) =>
   [...ready]
     .sort((a, b) => b.load - a.load)
@@ -64,7 +67,7 @@ const shared = (clients: number): WorkerPolicy => ({
 const fresh: WorkerPolicy = {
   capacity: 1,
   room: ({ served }) => 1 - served,
-  choose: warmest,
+  choose: leastLoaded,
   isUsedUp: ({ served }) => served > 0,
   missing: upToSpare,
   patienceMs: 0,
@@ -78,7 +81,7 @@ const LONG_QUEUE = 4;
 
 const pooled: WorkerPolicy = {
   capacity: 1,
-  choose: warmest,
+  choose: leastLoaded,
   room: ({ logins, served }) => (logins > 0 || served >= POOLED_LOGINS ? 0 : 1),
   isUsedUp: ({ served }) => served >= POOLED_LOGINS,
   // A worker that does a login comes back: another is started when none has come back for a while, or when too many wait
