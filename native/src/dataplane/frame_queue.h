@@ -1,10 +1,11 @@
-// Frames of one tun that were read while nothing may follow: bursts are spread (send_pace.h), or the session's rate is
-// used up. In their order.
+// Frames of one tun that were read while nothing may follow: bursts are spread (send_pace.h), the session's rate is used
+// up, or the client's TCP connection takes no more (stream_room.h). In their order.
 //
 // A ping, a query or the first packet of a connection should not wait behind another flow's bulk. So the tun is read
 // meanwhile, and a small packet of a flow of which nothing waits here may go first; everything else is kept. Packets
 // of one flow never change order. Flows are told apart by a byte of their hash: two that share it wait for each other.
-// Beyond the bound the tun is not read, and its own queue is the queue that the inner TCP sees.
+// Beyond the bound the tun is not read, and its own queue is the queue that the inner TCP sees, or what comes is dropped:
+// Session::drops_next() says which.
 #pragma once
 
 #include <array>

@@ -207,8 +207,7 @@ bool Session::send_frame(pkt::MutView frame) {
     tx_paused_ = true;
     arm_rate(wait_ns);
   }
-  const size_t batch = options_.offloads.stream_room ? stream_room_.batch() : StreamRoom::kMostBatch;
-  if (channel == Channel::tls && blocked_since_ms_ == 0 && tls_->pending_output() >= batch) flush_tls();
+  if (channel == Channel::tls && blocked_since_ms_ == 0 && tls_->pending_output() >= stream_room_.batch()) flush_tls();
   return !finished() && wait_ns == 0;
 }
 
