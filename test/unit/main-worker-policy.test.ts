@@ -1,5 +1,7 @@
 /** Which worker gets a connection and how many are kept: session-process and worker-clients. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { POOLED_LOGINS } from '../../src/core/config/worker-config.js';
 import { workerPolicy } from '../../src/core/main/worker-policy.js';
 
 const unused = { load: 0, logins: 0, served: 0 };
@@ -17,6 +19,14 @@ describe('pooled', () => {
     expect(policy.isUsedUp({ load: 0, logins: 0, served: 511 })).toBe(false);
     expect(policy.isUsedUp({ load: 3, logins: 0, served: 512 })).toBe(true);
     expect(policy.room({ load: 3, logins: 0, served: 512 })).toBe(0);
+  });
+
+  it('lets it do as many as its template has room for: later sessions would be forked from the worker', () => {
+    const header = readFileSync(
+      new URL('../../native/src/dataplane/session_template.h', import.meta.url),
+      'utf8',
+    );
+    expect(/kSessions = (\d+);/.exec(header)?.[1]).toBe(String(POOLED_LOGINS));
   });
 
   it('prefers the worker whose death would end the fewest sessions', () => {

@@ -123,12 +123,18 @@ test('no datagram of others gets into a new connected socket while it is being m
   }
 });
 
-test('the client itself is not shut out while its socket is being made', async () => {
-  const { fd: listener, port } = await listen('0.0.0.0');
+/** A client that has said hello at a listener on `address`, and the socket that is its own. */
+async function ownSocket(address: string) {
+  const { fd: listener, port } = await listen(address);
   const socket = await client({ address: '127.0.0.1', port });
   socket.send('hello');
   const { local, remote } = await receive(listener);
   const fd = io.connectUdp(local, remote);
+  return { socket, listener, fd, port, remote };
+}
+
+test('the client itself is not shut out while its socket is being made', async () => {
+  const { socket, listener, fd } = await ownSocket('0.0.0.0');
   socket.send('again');
   expect((await receive(fd)).data.toString()).toBe('again');
   socket.close();
@@ -136,11 +142,7 @@ test('the client itself is not shut out while its socket is being made', async (
 });
 
 test("a client's socket holds a batch of uploads that its process is late for", async () => {
-  const { fd: listener, port } = await listen('127.0.0.1');
-  const socket = await client({ address: '127.0.0.1', port });
-  socket.send('hello');
-  const { local, remote } = await receive(listener);
-  const fd = io.connectUdp(local, remote);
+  const { socket, listener, fd, port, remote } = await ownSocket('127.0.0.1');
   const of = (dport: number): string =>
     execFileSync('ss', ['-Hunm', 'sport', '=', String(port), 'and', 'dport', '=', String(dport)]).toString();
   // What the kernel may have in it, twice what was asked for: beyond net.core.rmem_max.

@@ -25,7 +25,8 @@ using SharedCounters = std::unique_ptr<Counters, CountersUnmap>;
 
 class SessionTemplate {
  public:
-  // Sessions of one template, which are as many as a worker serves in its life.
+  // Sessions of one template, which are as many as a worker serves in its life (POOLED_LOGINS of worker-config.ts): later
+  // ones would be forked from the worker.
   static constexpr uint32_t kSessions = 512;
 
   // Forks it from the calling thread, with the rights that this process has now.
